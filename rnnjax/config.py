@@ -1,0 +1,235 @@
+"""The schema of `configs/*.yaml`: what each field means, its unit, its default, and what values it may take.
+
+Every field can also be given on the command line, as in `--model.hidden_size 256`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rnnjax.errors import UserError
+
+
+def _check(condition: bool, field_name: str, value: object, demand: str) -> None:
+    if not condition:
+        raise UserError(f"{field_name} is {value!r}, but must be {demand}")
+
+
+def _at_least(low: float, **fields: float | None) -> None:
+    for name, value in fields.items():
+        _check(value is None or value >= low, name.replace("__", "."), value, f"at least {low}")
+
+
+def _more_than_zero(**fields: float) -> None:
+    for name, value in fields.items():
+        _check(math.isfinite(value) and value > 0, name.replace("__", "."), value, "a finite number above 0")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the text comes from, and how it is split.
+
+    Attributes:
+      path: 'bundled' (the songs that ship with rnnjax), a CSV file with a text column, a plain .txt file, or an http(s)
+        address of one of these.
+      sha256: checksum of the file behind an http(s) address; required there, as it is fetched once and kept.
+      text_column: the CSV column that holds the lyrics.
+      separator: what stands between two songs when they are joined into one text.
+      validation_fraction: share of the songs held out to choose the best checkpoint (of the text, for a .txt file).
+      test_fraction: share of the songs read once, at the end of the run.
+      split_seed: seed of the draw of the held-out songs.
+    """
+
+    path: str = "bundled"
+    sha256: str | None = None
+    text_column: str = "text"
+    separator: str = ", "
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("validation_fraction", "test_fraction"):
+            value = getattr(self, name)
+            _check(0 <= value < 1, f"data.{name}", value, "in [0, 1)")
+        held_out = self.validation_fraction + self.test_fraction
+        _check(held_out < 1, "data.validation_fraction + data.test_fraction", held_out, "below 1")
+        _at_least(0, data__split_seed=self.split_seed)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+      hidden_size: H, units in each recurrent layer.
+      layers: L, recurrent layers, each reading the one below.
+      activation: the function of the hidden layer.
+      init: how the weights are drawn. normal: all from N(0, init_scale^2), the textbook's. uniform: +-sqrt(1/n) with n
+        the width of the layer's input, biases 0. orthogonal: W orthogonal; identity: W = init_scale * I (IRNN); the
+        last two with U and V as in uniform and biases 0.
+      init_scale: standard deviation of normal, factor on W of orthogonal and identity; unused by uniform.
+      scan_unroll: time steps in one turn of the compiled loop; changes speed, not results. 0 chooses by size and
+        version; the choice is kept in the run's config.
+    """
+
+    hidden_size: int = 100
+    layers: int = 1
+    activation: Literal["tanh", "relu", "linear"] = "tanh"
+    init: Literal["normal", "uniform", "orthogonal", "identity"] = "orthogonal"
+    init_scale: float = 1.0
+    scan_unroll: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(1, model__hidden_size=self.hidden_size, model__layers=self.layers)
+        _at_least(0, model__scan_unroll=self.scan_unroll)
+        _more_than_zero(model__init_scale=self.init_scale)
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """How the gradient of a window is computed.
+
+    Attributes:
+      method: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast one), or
+        textbook (the double sum over steps, corrected: for small cases, its cost grows with the square of the length).
+    """
+
+    method: Literal["autodiff", "manual", "textbook"] = "manual"
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Clipping, then Adam.
+
+    Attributes:
+      learning_rate: the step size of Adam, at its peak.
+      clip: value (each element, as the book's code does), global_norm (the whole gradient, as the book's formula says),
+        per_leaf_norm (each parameter array), or none.
+      clip_threshold: the largest element, or the largest norm, that is left alone.
+      warmup_steps: steps over which the learning rate grows linearly from 0 to learning_rate.
+      decay: constant, or cosine (from learning_rate at the end of the warm-up to final_learning_rate at the last step).
+      final_learning_rate: where the cosine ends.
+      weight_decay: decoupled weight decay (AdamW), applied to the matrices, not to the biases; 0 is plain Adam.
+    """
+
+    learning_rate: float = 1e-3
+    clip: Literal["value", "global_norm", "per_leaf_norm", "none"] = "global_norm"
+    clip_threshold: float = 5.0
+    warmup_steps: int = 0
+    decay: Literal["constant", "cosine"] = "constant"
+    final_learning_rate: float = 0.0
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _more_than_zero(optimizer__learning_rate=self.learning_rate, optimizer__clip_threshold=self.clip_threshold)
+        _at_least(
+            0,
+            optimizer__warmup_steps=self.warmup_steps,
+            optimizer__final_learning_rate=self.final_learning_rate,
+            optimizer__weight_decay=self.weight_decay,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop.
+
+    Attributes:
+      steps: training steps of the whole run, one window of every stream each.
+      batch_size: B, parallel streams of text.
+      sequence_length: T, characters of a window: the length of truncated back-propagation through time.
+      steps_per_dispatch: most training steps that the device runs before the host looks in.
+      log_every_steps: steps averaged into one line of metrics.jsonl.
+      eval_every_steps: steps between two measurements of the validation loss.
+      eval_characters: most characters of the validation text that one measurement reads, from its beginning.
+      max_skipped_steps: consecutive non-finite steps after which the run stops; each of them leaves the model alone.
+      seed: seed of the weights and of the samples.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 32
+    sequence_length: int = 64
+    steps_per_dispatch: int = 100
+    log_every_steps: int = 100
+    eval_every_steps: int = 1_000
+    eval_characters: int = 1_000_000
+    max_skipped_steps: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            _at_least(0 if name == "seed" else 1, **{f"training__{name}": getattr(self, name)})
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """The songs written while the network learns.
+
+    Attributes:
+      method: stateful (each character follows from the carried state and the one before), or textbook (the book's: each
+        new character re-reads a sliding window of sequence_length characters, from the state that the last reading left).
+      every_steps: training steps between two samples, the first before training; 0 writes only the one at the end.
+      show_every_steps: training steps between two samples shown on the screen; the others are only kept in the run.
+      length: characters of a sample.
+      temperature: divides the logits; below 1 is more cautious, 0 takes the likeliest character.
+      top_k: draw only from the k likeliest characters; 0 draws from all.
+    """
+
+    method: Literal["stateful", "textbook"] = "stateful"
+    every_steps: int = 1_000
+    show_every_steps: int = 5_000
+    length: int = 500
+    temperature: float = 1.0
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(
+            0,
+            sampling__every_steps=self.every_steps,
+            sampling__temperature=self.temperature,
+            sampling__top_k=self.top_k,
+        )
+        _at_least(1, sampling__length=self.length, sampling__show_every_steps=self.show_every_steps)
+        _check(math.isfinite(self.temperature), "sampling.temperature", self.temperature, "finite")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The run's directory and the machine.
+
+    Attributes:
+      name: the run is kept in root/name; the same command again goes on where it stopped.
+      root: the directory of all runs.
+      platform: where to compute; auto takes the best that is there.
+      precision: float32, or float64.
+      checkpoint_every_steps: training steps between two checkpoints.
+      keep_checkpoints: the newest checkpoints to keep, beside the best.
+      tensorboard: also write TensorBoard event files (needs the extra: pip install 'rnnjax[tensorboard]').
+    """
+
+    name: str = "run"
+    root: str = "runs"
+    platform: Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"] = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+    checkpoint_every_steps: int = 1_000
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        plain = bool(self.name) and self.name not in (".", "..") and not set(self.name) & set("/\\\0")
+        _check(plain, "run.name", self.name, "a plain directory name")
+        _at_least(1, run__checkpoint_every_steps=self.checkpoint_every_steps, run__keep_checkpoints=self.keep_checkpoints)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    run: RunConfig = field(default_factory=RunConfig)

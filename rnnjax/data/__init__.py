@@ -1,0 +1,1 @@
+"""From a file of songs to ids on the device."""

@@ -1,0 +1,102 @@
+"""Reading songs: a CSV file, a plain text, an address, or the corpus that ships with the package."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from urllib.parse import urlparse
+
+from rnnjax.config import DataConfig
+from rnnjax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Songs:
+    """Texts as they were read.
+
+    Attributes:
+      texts: one string a song; a plain text file is one string.
+      skipped: rows without text.
+      source: the file that was read.
+      is_one_text: whether the file was a plain text, with no songs to tell apart.
+    """
+
+    texts: list[str]
+    skipped: int
+    source: str
+    is_one_text: bool
+
+
+def read_songs(config: DataConfig) -> Songs:
+    """Reads what `data.path` names.
+
+    Raises:
+      UserError: if the file is missing, empty, cut off, not UTF-8, or has no such column.
+    """
+    if config.path == "bundled":
+        with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
+            return _read_csv(path, config.text_column)
+    path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
+    if not path.is_file():
+        raise UserError(f"data.path: there is no file {path}")
+    if path.stat().st_size == 0:
+        raise UserError(f"data.path: {path} is empty")
+    try:
+        return _read_csv(path, config.text_column) if path.suffix.lower() == ".csv" else _read_text(path)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"data.path: {path} is not UTF-8 ({error.reason} 0x{error.object[error.start]:02x}); convert it, as with "
+            "iconv -f latin1 -t utf-8"
+        ) from None
+    except OSError as error:
+        raise UserError(f"data.path: cannot read {path}: {error.strerror}") from None
+
+
+def _read_csv(path: Path, column: str) -> Songs:
+    import pandas as pd  # late: a plain text does not need it
+
+    try:
+        # "NA" or "null" may be a song's whole text; only an empty field is missing.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+    except pd.errors.EmptyDataError:
+        raise UserError(f"data.path: {path} has no columns") from None
+    except pd.errors.ParserError as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        hint = " (the file seems to be cut off inside a quoted field)" if "EOF inside string" in reason else ""
+        raise UserError(f"data.path: {path} is not a whole CSV file: {reason}{hint}") from None
+    if column not in table.columns:
+        raise UserError(
+            f"data.text_column: {path} has no column {column!r}; it has {', '.join(map(repr, table.columns))}"
+        )
+    texts = table[column].dropna()
+    if texts.empty:
+        raise UserError(f"data.path: no row of {path} has a text in column {column!r}")
+    return Songs([_unix_lines(text) for text in texts], len(table) - len(texts), str(path), is_one_text=False)
+
+
+def _read_text(path: Path) -> Songs:
+    return Songs([_unix_lines(path.read_text(encoding="utf-8-sig"))], 0, str(path), is_one_text=True)
+
+
+def _unix_lines(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _is_address(path: str) -> bool:
+    return urlparse(path).scheme in ("http", "https")
+
+
+def _fetch(address: str, sha256: str | None) -> Path:
+    """Downloads a file once into the user's cache; a file with the right checksum is not fetched again."""
+    if sha256 is None:
+        raise UserError("data.sha256 must give the checksum of the file at an http(s) address (see sha256sum)")
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    name = f"{sha256[:16]}-{Path(urlparse(address).path).name}"
+    try:
+        return Path(pooch.retrieve(address, f"sha256:{sha256.lower()}", fname=name, path=pooch.os_cache("rnnjax")))
+    except ValueError as error:
+        raise UserError(f"data.sha256 does not match what {address} sent: {error}".splitlines()[0]) from None
+    except requests.RequestException as error:
+        raise UserError(f"data.path: cannot fetch {address}: {error}") from None

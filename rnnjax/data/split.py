@@ -1,0 +1,55 @@
+"""Splitting songs into training, validation and test; a song is never cut."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.config import DataConfig
+from rnnjax.data.songs import Songs
+from rnnjax.errors import UserError
+
+
+class Split(NamedTuple):
+    """Three texts; the held-out ones may be empty."""
+
+    train: str
+    validation: str
+    test: str
+
+
+def split_songs(songs: Songs, config: DataConfig) -> Split:
+    """Draws the held-out songs, keeps the file's order within each part, and joins each part into one text.
+
+    A plain text has no songs: it is cut into three consecutive parts, at the ends of lines.
+
+    Raises:
+      UserError: if there are too few songs for three parts.
+    """
+    fractions = config.validation_fraction, config.test_fraction
+    if songs.is_one_text:
+        return Split(*_cut(songs.texts[0], *fractions))
+    count = len(songs.texts)
+    validation, test = (max(1, round(fraction * count)) if fraction else 0 for fraction in fractions)
+    if validation + test >= count:
+        raise UserError(
+            f"data.path: {songs.source} has {count} song(s), too few to hold out {validation} for validation and "
+            f"{test} for test; set data.validation_fraction and data.test_fraction to 0 to train on all"
+        )
+    part = np.zeros(count, int)
+    drawn = np.random.default_rng(config.split_seed).permutation(count)
+    part[drawn[:validation]] = 1
+    part[drawn[validation : validation + test]] = 2
+    join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)  # noqa: E731
+    return Split(join(0), join(1), join(2))
+
+
+def _cut(text: str, validation: float, test: float) -> tuple[str, str, str]:
+    first = _line_end(text, len(text) * (1 - validation - test)) if validation or test else len(text)
+    second = _line_end(text, len(text) * (1 - test)) if test else len(text)
+    return text[:first], text[first:second], text[second:]
+
+
+def _line_end(text: str, position: float) -> int:
+    """The first line's end at or after a position; the position itself where no line ends after it."""
+    end = text.find("\n", round(position) - 1)
+    return end + 1 if end >= 0 else round(position)

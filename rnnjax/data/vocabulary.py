@@ -1,0 +1,49 @@
+"""The characters a model knows: the sorted set of those in its training text, and one id for all others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A one-to-one map of characters and ids 0 … len(characters) - 1, as the book's char_to_ix and ix_to_char.
+
+    Attributes:
+      characters: in the order of their ids.
+    """
+
+    characters: str
+
+    @classmethod
+    def of(cls, text: str) -> "Vocabulary":
+        return cls("".join(sorted(set(text))))
+
+    def __len__(self) -> int:
+        """The number of ids: one more than there are characters."""
+        return len(self.characters) + 1
+
+    @property
+    def unknown(self) -> int:
+        """The id of every character that is not in the training text: the last."""
+        return len(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        """ids [len(text)], in the smallest unsigned integers that hold the vocabulary."""
+        code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        known = np.frombuffer(self.characters.encode("utf-32-le", "surrogatepass"), np.uint32)
+        table = np.full(int(max(code_points.max(initial=0), known.max(initial=0))) + 1, self.unknown, self.dtype)
+        table[known] = np.arange(len(known))
+        return table[code_points]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.min_scalar_type(self.unknown)
+
+    def decode(self, ids: np.ndarray) -> str:
+        """The text of ids; the unknown is written as U+FFFD."""
+        return "".join(np.array([*self.characters, "\ufffd"])[np.asarray(ids)].tolist())
+
+    def missing(self, text: str) -> list[str]:
+        """The characters of a text that have no id of their own, sorted."""
+        return sorted(set(text) - set(self.characters))

@@ -1,0 +1,26 @@
+"""The gradient by `jax.grad` through the scan: reverse-mode automatic differentiation."""
+
+import jax
+
+from rnnjax.gradients.result import Gradient
+from rnnjax.model.loss import cross_entropy
+from rnnjax.model.rnn import Batch, Carry, Model, Params, Unroll, apply, unroll
+
+
+def gradient(model: Model, params: Params, carry: Carry, batch: Batch, *, unroll: Unroll = unroll) -> Gradient:
+    """Loss and gradient of one window, its initial state held constant between windows.
+
+    Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
+
+    Args:
+      unroll: how a layer is run over time, and so how it is differentiated.
+    """
+
+    def window_loss(params: Params, carry: Carry) -> tuple[jax.Array, Carry]:
+        new_carry, logits = apply(model, params, carry, batch, unroll=unroll)
+        return cross_entropy(logits, batch.y, batch.weight), new_carry
+
+    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
+        params, carry
+    )
+    return Gradient(loss, d_params, d_carry, new_carry)

@@ -1,0 +1,113 @@
+"""The textbook's double sum over j (the step whose error it is) and k (the step at which a weight was used), corrected.
+
+The chapter prints
+
+    ∂L/∂W = Σⱼ Σₖ≤ⱼ (ŷⱼ - yⱼ) ∏ₘ₌ₖ₊₁..ⱼ Wᵀ diag(1 - tanh²(…ₘ)) ⊗ hₖ₋₁
+
+which is not the gradient: the error must first pass through Vᵀ, and the unit at k must contribute its own factor
+diag(1 - hₖ²), since W acts before the nonlinearity. With both, in row vectors and for a general unit φ,
+
+    δⱼ,ⱼ = (ŷⱼ - yⱼ) Vᵀ ⊙ φ'ⱼ        δⱼ,ₖ = (δⱼ,ₖ₊₁ Wᵀ) ⊙ φ'ₖ        ∂L/∂W = Σⱼ Σₖ≤ⱼ hₖ₋₁ᵀ δⱼ,ₖ
+
+and likewise ∂L/∂U = Σⱼ Σₖ xₖᵀ δⱼ,ₖ and ∂L/∂bh = Σⱼ Σₖ δⱼ,ₖ. It is kept as a double sum on purpose. Nothing is shared with
+`gradients.manual`, which reorders it into one recurrence.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.gradients.result import Gradient
+from rnnjax.model.rnn import Batch, Carry, Layer, Model, Params, hidden_to_output
+
+Array = jax.Array
+
+DERIVATIVES = {
+    "tanh": lambda h: 1 - jnp.square(h),
+    "relu": lambda h: jnp.where(h > 0, 1.0, 0.0).astype(h.dtype),
+    "linear": lambda h: jnp.full_like(h, 1.0),
+}
+"""φ' from φ's value."""
+
+FUNCTIONS = {"tanh": jnp.tanh, "relu": lambda a: jnp.maximum(a, 0), "linear": lambda a: a}
+
+
+def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradient:
+    """Loss and gradient of one window by the double sum, its initial state held constant between windows.
+
+    Cost: O(T²·H²) time and O(T·H) memory a stream: for small cases. Exact within the window.
+    """
+    T = batch.x.shape[0]
+    ones = jnp.ones(batch.x.shape, bool)
+    valid = ones if batch.valid is None else batch.valid
+    reset = ~ones if batch.reset is None else batch.reset
+
+    V = params.layers[0].U.shape[0]
+    xs = [jax.nn.one_hot(batch.x, V, dtype=params.V.dtype)]  # the book's one-hot rows
+    befores, afters = [], []
+    for layer, h in zip(params.layers, carry, strict=True):
+        before, after = [], []
+        for t in range(T):
+            h = jnp.where(reset[t][..., None], 0, h)
+            before.append(h)
+            h_new = FUNCTIONS[model.activation](xs[-1][t] @ layer.U + h @ layer.W + layer.bh)
+            h = jnp.where(valid[t][..., None], h_new, h)
+            after.append(h)
+        befores.append(jnp.stack(before))
+        afters.append(jnp.stack(after))
+        xs.append(afters[-1])
+
+    weight = jnp.ones(batch.y.shape, params.V.dtype) if batch.weight is None else batch.weight
+    log_y_hat = jax.nn.log_softmax(hidden_to_output(params, xs[-1]))
+    y = jax.nn.one_hot(batch.y, params.by.shape[0], dtype=params.V.dtype)
+    share = (weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny))[..., None]
+    loss = -jnp.sum(y * log_y_hat * share)
+    error = (jnp.exp(log_y_hat) - y) * share
+
+    d_h = error @ params.V.T
+    d_layers, d_carry = [], []
+    for layer, x, before, after in reversed(list(zip(params.layers, xs, befores, afters, strict=False))):
+        derivative = DERIVATIVES[model.activation](after)
+        delta, d_h0 = double_sum(layer.W, derivative, d_h, valid, reset)
+        d_layers.append(
+            Layer(
+                jnp.einsum("t...i,t...h->ih", x, delta),
+                jnp.einsum("t...i,t...h->ih", before, delta),
+                jnp.einsum("t...h->h", delta),
+            )
+        )
+        d_carry.append(d_h0)
+        d_h = delta @ layer.U.T
+    d_params = Params(
+        tuple(reversed(d_layers)), jnp.einsum("t...h,t...v->hv", xs[-1], error), jnp.einsum("t...v->v", error)
+    )
+    return Gradient(loss, d_params, tuple(reversed(d_carry)), tuple(after[-1] for after in afters))
+
+
+def double_sum(W: Array, derivative: Array, d_h: Array, valid: Array, reset: Array) -> tuple[Array, Array]:
+    """Σⱼ≥ₖ δⱼ,ₖ for every k: each step's error is taken back to the beginning on its own.
+
+    Args:
+      derivative: φ' at each step [T, B, H].
+      d_h: ∂L/∂hⱼ of what reads this layer at step j [T, B, H].
+      valid: bool [T, B]; a step that is not valid hands the error past the unit.
+      reset: bool [T, B]; no error passes a reset.
+
+    Returns:
+      ∂L/∂(the unit's argument) at each step k [T, B, H], and ∂L/∂h₋₁ [B, H].
+    """
+    T = d_h.shape[0]
+
+    def error_of(j: Array) -> tuple[Array, Array]:
+        def back_to(k_from_end: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+            error, deltas = state
+            k = T - 1 - k_from_end
+            error = jnp.where(k == j, d_h[k], error)  # zero until the walk arrives at j
+            delta = jnp.where(valid[k][..., None], error * derivative[k], 0)
+            error = jnp.where(valid[k][..., None], delta @ W.T, error)
+            return jnp.where(reset[k][..., None], 0, error), deltas.at[k].set(delta)
+
+        error, deltas = jax.lax.fori_loop(0, T, back_to, (jnp.zeros_like(d_h[0]), jnp.zeros_like(d_h)))
+        return deltas, error
+
+    deltas, errors = jax.lax.map(error_of, jnp.arange(T))
+    return deltas.sum(0), errors.sum(0)

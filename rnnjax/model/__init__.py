@@ -1,0 +1,1 @@
+"""The mathematics of recurrent networks: pure functions, no files, no printing."""

@@ -1,0 +1,62 @@
+"""How the weights are drawn before training."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.model.rnn import Layer, Model, Params
+
+Array = jax.Array
+Draw = Callable[[Array, tuple[int, ...]], Array]
+
+
+def init_params(key: Array, model: Model, init: str, scale: float, dtype: jnp.dtype = jnp.float32) -> Params:
+    """Draws the parameters of a network.
+
+    Args:
+      key: a key of `jax.random`.
+      init: normal: every weight and bias from N(0, scale²), as the textbook's TensorFlow code.
+        uniform: ±sqrt(1/n) with n the width that a matrix reads, as the textbook's NumPy code; biases 0.
+        orthogonal: W = scale · Q, Q orthogonal (Saxe et al., 2014, "Exact solutions to the nonlinear dynamics of
+        learning in deep linear networks"); U, V, biases as in uniform.
+        identity: W = scale · I (Le et al., 2015, "A simple way to initialize recurrent networks of rectified linear
+        units"); U, V, biases as in uniform.
+
+    Raises:
+      KeyError: for another name.
+    """
+    recurrent: dict[str, Draw] = {
+        "normal": lambda key, shape: scale * jax.random.normal(key, shape, dtype),
+        "uniform": lambda key, shape: _uniform(key, shape, dtype),
+        "orthogonal": lambda key, shape: _orthogonal(key, shape, scale, dtype),
+        "identity": lambda key, shape: jnp.tile(scale * jnp.eye(shape[0], dtype=dtype), (1, shape[1] // shape[0])),
+    }
+    draw_W = recurrent[init]
+    draw = draw_W if init == "normal" else recurrent["uniform"]
+    draw_bias = draw if init == "normal" else lambda key, shape: jnp.zeros(shape, dtype)
+
+    H, G, V = model.hidden, model.cell.gates, model.vocabulary
+    *layer_keys, key_V, key_by = jax.random.split(key, model.layers + 2)
+    layers = []
+    for index, layer_key in enumerate(layer_keys):
+        key_U, key_W, key_bh = jax.random.split(layer_key, 3)
+        width = V if index == 0 else H
+        layers.append(Layer(draw(key_U, (width, G * H)), draw_W(key_W, (H, G * H)), draw_bias(key_bh, (G * H,))))
+    return Params(tuple(layers), draw(key_V, (H, V)), draw_bias(key_by, (V,)))
+
+
+def _uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    bound = (1 / shape[0]) ** 0.5
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def _orthogonal(key: Array, shape: tuple[int, ...], scale: float, dtype: jnp.dtype) -> Array:
+    """One orthogonal H x H block for each gate, side by side."""
+    blocks = jax.random.orthogonal(key, shape[0], (shape[1] // shape[0],), dtype)
+    return scale * jnp.concatenate(list(blocks), axis=1)
+
+
+def count_parameters(params: Params) -> int:
+    """The number of weights and biases."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

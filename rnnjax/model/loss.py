@@ -1,0 +1,48 @@
+"""Softmax cross-entropy, the book's Lₜ = -yₜ log ŷₜ, in nats; through log-sum-exp, so that no logit overflows."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+NATS_PER_BIT = math.log(2.0)
+
+
+def negative_log_likelihood(logits: Array, y: Array) -> Array:
+    """-log softmax(logits)[y], the surprise at each target, in nats.
+
+    Args:
+      logits: [..., V].
+      y: target ids, integer [...].
+
+    Returns:
+      [...], in nats per character.
+    """
+    # The largest logit is taken out first: exp would overflow float32 near 89.
+    largest = jnp.max(jax.lax.stop_gradient(logits), axis=-1, keepdims=True)
+    shifted = logits - largest
+    log_normaliser = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
+    target = jnp.take_along_axis(shifted, y[..., None].astype(jnp.int32), axis=-1, mode="promise_in_bounds")
+    return log_normaliser - target[..., 0]
+
+
+def denominator(y: Array, weight: Array | None) -> Array | float:
+    """What the summed loss of a window is divided by: the sum of the weights, or the number of targets."""
+    return float(y.size) if weight is None else jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
+
+
+def cross_entropy(logits: Array, y: Array, weight: Array | None = None) -> Array:
+    """The weighted mean surprise of a window, L = Σ wₜ Lₜ / Σ wₜ, in nats per character.
+
+    The book's formula sums over t where its code averages; this is the average.
+
+    Args:
+      logits: [T, B, V].
+      y: target ids, integer [T, B].
+      weight: [T, B], or None for all ones. A window whose weights are all zero has loss 0.
+    """
+    surprise = negative_log_likelihood(logits, y)
+    weighted = surprise if weight is None else surprise * weight
+    return jnp.sum(weighted) / denominator(y, weight)

@@ -1,0 +1,64 @@
+"""The held-out loss: the network reads a text once, its weights fixed."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.rnn import Batch, Carry, Model, Params, apply, zero_carry
+
+Array = jax.Array
+
+WINDOW = 128
+"""Time steps whose logits are in memory at once."""
+
+CHARACTERS_PER_STREAM = 4096
+"""A text is read as several streams side by side, each this long or longer, so that the cold start of each, some tens
+of characters, weighs little."""
+
+MOST_STREAMS = 64
+
+
+def fold(ids: np.ndarray) -> Batch:
+    """Cuts a text into windows of parallel streams that together predict each of its characters but the first, once.
+
+    Args:
+      ids: [N], N >= 2.
+
+    Returns:
+      x, y, and weight [windows, WINDOW, streams]; weight is 0 on the padding at the end of a stream.
+    """
+    targets = len(ids) - 1
+    streams = max(1, min(MOST_STREAMS, targets // CHARACTERS_PER_STREAM))
+    share = math.ceil(targets / streams)
+    length = math.ceil(share / WINDOW) * WINDOW
+    offsets = np.arange(length)[:, None]
+    positions = offsets + share * np.arange(streams)
+    weight = (offsets < share) & (positions < targets)
+    positions = np.minimum(positions, targets - 1)
+    cut = lambda a: a.reshape(-1, WINDOW, streams)  # noqa: E731
+    return Batch(*(jnp.asarray(cut(a)) for a in (ids[positions], ids[positions + 1], weight)))
+
+
+def make_evaluate(model: Model):
+    """Returns a jitted (params, batch from `fold`) -> loss in nats per character.
+
+    Each stream starts from a zero state and carries it from window to window.
+    """
+
+    def evaluate(params: Params, batch: Batch) -> Array:
+        dtype = params.V.dtype
+
+        def body(state: tuple[Carry, Array], window: Batch) -> tuple[tuple[Carry, Array], None]:
+            carry, total = state
+            carry, logits = apply(model, params, carry, window)
+            surprise = jnp.where(window.weight, negative_log_likelihood(logits, window.y), 0)
+            return (carry, total + jnp.sum(surprise)), None
+
+        start = zero_carry(model, batch.x.shape[2:], dtype), jnp.zeros((), dtype)
+        (_, total), _ = jax.lax.scan(body, start, batch)
+        return total / jnp.sum(batch.weight)
+
+    return jax.jit(evaluate)

@@ -1,0 +1,91 @@
+"""Clipping, then Adam, as one optax chain."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnnjax.config import OptimizerConfig
+
+Array = jax.Array
+
+
+def make_clip(config: OptimizerConfig) -> optax.GradientTransformation:
+    """The clipping of gradients, a link of the chain of its own.
+
+    value: each element into [-threshold, threshold]; changes the gradient's direction. The textbook's code.
+    global_norm: g · threshold / ‖g‖ where ‖g‖, over all parameters, exceeds the threshold; keeps the direction. The
+    textbook's formula (Pascanu et al., 2013, "On the difficulty of training recurrent neural networks").
+    per_leaf_norm: the same, array by array; changes the arrays' proportions.
+    """
+    clips = {
+        "value": optax.clip,
+        "global_norm": optax.clip_by_global_norm,
+        "per_leaf_norm": clip_by_leaf_norm,
+        "none": lambda _: optax.identity(),
+    }
+    return clips[config.clip](config.clip_threshold)
+
+
+def clip_by_leaf_norm(threshold: float) -> optax.GradientTransformation:
+    """Scales down each array of a gradient whose own norm exceeds the threshold."""
+
+    def update(updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None) -> tuple:
+        del params
+        return jax.tree.map(lambda g: g * jnp.minimum(1, threshold / _norm(g)), updates), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def _norm(g: Array) -> Array:
+    return jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(g))), jnp.finfo(g.dtype).tiny)
+
+
+def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
+    """The learning rate at each step: linear warm-up, then constant or cosine down to the last of `steps`.
+
+    Written without branches, so that its numbers may be traced: runs that differ in them can share a program.
+    """
+
+    def schedule(count: Array) -> Array:
+        warm = jnp.minimum(1.0, (count + 1) / jnp.maximum(config.warmup_steps, 1))
+        if config.decay == "constant":
+            return config.learning_rate * warm
+        progress = (count - config.warmup_steps) / jnp.maximum(steps - config.warmup_steps, 1)
+        cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
+        floor = config.final_learning_rate
+        return jnp.where(count < config.warmup_steps, config.learning_rate * warm, floor + (config.learning_rate - floor) * cosine)
+
+    return schedule
+
+
+def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
+    """Clip, Adam (Kingma & Ba, 2015, "Adam: a method for stochastic optimization"), decoupled weight decay
+    (Loshchilov & Hutter, 2019), learning rate.
+
+    Args:
+      steps: length of the run, where the cosine ends.
+    """
+    decay = optax.add_decayed_weights(config.weight_decay, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
+    return optax.chain(
+        make_clip(config),
+        optax.scale_by_adam(),
+        decay if config.weight_decay else optax.identity(),
+        optax.scale_by_learning_rate(make_schedule(config, steps)),
+    )
+
+
+class ClipReport(NamedTuple):
+    """What clipping did to a gradient: its global norm before, and the share of elements it changed."""
+
+    norm: Array
+    changed: Array
+
+
+def report_clipping(clip: optax.GradientTransformation, grads: optax.Updates) -> ClipReport:
+    """Compares a gradient before and after the chain's first link (XLA computes the link once for both)."""
+    clipped, _ = clip.update(grads, clip.init(grads))
+    leaves, clipped_leaves = jax.tree.leaves(grads), jax.tree.leaves(clipped)
+    changed = sum(jnp.sum(a != b) for a, b in zip(leaves, clipped_leaves, strict=True))
+    return ClipReport(optax.global_norm(grads), changed / sum(leaf.size for leaf in leaves))
