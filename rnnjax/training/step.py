@@ -1,79 +1,21 @@
 """The jitted chunk of training steps: stateful truncated BPTT over contiguous streams, many steps in one dispatch."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from rnnjax.config import Config
 from rnnjax.gradients import METHODS, Method
-from rnnjax.model.initializers import init_params
-from rnnjax.model.rnn import Batch, Carry, Model, Params, zero_carry
-from rnnjax.training.optimizer import make_clip, make_optimizer, report_clipping
+from rnnjax.model.rnn import Batch, Model
+from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
+from rnnjax.training.state import StepInfo, TrainState
 
 Array = jax.Array
 
 
-@flax.struct.dataclass
-class TrainState:
-    """All that must survive a restart. The position in the data and every random draw follow from `step`.
-
-    Attributes:
-      step: training steps taken, skipped ones included.
-      params: the weights.
-      opt_state: the moments of Adam.
-      carry: the state of every stream.
-      skipped: steps whose loss or gradient was not finite, since the beginning.
-      skipped_in_a_row: those at the end, without a good one between.
-    """
-
-    step: Array
-    params: Params
-    opt_state: optax.OptState
-    carry: Carry
-    skipped: Array
-    skipped_in_a_row: Array
-
-
-class StepInfo(NamedTuple):
-    """What one step tells, and the next does not need. Scalars.
-
-    Attributes:
-      loss: nats per character, before the update.
-      grad_norm: global norm of the gradient before clipping.
-      clipped: 1 where clipping changed the gradient, else 0.
-      clipped_elements: share of the gradient's elements that clipping changed.
-      skipped: 1 where the update was left out because loss or gradient was not finite, else 0.
-      skipped_in_a_row: how many such steps have come one after the other up to here.
-    """
-
-    loss: Array
-    grad_norm: Array
-    clipped: Array
-    clipped_elements: Array
-    skipped: Array
-    skipped_in_a_row: Array
-
-
 Chunk = Callable[[TrainState, Array, Array], tuple[TrainState, StepInfo]]
-
-
-def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
-    """The state before the first step."""
-    key = jax.random.key(config.training.seed)
-    params = init_params(key, model, config.model.init, config.model.init_scale, dtype)
-    zero = jnp.zeros((), jnp.int32)
-    return TrainState(
-        step=zero,
-        params=params,
-        opt_state=make_optimizer(config.optimizer, config.training.steps).init(params),
-        carry=zero_carry(model, (config.training.batch_size,), dtype),
-        skipped=zero,
-        skipped_in_a_row=zero,
-    )
 
 
 def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
@@ -97,6 +39,7 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
     gradient: Method = METHODS[config.gradient.method]
     optimizer = make_optimizer(config.optimizer, config.training.steps)
     clip = make_clip(config.optimizer)
+    schedule = make_schedule(config.optimizer, config.training.steps)
 
     def train_step(state: TrainState, streams: Array) -> tuple[TrainState, StepInfo]:
         batch, starts_pass = window_at(streams, state.step, config.training.sequence_length)
@@ -111,6 +54,7 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         old = (state.params, state.opt_state, state.carry)
         params, opt_state, carry = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
         skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
+        learning_rate = schedule(state.step - state.skipped)  # Adam's own count does not move in a skipped step
         state = TrainState(
             step=state.step + 1,
             params=params,
@@ -119,7 +63,15 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
             skipped=state.skipped + ~good,
             skipped_in_a_row=skipped_in_a_row,
         )
-        info = StepInfo(result.loss, report.norm, report.changed > 0, report.changed, ~good, skipped_in_a_row)
+        info = StepInfo(
+            loss=result.loss,
+            grad_norm=report.norm,
+            clipped=report.changed > 0,
+            clipped_elements=report.changed,
+            skipped=~good,
+            skipped_in_a_row=skipped_in_a_row,
+            learning_rate=learning_rate,
+        )
         return state, info
 
     return train_step

@@ -1,0 +1,78 @@
+"""What all doors share: from a command line to a Config, and from an error to one line and an exit code."""
+
+import dataclasses
+import difflib
+import errno
+import re
+import sys
+import typing
+from collections.abc import Callable
+
+import jsonargparse
+
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+
+BAD_INPUT = 2
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
+        raise UserError(_one_line(message, self))
+
+
+def make_parser(command: str, description: str) -> Parser:
+    """A parser for `python -m rnnjax.<command>`."""
+    return Parser(prog=f"python -m rnnjax.{command}", description=description, default_env=False)
+
+
+def add_config(parser: Parser) -> None:
+    """Gives a parser `--config FILE` and an option for every field of `Config`."""
+    parser.add_argument("--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below")
+    parser.add_class_arguments(Config, as_group=False)
+
+
+def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
+    """The Config that the parsed fields make; its own checks run here."""
+    made = parser.instantiate(namespace)
+    return Config(**{field.name: made[field.name] for field in dataclasses.fields(Config)})
+
+
+def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
+    """Runs a door as a program: what a user can mend is one line on standard error and exit code 2."""
+    try:
+        code = door(None)
+    except UserError as error:
+        code = _complain(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        code = _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}; what was saved before is intact")
+    except BrokenPipeError:
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _complain(message: str) -> int:
+    print(f"rnnjax: error: {message}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _one_line(message: str, parser: Parser) -> str:
+    """Puts the parser's message into one line, and names the nearest field for an unknown one."""
+    text = re.sub(r"\s+", " ", message).strip()
+    text = re.sub(r"<class '(\w+)'>", r"\1", text)
+    text = re.sub(r"Parser key \"([^\"]+)\":", r"\1:", text)
+    text = text.replace("typing.Literal", "one of ")
+    unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
+    unknown_key = re.search(r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)", text)
+    name = f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
+    if name is None:
+        return text
+    known = [action.dest for action in parser._actions if action.dest not in ("help",)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"unknown field {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")

@@ -1,0 +1,261 @@
+"""The training loop: where pure steps meet files, screens and clocks.
+
+The device runs chunks of steps; the host looks in between them, and reads the metrics of a chunk only when the next one
+is already under way, so that the device never waits.
+"""
+
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.corpus import Corpus, load_corpus
+from rnnjax.data.novelty import longest_copied
+from rnnjax.data.streams import fold_into_streams
+from rnnjax.errors import UserError
+from rnnjax.model.initializers import count_parameters
+from rnnjax.model.loss import NATS_PER_BIT
+from rnnjax.model.rnn import Model, Params
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint
+from rnnjax.run.device import describe, environment, unused_accelerator
+from rnnjax.run.directory import RunDirectory, read_yaml, write_whole
+from rnnjax.run.interrupt import Interrupt
+from rnnjax.run.metrics import MetricsLog
+from rnnjax.run.plots import plot_run
+from rnnjax.run.progress import Reporter, warn
+from rnnjax.run.tensorboard import TensorBoard
+from rnnjax.trained import make_model, params_from
+from rnnjax.training.evaluation import fold, make_evaluate
+from rnnjax.training.samples import make_sampler
+from rnnjax.training.state import StepInfo, TrainState, from_arrays, init_state, to_arrays
+from rnnjax.training.step import choose_scan_unroll, make_chunk
+
+INTERRUPTED = 130
+
+
+def train(config: Config) -> int:
+    """Trains to the end, or to an interrupt.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      UserError: for what the user can mend: the data, another config than the run was started with, a diverging run.
+    """
+    interrupt = Interrupt()
+    corpus = load_corpus(config.data)
+    streams = fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
+    with RunDirectory(Path(config.run.root) / config.run.name) as directory:
+        config = pin(config, corpus, directory)
+        model = make_model(config, corpus.vocabulary)
+        checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
+        try:
+            finished = learn(config, model, corpus, jax.device_put(streams), directory, checkpoints, interrupt)
+            plot_run(directory.path, config.run.name)
+            if finished:
+                conclude(config, model, corpus, directory, checkpoints)
+        finally:
+            checkpoints.close()
+    return 0 if finished else INTERRUPTED
+
+
+def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> Config:
+    """Chooses what the config leaves open, and ties the directory to config, text and vocabulary."""
+    if config.model.scan_unroll == 0:
+        started = directory.path / "config.yaml"
+        if started.exists():  # another version of jax might choose otherwise, and not go on bit for bit
+            unroll = read_yaml(started)["model"]["scan_unroll"]
+        else:
+            unroll = choose_scan_unroll(config.training.batch_size, config.training.sequence_length)
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=unroll))
+    directory.pin_config(config)
+    directory.pin_text({"text_sha256": corpus.sha256, **environment()})
+    vocabulary = json.dumps({"characters": corpus.vocabulary.characters}, ensure_ascii=False)
+    write_whole(directory.path / "vocabulary.json", vocabulary + "\n")
+    return config
+
+
+def resume(config: Config, model: Model, checkpoints: Checkpoints) -> tuple[TrainState, Checkpoint | None]:
+    """The state of the newest checkpoint that is whole, or of a beginning. Damaged ones are put aside."""
+    start = init_state(config, model, np.dtype(config.run.precision))
+    for found in checkpoints.newest():
+        if isinstance(found, Checkpoint):
+            try:
+                return from_arrays(start, found.arrays), found
+            except ValueError as error:
+                raise UserError(f"the checkpoint of step {found.step} does not fit the config: {error}") from None
+        step, damage = found
+        warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
+    return start, None
+
+
+def learn(
+    config: Config,
+    model: Model,
+    corpus: Corpus,
+    streams: jax.Array,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    interrupt: Interrupt,
+) -> bool:
+    """Runs the steps that are left. Returns False where an interrupt came first."""
+    state, checkpoint = resume(config, model, checkpoints)
+    step = checkpoint.step if checkpoint else 0
+    total = config.training.steps
+    reporter = Reporter(total, step, streams.shape[0] * config.training.sequence_length)
+    reporter.say(describe(config.run.precision, count_parameters(state.params)))
+    if accelerator := unused_accelerator():
+        reporter.say(accelerator)
+    reporter.say(corpus.summary)
+    if step >= total:
+        return True
+    if checkpoint:
+        reporter.say(f"going on from step {step:,} of {directory.path}")
+
+    chunk, seconds = compiled(make_chunk(config, model), state, streams, np.int32(0))
+    reporter.say(f"compiled the training step in {seconds:.1f} s")
+    sampler = make_sampler(config, model, corpus.song_start(config.data.separator))
+    evaluate, validation = make_evaluate(model), None
+    if corpus.ids.validation.size:
+        validation = fold(corpus.ids.validation[: config.training.eval_characters + 1])
+    lowest = min(checkpoints.validation_losses().values(), default=math.inf)
+    log = MetricsLog(directory.metrics, step, config.training.log_every_steps, TensorBoard(directory.path).write if config.run.tensorboard else None)
+    under_way: tuple[StepInfo, int] | None = None
+
+    def settle() -> None:
+        """Takes in the metrics of the chunk under way, and so waits until the device has run it."""
+        nonlocal under_way
+        if under_way is None:
+            return
+        infos, count = under_way
+        under_way = None
+        rows = {name: np.asarray(values)[:count] for name, values in infos._asdict().items()}
+        log.add(rows)
+        reporter.update(log.step, float(np.mean(rows["loss"])))
+        if (in_a_row := int(rows["skipped_in_a_row"].max())) >= config.training.max_skipped_steps:
+            log.flush()
+            checkpoints.wait()
+            raise UserError(
+                f"loss or gradient was not finite in {in_a_row} steps in a row up to step {log.step:,}; "
+                f"{directory.path} keeps its checkpoint of step {next(iter(checkpoints.steps()), 0):,}; lower "
+                "optimizer.learning_rate, or clip, under another run.name"
+            )
+
+    def write_song() -> None:
+        text = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, np.int32(step))))
+        directory.write_sample(step, text)
+        if is_due(step, config.sampling.show_every_steps):
+            reporter.say(f"\n--- a sample at step {step:,} ---\n{text}\n---\n")
+
+    def save(validation_loss: float | None) -> None:
+        checkpoints.save(step, to_arrays(state), validation_loss)
+
+    with reporter:
+        if step == 0 and config.sampling.every_steps:
+            write_song()
+        while step < total and not interrupt.asked:
+            count = next_stop(config, step) - step
+            state, infos = chunk(state, streams, np.int32(count))
+            settle()  # of the chunk before: the device is already busy with this one
+            under_way, step = (infos, count), step + count
+
+            if is_due(step, config.sampling.every_steps):
+                write_song()
+            loss = None
+            if validation is not None and (is_due(step, config.training.eval_every_steps) or step == total):
+                loss = float(evaluate(state.params, validation))
+                settle()
+                log.flush(validation_loss=loss)
+                reporter.show_validation(loss)
+            is_best = loss is not None and loss < lowest
+            if is_best or is_due(step, config.run.checkpoint_every_steps) or step == total or interrupt.asked:
+                settle()
+                log.flush()
+                save(loss)
+                lowest = loss if is_best else lowest
+        if step not in checkpoints.steps():  # the interrupt came after the last look
+            settle()
+            log.flush()
+            save(None)
+        checkpoints.wait()
+        log.close()
+    if step < total:
+        reporter.say(f"stopped at step {step:,} of {total:,}; the same command goes on from there")
+    return step >= total
+
+
+def conclude(config: Config, model: Model, corpus: Corpus, directory: RunDirectory, checkpoints: Checkpoints) -> None:
+    """Reads the test text, once, with the best weights; writes a song and the result; says them."""
+    path = directory.path / "result.json"
+    if path.exists():
+        result = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        checkpoint = best_checkpoint(checkpoints)
+        params = params_from(config, model, checkpoint.arrays)
+        result = {"step": checkpoint.step, **losses(model, params, corpus)}
+        state = from_arrays(init_state(config, model, np.dtype(config.run.precision)), checkpoint.arrays)
+        streams = jax.device_put(
+            fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
+        )
+        sampler = make_sampler(config, model, corpus.song_start(config.data.separator))
+        song = corpus.vocabulary.decode(np.asarray(sampler(params, state.carry, streams, np.int32(checkpoint.step))))
+        copied = longest_copied(song, corpus.text.train)
+        result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
+        write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    report(result, directory)
+
+
+def best_checkpoint(checkpoints: Checkpoints) -> Checkpoint:
+    """The one with the lowest validation loss, or the newest where none was measured; a damaged one is passed over."""
+    losses = checkpoints.validation_losses()
+    for step in sorted(checkpoints.steps(), key=lambda step: (losses.get(step, math.inf), -step)):
+        try:
+            return checkpoints.restore(step)
+        except DamagedCheckpoint as damage:
+            warn(f"the checkpoint of step {step:,} is damaged: {damage}; taking the next best")
+    raise UserError("every checkpoint of the run is damaged")
+
+
+def losses(model: Model, params: Params, corpus: Corpus) -> dict[str, float]:
+    """The loss of each held-out text that there is, nats per character, each text read whole."""
+    evaluate = make_evaluate(model)
+    texts = {"validation_loss": corpus.ids.validation, "test_loss": corpus.ids.test}
+    return {name: float(evaluate(params, fold(ids))) for name, ids in texts.items() if ids.size}
+
+
+def report(result: dict, directory: RunDirectory) -> None:
+    """The end of a run, on the screen."""
+    print(f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---")
+    print(f"longest stretch that stands in the training text: {result['longest_copied_characters']} characters, {result['longest_copied']!r}")
+    for name in ("validation", "test"):
+        if (loss := result.get(f"{name}_loss")) is not None:
+            print(f"{name} loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.4f} bits)")
+    print(f"the run is in {directory.path}")
+
+
+def compiled(function, *arguments):
+    """Compiles a jitted function for these arguments. Returns the program, and the seconds that it took."""
+    began = time.monotonic()
+    program = function.lower(*arguments).compile()
+    return program, time.monotonic() - began
+
+
+def is_due(step: int, period: int) -> bool:
+    """Whether something that happens every `period` steps happens after this one; 0 is never."""
+    return period > 0 and step % period == 0
+
+
+def next_stop(config: Config, step: int) -> int:
+    """The step after which the host looks in again: when the dispatch is full, or something is due."""
+    periods = (
+        config.training.eval_every_steps,
+        config.run.checkpoint_every_steps,
+        config.sampling.every_steps,
+    )
+    stops = [step + config.training.steps_per_dispatch, config.training.steps]
+    return min(stops + [(step // period + 1) * period for period in periods if period])

@@ -1,0 +1,93 @@
+"""The machine: choosing platform and precision, and saying what was chosen."""
+
+import importlib.metadata
+import os
+import platform as machine
+import subprocess
+from pathlib import Path
+
+from rnnjax.errors import UserError
+
+
+def set_up(platform: str, precision: str) -> None:
+    """Chooses where and how precisely JAX computes; before any array is made.
+
+    Raises:
+      UserError: if the platform is not there.
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", precision == "float64")
+    if platform != "auto":
+        jax.config.update("jax_platforms", {"gpu": "cuda,rocm"}.get(platform, platform) if platform != "gpu" else "cuda")
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise UserError(f"run.platform: no {platform} here ({reason}); {advice(platform)}") from None
+
+
+def advice(platform: str) -> str:
+    """What to install for a platform."""
+    packages = {"gpu": "cuda13", "cuda": "cuda13", "rocm": "rocm7-local", "tpu": "tpu"}
+    if platform in packages:
+        return f"pip install 'jax[{packages[platform]}]' adds support, or set run.platform to auto"
+    return "set run.platform to auto"
+
+
+def describe(precision: str, parameters: int) -> str:
+    """One line: device, precision, versions, parameter count."""
+    import jax
+
+    devices = jax.devices()
+    count = f"{os.cpu_count()} cores" if devices[0].platform == "cpu" else f"{len(devices)} x {devices[0].device_kind}"
+    return (
+        f"rnnjax {importlib.metadata.version('rnnjax')} on {devices[0].platform} ({count}), {precision}, "
+        f"jax {jax.__version__}, python {machine.python_version()}, {parameters:,} parameters"
+    )
+
+
+def unused_accelerator() -> str | None:
+    """A line that names an accelerator that JAX does not see, and the fix; None where there is none."""
+    import jax
+
+    if jax.default_backend() != "cpu" or os.environ.get("JAX_PLATFORMS"):
+        return None
+    if Path("/proc/driver/nvidia/version").exists():
+        return "an NVIDIA GPU is present but unused; pip install 'jax[cuda13]' to compute on it"
+    if Path("/dev/kfd").exists():
+        return "an AMD GPU is present but unused; pip install 'jax[rocm7-local]' to compute on it"
+    if Path("/dev/accel0").exists():
+        return "a TPU is present but unused; pip install 'jax[tpu]' to compute on it"
+    return None
+
+
+def environment() -> dict:
+    """Versions, device and git commit: what decides whether a run can be repeated bit for bit."""
+    import jax
+
+    packages = ("rnnjax", "jax", "jaxlib", "optax", "flax", "orbax-checkpoint", "numpy", "pandas")
+    return {
+        "python": machine.python_version(),
+        "machine": f"{machine.system()} {machine.machine()}",
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "platform": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that the package is imported from, with a + where it has changes; None outside one."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return None
+    git = ["git", "-C", str(here)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode != 0
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if changed else "")

@@ -1,0 +1,130 @@
+"""A run's directory: who may write in it, what it was started with, and where its parts are.
+
+    runs/<name>/
+      config.yaml         every field, as resolved
+      environment.json    versions, device, git commit, and the fingerprint of the text
+      vocabulary.json     the characters in the order of their ids
+      metrics.jsonl       one object a line; see `run.metrics`
+      samples/            songs, one file each, named by step
+      checkpoints/        Orbax: the newest and the best
+      loss.png gradient_norm.png
+      result.json         the held-out losses, once the run is complete
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+
+FREE_TO_CHANGE = {"run.root", "sampling.show_every_steps", "run.tensorboard"}
+"""Fields that a resumed run may differ in: they change no number."""
+
+
+class RunDirectory:
+    """An open run. As a context manager it holds the lock that keeps a second process out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+        self.metrics = path / "metrics.jsonl"
+
+    def __enter__(self) -> "RunDirectory":
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / ".lock", "a")  # noqa: SIM115 (held until __exit__)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(f"run.name: {self.path} exists and is not a directory") from None
+        except PermissionError:
+            raise UserError(f"run.root: no permission to write in {self.path}") from None
+        try:
+            # The kernel drops this lock with the process, however it ends: no stale lock can stay behind.
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise UserError(f"run.name: another process is training in {self.path}; wait, or choose another name") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def pin_config(self, config: Config) -> None:
+        """Writes the config of a new run; for one that exists, checks that it is the same.
+
+        Raises:
+          UserError: with the list of fields that differ.
+        """
+        path = self.path / "config.yaml"
+        new = dataclasses.asdict(config)
+        if path.exists():
+            changes = [
+                f"{name}: {old} -> {now}"
+                for name, old, now in _differences(read_yaml(path), new)
+                if name not in FREE_TO_CHANGE
+            ]
+            if changes:
+                raise UserError(
+                    f"{self.path} was started with another config ({'; '.join(changes)}); choose another run.name, or "
+                    "remove the directory to begin anew"
+                )
+        write_whole(path, yaml.safe_dump(new, sort_keys=False))
+
+    def pin_text(self, environment: dict[str, Any]) -> None:
+        """Writes the environment of a new run; for one that exists, checks that it reads the same text.
+
+        The versions of a resumed run are added to a list, since they decide whether its numbers go on bit for bit.
+        """
+        path = self.path / "environment.json"
+        if path.exists():
+            before = json.loads(path.read_text())
+            if before["text_sha256"] != environment["text_sha256"]:
+                raise UserError(f"data.path: the text is not the one that {self.path} was started with")
+            earlier = before.pop("earlier", [])
+            if before != environment:
+                environment = {**environment, "earlier": [*earlier, before]}
+            elif earlier:
+                environment = {**environment, "earlier": earlier}
+        write_whole(path, json.dumps(environment, indent=2) + "\n")
+
+    def write_sample(self, step: int, text: str) -> Path:
+        path = self.samples / f"{step:08d}.txt"
+        write_whole(path, text)
+        return path
+
+
+def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append((f"{prefix}{key}", before, after))
+    return found
+
+
+def read_yaml(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: it is no YAML mapping")
+    return content
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces a file in one move: a reader, or a crash, finds the old text or the new one, nothing between."""
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)

@@ -1,0 +1,89 @@
+"""metrics.jsonl: one JSON object a line, each about a stretch of training steps; together they cover every step once.
+
+Keys: `step`, the last step of the stretch; `window`, its number of steps; `loss`, their mean in nats per character;
+`grad_norm`, mean global norm before clipping; `clipped` and `clipped_elements`, mean shares of steps and of gradient
+elements that clipping changed; `skipped`, the steps left out because something was not finite (the means are over the
+others, and null without any); `learning_rate` at the last step; `seconds` of training so far in this process; and, where
+the validation text was read after that step, `validation_loss` in nats per character.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+
+class MetricsLog:
+    """The open file, and the steps that no line tells of yet."""
+
+    def __init__(self, path: Path, last_step: int, every: int, also: Callable[[dict], None] | None = None) -> None:
+        """Opens the file, and cuts back what was written after `last_step`, from which training goes on.
+
+        Args:
+          every: a line ends at each multiple of this many steps, and wherever `flush` is called.
+          also: called with every line.
+        """
+        rows = [row for row in read_metrics(path) if row["step"] <= last_step] if path.exists() else []
+        part = path.with_name(f".{path.name}.part")
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        os.replace(part, path)
+        self.step = last_step
+        self._every = every
+        self._also = also
+        self._pending: list[dict[str, np.ndarray]] = []
+        self._began = time.monotonic()
+        self._file = open(path, "a")  # noqa: SIM115 (held until close)
+
+    def add(self, infos: dict[str, np.ndarray]) -> None:
+        """Takes the infos of the next steps, each field [steps]."""
+        count, taken = len(infos["loss"]), 0
+        while taken < count:
+            if self._pending and self.step % self._every == 0:
+                self.flush()  # only now, so that a validation loss could still join the line
+            some = min(count - taken, self._every - self.step % self._every)
+            self._pending.append({name: values[taken : taken + some] for name, values in infos.items()})
+            taken += some
+            self.step += some
+
+    def flush(self, **more: float) -> None:
+        """Writes a line about the steps since the last line, with more keys; nothing where there are none."""
+        if not self._pending:
+            return
+        infos = {name: np.concatenate([part[name] for part in self._pending]) for name in self._pending[0]}
+        self._pending = []
+        good = infos.pop("skipped") == 0
+        infos.pop("skipped_in_a_row")
+        row: dict = {"step": self.step, "window": len(good)}
+        row["learning_rate"] = float(infos.pop("learning_rate")[-1])
+        for name, values in infos.items():
+            row[name] = float(np.mean(values[good], dtype=np.float64)) if good.any() else None
+        row |= {"skipped": int((~good).sum()), "seconds": round(time.monotonic() - self._began, 3)} | more
+        row = {name: _finite(value) for name, value in row.items()}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._also:
+            self._also(row)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows no NaN."""
+    return value if value is None or math.isfinite(value) else None
+
+
+def read_metrics(path: Path) -> Iterator[dict]:
+    """The lines of a metrics file; a last line that a crash cut short is left out."""
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            return
+        if not isinstance(row, dict) or "step" not in row:
+            return
+        yield row

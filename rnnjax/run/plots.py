@@ -1,0 +1,51 @@
+"""The pictures of a run: loss and gradient norm against the step."""
+
+from pathlib import Path
+
+from rnnjax.run.metrics import read_metrics
+
+BITS = 1 / 0.6931471805599453
+
+
+def plot_run(directory: Path, title: str) -> None:
+    """Draws loss.png and gradient_norm.png from a run's metrics."""
+    import matplotlib.figure
+
+    rows = list(read_metrics(directory / "metrics.jsonl"))
+    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    _line(axes, rows, "loss", "training (each at the weights of its step)", color="C0", alpha=0.8)
+    validation = [row for row in rows if row.get("validation_loss") is not None]
+    if validation:
+        _line(axes, validation, "validation_loss", "validation", color="C1", marker=".")
+        best = min(validation, key=lambda row: row["validation_loss"])
+        axes.plot(best["step"], best["validation_loss"], "o", color="C3", label=f"best: {best['validation_loss']:.3f} at step {best['step']:,}")
+    axes.set(xlabel="training step", ylabel="loss (nats per character)", title=title)
+    bits = axes.secondary_yaxis("right", functions=(lambda nats: nats * BITS, lambda bits: bits / BITS))
+    bits.set_ylabel("bits per character")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    _save(figure, directory / "loss.png")
+
+    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    _line(axes, rows, "grad_norm", "mean over the window of a metrics line", color="C0")
+    axes.set(xlabel="training step", ylabel="global gradient norm before clipping", title=title, yscale="log")
+    share = axes.twinx()
+    share.fill_between([r["step"] for r in rows], [100 * (r["clipped"] or 0) for r in rows], step="pre", color="C3", alpha=0.15, label="steps clipped")
+    share.set(ylabel="steps that clipping changed (%)", ylim=(0, 100))
+    axes.legend(frameon=False, loc="upper left")
+    share.legend(frameon=False, loc="upper right")
+    axes.grid(alpha=0.3)
+    _save(figure, directory / "gradient_norm.png")
+
+
+def _line(axes, rows: list[dict], key: str, label: str, **style) -> None:
+    points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+    axes.plot(*zip(*points, strict=True) if points else ([], []), label=label, **style)
+
+
+def _save(figure, path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    figure.savefig(part, dpi=120, format="png")
+    part.replace(path)

@@ -1,0 +1,69 @@
+"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Reporter:
+    """Writes to standard output. As a context manager it owns the bar."""
+
+    def __init__(self, total_steps: int, first_step: int, characters_per_step: int) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._characters_per_step = characters_per_step
+        self._first_step = first_step
+        self._total = total_steps
+        self._start = self._last_line = time.monotonic()
+        self._validation = ""
+        self._bar = None
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("step {task.completed:,}/{task.total:,}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self.console)
+            self._task = self._bar.add_task("", total=total_steps, completed=first_step, numbers="")
+
+    def __enter__(self) -> "Reporter":
+        self._start = self._last_line = time.monotonic()
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, line: str = "") -> None:
+        """A line of its own, above the bar."""
+        self.console.print(Text(line))
+
+    def update(self, step: int, loss: float) -> None:
+        """Shows how far the run is; off a terminal, a line every few seconds and at the end."""
+        now = time.monotonic()
+        elapsed = now - self._start
+        done = step - self._first_step
+        numbers = f"loss {loss:.3f}{self._validation}  {done * self._characters_per_step / elapsed:,.0f} chars/s"
+        if self._bar:
+            self._bar.update(self._task, completed=step, numbers=numbers)
+        elif now - self._last_line >= SECONDS_BETWEEN_LINES or step == self._total:
+            self._last_line = now
+            left = elapsed / done * (self._total - step)
+            self.say(f"step {step:,}/{self._total:,}  {numbers}  {left:.0f} s left")
+
+    def show_validation(self, loss: float) -> None:
+        """Shows a validation loss beside the training loss from now on."""
+        self._validation = f"  validation {loss:.3f}"
+
+
+def warn(line: str) -> None:
+    """A line on standard error."""
+    print(f"rnnjax: {line}", file=sys.stderr)

@@ -1,0 +1,20 @@
+"""Trains a network: python -m rnnjax.train --config configs/lyrics.yaml. The same command again goes on where it stopped."""
+
+from rnnjax.cli import add_config, config_of, make_parser, run
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser("train", __doc__)
+    add_config(parser)
+    config = config_of(parser, parser.parse_args(argv))
+
+    # Late, so that --help and a wrong config answer at once.
+    from rnnjax.loop import train
+    from rnnjax.run.device import set_up
+
+    set_up(config.run.platform, config.run.precision)
+    return train(config)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""The songs that a network writes while it learns."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.model.rnn import Carry, Model, Params, zero_carry
+from rnnjax.model.sampling import absorb, generate, generate_textbook, gumbel_noise
+
+Array = jax.Array
+Sampler = Callable[[Params, Carry, Array, Array], Array]
+
+
+def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
+    """Returns a jitted (params, carry, streams, step) -> ids [sampling.length].
+
+    The stateful method starts from a zero state and reads `prime`; the textbook's starts from the first stream's state and
+    a stretch of the text drawn at random, and uses no prime. What is drawn follows from seed and step alone.
+
+    Args:
+      prime: ids [P], P >= 1.
+    """
+    length, top_k, temperature = config.sampling.length, config.sampling.top_k, config.sampling.temperature
+    window_length = config.training.sequence_length
+
+    def sample(params: Params, carry: Carry, streams: Array, step: Array) -> Array:
+        dtype = params.V.dtype
+        key_place, key_noise = jax.random.split(sample_key(config.training.seed, step))
+        noise = gumbel_noise(key_noise, 0, length, (1, model.vocabulary), dtype)
+        if config.sampling.method == "textbook":
+            row = streams[0]
+            start = jax.random.randint(key_place, (), 0, row.shape[0] - window_length + 1)
+            window = jax.lax.dynamic_slice_in_dim(row, start, window_length)[:, None]
+            first = jax.tree.map(lambda h: h[:1], carry)
+            _, ids = generate_textbook(model, params, first, window, noise, temperature, top_k)
+        else:
+            ids_before = jnp.asarray(prime)[:, None]
+            start_carry = zero_carry(model, (1,), dtype)
+            if len(prime) > 1:
+                start_carry = absorb(model, params, start_carry, ids_before[:-1])
+            _, ids = generate(model, params, start_carry, ids_before[-1], noise, temperature, top_k)
+        return ids[:, 0]
+
+    return jax.jit(sample)
+
+
+def sample_key(seed: int, step: Array | int) -> Array:
+    """The key of the sample at a step; folded so that it meets no key of the weights."""
+    samples = jax.random.fold_in(jax.random.key(seed), 1)
+    return jax.random.fold_in(samples, step)

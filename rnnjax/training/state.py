@@ -1,0 +1,98 @@
+"""What training carries from step to step, and what each step tells."""
+
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from rnnjax.config import Config
+from rnnjax.model.initializers import init_params
+from rnnjax.model.rnn import Carry, Model, Params, zero_carry
+from rnnjax.training.optimizer import make_optimizer
+
+Array = jax.Array
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that must survive a restart. The position in the data and every random draw follow from `step`.
+
+    Attributes:
+      step: training steps taken, skipped ones included.
+      params: the weights.
+      opt_state: the moments of Adam.
+      carry: the state of every stream.
+      skipped: steps whose loss or gradient was not finite, since the beginning.
+      skipped_in_a_row: those at the end, without a good one between.
+    """
+
+    step: Array
+    params: Params
+    opt_state: optax.OptState
+    carry: Carry
+    skipped: Array
+    skipped_in_a_row: Array
+
+
+class StepInfo(NamedTuple):
+    """What one step tells, and the next does not need. Scalars.
+
+    Attributes:
+      loss: nats per character, before the update.
+      grad_norm: global norm of the gradient before clipping.
+      clipped: 1 where clipping changed the gradient, else 0.
+      clipped_elements: share of the gradient's elements that clipping changed.
+      skipped: 1 where the update was left out because loss or gradient was not finite, else 0.
+      skipped_in_a_row: how many such steps have come one after the other up to here.
+      learning_rate: of this step.
+    """
+
+    loss: Array
+    grad_norm: Array
+    clipped: Array
+    clipped_elements: Array
+    skipped: Array
+    skipped_in_a_row: Array
+    learning_rate: Array
+
+
+def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
+    """The state before the first step."""
+    key = jax.random.key(config.training.seed)
+    params = init_params(key, model, config.model.init, config.model.init_scale, dtype)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=make_optimizer(config.optimizer, config.training.steps).init(params),
+        carry=zero_carry(model, (config.training.batch_size,), dtype),
+        skipped=jnp.zeros((), jnp.int32),
+        skipped_in_a_row=jnp.zeros((), jnp.int32),
+    )
+
+
+def to_arrays(tree: object) -> dict[str, np.ndarray]:
+    """The leaves of a tree on the host, by name, such as `params.layers.0.W`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    # A copy: on CPUs the array may be a view of a buffer that the next chunk overwrites.
+    return {jax.tree_util.keystr(path, simple=True, separator="."): np.array(leaf) for path, leaf in leaves}
+
+
+def from_arrays(template: object, arrays: dict[str, np.ndarray], prefix: str = "") -> object:
+    """The inverse of `to_arrays`: a tree of the template's structure, its leaves by name.
+
+    Raises:
+      ValueError: if a leaf is missing, or has another shape or type than the template's.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    found = []
+    for path, leaf in leaves:
+        name = prefix + jax.tree_util.keystr(path, simple=True, separator=".")
+        array = arrays.get(name)
+        if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
+            has = "is missing" if array is None else f"is {array.dtype}{list(array.shape)}"
+            raise ValueError(f"{name} {has}, where {leaf.dtype}{list(leaf.shape)} is needed")
+        found.append(jnp.asarray(array))
+    return jax.tree_util.tree_unflatten(structure, found)
