@@ -8,7 +8,7 @@ import optax
 
 from rnnjax.config import Config
 from rnnjax.gradients import METHODS, Method
-from rnnjax.model.rnn import Batch, Model
+from rnnjax.model.rnn import Batch, Carry, Model, Params
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
 from rnnjax.training.state import StepInfo, TrainState
 
@@ -46,20 +46,23 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         carry = jax.tree.map(lambda h: jnp.where(starts_pass, 0, h), state.carry)
         result = gradient(model, state.params, carry, batch)
         report = report_clipping(clip, result.params)
-        updates, opt_state = optimizer.update(result.params, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-
         good = jnp.isfinite(result.loss) & jnp.isfinite(report.norm)
-        new = (params, opt_state, result.new_carry)
-        old = (state.params, state.opt_state, state.carry)
-        params, opt_state, carry = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
+
+        def advance() -> tuple[Params, optax.OptState, Carry]:
+            updates, opt_state = optimizer.update(result.params, state.opt_state, state.params)
+            return optax.apply_updates(state.params, updates), opt_state, result.new_carry
+
+        def stay() -> tuple[Params, optax.OptState, Carry]:
+            return state.params, state.opt_state, state.carry
+
+        params, opt_state, new_carry = jax.lax.cond(good, advance, stay)
         skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
         learning_rate = schedule(state.step - state.skipped)  # Adam's own count does not move in a skipped step
         state = TrainState(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
-            carry=carry,
+            carry=new_carry,
             skipped=state.skipped + ~good,
             skipped_in_a_row=skipped_in_a_row,
         )
