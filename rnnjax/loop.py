@@ -8,6 +8,8 @@ import dataclasses
 import json
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -29,9 +31,9 @@ from rnnjax.run.metrics import MetricsLog
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.tensorboard import TensorBoard
-from rnnjax.trained import make_model, params_from
+from rnnjax.trained import make_model
 from rnnjax.training.evaluation import fold, make_evaluate
-from rnnjax.training.samples import make_sampler
+from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.state import StepInfo, TrainState, from_arrays, init_state, to_arrays
 from rnnjax.training.step import choose_scan_unroll, make_chunk
 
@@ -49,16 +51,20 @@ def train(config: Config) -> int:
     """
     interrupt = Interrupt()
     corpus = load_corpus(config.data)
-    streams = fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
+    folded = fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
     with RunDirectory(Path(config.run.root) / config.run.name) as directory:
         config = pin(config, corpus, directory)
         model = make_model(config, corpus.vocabulary)
+        streams = jax.device_put(folded)
+        sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
         checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
         try:
-            finished = learn(config, model, corpus, jax.device_put(streams), directory, checkpoints, interrupt)
+            finished = learn(config, model, corpus, streams, sampler, directory, checkpoints, interrupt)
+            if finished:
+                result = conclude(config, model, corpus, streams, sampler, directory, checkpoints)
             plot_run(directory.path, config.run.name)
             if finished:
-                conclude(config, model, corpus, directory, checkpoints)
+                report(result, directory)
         finally:
             checkpoints.close()
     return 0 if finished else INTERRUPTED
@@ -80,18 +86,24 @@ def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> Config:
     return config
 
 
-def resume(config: Config, model: Model, checkpoints: Checkpoints) -> tuple[TrainState, Checkpoint | None]:
-    """The state of the newest checkpoint that is whole, or of a beginning. Damaged ones are put aside."""
-    start = init_state(config, model, np.dtype(config.run.precision))
+def resume(config: Config, model: Model, checkpoints: Checkpoints) -> tuple[TrainState, int]:
+    """The state of the newest checkpoint that is whole, or of a beginning, and its step. Damaged ones are put aside."""
+    start = partial(init_state, config, model, np.dtype(config.run.precision))
     for found in checkpoints.newest():
         if isinstance(found, Checkpoint):
-            try:
-                return from_arrays(start, found.arrays), found
-            except ValueError as error:
-                raise UserError(f"the checkpoint of step {found.step} does not fit the config: {error}") from None
+            return state_from(found, config, model), found.step
         step, damage = found
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
-    return start, None
+    return jax.jit(start)(), 0
+
+
+def state_from(checkpoint: Checkpoint, config: Config, model: Model) -> TrainState:
+    """The training state that a checkpoint holds."""
+    template = jax.eval_shape(partial(init_state, config, model, np.dtype(config.run.precision)))
+    try:
+        return from_arrays(template, checkpoint.arrays)
+    except ValueError as error:
+        raise UserError(f"the checkpoint of step {checkpoint.step} does not fit the config: {error}") from None
 
 
 def learn(
@@ -99,13 +111,13 @@ def learn(
     model: Model,
     corpus: Corpus,
     streams: jax.Array,
+    sampler: Sampler,
     directory: RunDirectory,
     checkpoints: Checkpoints,
     interrupt: Interrupt,
 ) -> bool:
     """Runs the steps that are left. Returns False where an interrupt came first."""
-    state, checkpoint = resume(config, model, checkpoints)
-    step = checkpoint.step if checkpoint else 0
+    state, step = resume(config, model, checkpoints)
     total = config.training.steps
     reporter = Reporter(total, step, streams.shape[0] * config.training.sequence_length)
     reporter.say(describe(config.run.precision, count_parameters(state.params)))
@@ -114,15 +126,19 @@ def learn(
     reporter.say(corpus.summary)
     if step >= total:
         return True
-    if checkpoint:
+    if step:
         reporter.say(f"going on from step {step:,} of {directory.path}")
 
-    chunk, seconds = compiled(make_chunk(config, model), state, streams, np.int32(0))
-    reporter.say(f"compiled the training step in {seconds:.1f} s")
-    sampler = make_sampler(config, model, corpus.song_start(config.data.separator))
-    evaluate, validation = make_evaluate(model), None
+    validation = None
     if corpus.ids.validation.size:
         validation = fold(corpus.ids.validation[: config.training.eval_characters + 1])
+    began = time.monotonic()
+    chunk, sampler, evaluate = compile_together(
+        (make_chunk(config, model), (state, streams, np.int32(0))),
+        (sampler, (state.params, state.carry, streams, np.int32(0))),
+        (make_evaluate(model), (state.params, validation)) if validation else None,
+    )
+    reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
     log = MetricsLog(directory.metrics, step, config.training.log_every_steps, TensorBoard(directory.path).write if config.run.tensorboard else None)
     under_way: tuple[StepInfo, int] | None = None
@@ -189,25 +205,26 @@ def learn(
     return step >= total
 
 
-def conclude(config: Config, model: Model, corpus: Corpus, directory: RunDirectory, checkpoints: Checkpoints) -> None:
-    """Reads the test text, once, with the best weights; writes a song and the result; says them."""
+def conclude(
+    config: Config,
+    model: Model,
+    corpus: Corpus,
+    streams: jax.Array,
+    sampler: Sampler,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+) -> dict:
+    """Reads the test text, once, with the best weights, and writes a song and the result; a second time, only reads it."""
     path = directory.path / "result.json"
     if path.exists():
-        result = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        checkpoint = best_checkpoint(checkpoints)
-        params = params_from(config, model, checkpoint.arrays)
-        result = {"step": checkpoint.step, **losses(model, params, corpus)}
-        state = from_arrays(init_state(config, model, np.dtype(config.run.precision)), checkpoint.arrays)
-        streams = jax.device_put(
-            fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
-        )
-        sampler = make_sampler(config, model, corpus.song_start(config.data.separator))
-        song = corpus.vocabulary.decode(np.asarray(sampler(params, state.carry, streams, np.int32(checkpoint.step))))
-        copied = longest_copied(song, corpus.text.train)
-        result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
-        write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    report(result, directory)
+        return json.loads(path.read_text(encoding="utf-8"))
+    state = state_from(best_checkpoint(checkpoints), config, model)
+    song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, state.step)))
+    copied = longest_copied(song, corpus.text.train)
+    result = {"step": int(state.step), **losses(model, state.params, corpus)}
+    result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
+    write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return result
 
 
 def best_checkpoint(checkpoints: Checkpoints) -> Checkpoint:
@@ -238,11 +255,10 @@ def report(result: dict, directory: RunDirectory) -> None:
     print(f"the run is in {directory.path}")
 
 
-def compiled(function, *arguments):
-    """Compiles a jitted function for these arguments. Returns the program, and the seconds that it took."""
-    began = time.monotonic()
-    program = function.lower(*arguments).compile()
-    return program, time.monotonic() - began
+def compile_together(*programs: tuple | None) -> list:
+    """Compiles jitted functions for their arguments, (function, arguments) each, side by side: XLA holds no lock."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda program: program and program[0].lower(*program[1]).compile(), programs))
 
 
 def is_due(step: int, period: int) -> bool:

@@ -43,11 +43,6 @@ class Corpus:
         strange = f", {unknown:,} held-out characters not in the training text" if unknown else ""
         return f"{count}{skipped}: {parts} characters, {len(self.vocabulary.characters)} different{strange}"
 
-    def song_start(self, separator: str) -> np.ndarray:
-        """ids of what precedes a song's first character: the end of a line and the separator, as far as they are known."""
-        known = [c for c in "\n" + separator if c in self.vocabulary.characters]
-        return self.vocabulary.encode("".join(known) or self.text.train[0])
-
 
 def load_corpus(config: DataConfig) -> Corpus:
     """Reads, splits and encodes what `data.path` names.

@@ -47,3 +47,8 @@ class Vocabulary:
     def missing(self, text: str) -> list[str]:
         """The characters of a text that have no id of their own, sorted."""
         return sorted(set(text) - set(self.characters))
+
+    def song_start(self, separator: str) -> np.ndarray:
+        """ids of what precedes a song: the end of a line and the separator, as far as their characters are known."""
+        known = "".join(c for c in "\n" + separator if c in self.characters)
+        return self.encode(known or self.characters[0])

@@ -1,0 +1,127 @@
+"""Writes text with a trained network: python -m rnnjax.sample --run runs/lyrics --prime "I love" --temperature 0.8."""
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from rnnjax.cli import make_parser, run
+from rnnjax.errors import UserError
+
+CHUNK = 100
+"""Characters written in one dispatch."""
+
+STREAM_CHUNK = 8
+"""The same, where each piece is printed at once."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser("sample", __doc__)
+    parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/lyrics")
+    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
+    parser.add_argument("--prime", type=str, default="", help="text to go on from; by default the beginning of a song")
+    parser.add_argument("--length", type=int, default=500, help="characters to write, after the prime")
+    parser.add_argument("--temperature", type=float, default=0.8, help="below 1 is more cautious; 0: the likeliest")
+    parser.add_argument("--top_k", "--top-k", type=int, default=0, help="draw from the k likeliest only; 0: from all")
+    parser.add_argument("--num", type=int, default=1, help="texts to write")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument("--stream", action="store_true", help="print each text as it is written")
+    parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
+    options = parser.parse_args(argv)
+    for name, low in (("length", 1), ("num", 1), ("top_k", 0), ("seed", 0), ("temperature", 0)):
+        if not low <= getattr(options, name) < float("inf"):
+            raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and finite")
+    return sample(options)
+
+
+def sample(options) -> int:
+    """Prints the texts, and for each the longest stretch that stands in the training text, where that can still be read."""
+    from rnnjax.run.device import PLATFORMS, set_up
+
+    if options.platform not in PLATFORMS:
+        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(PLATFORMS)}")
+    from rnnjax.trained import load_trained, read_config
+
+    path = Path(options.run)
+    set_up(options.platform, read_config(path).run.precision)
+    trained = load_trained(path, options.checkpoint)
+    unknown = trained.vocabulary.missing(options.prime)
+    if unknown:
+        raise UserError(f"--prime has characters that the network never saw: {', '.join(map(repr, unknown))}")
+
+    texts = [""] * options.num
+    if options.stream:  # one after the other, as nobody can read two at once
+        for number in range(options.num):
+            _heading(number, options)
+            print(options.prime, end="", flush=True)
+            for piece in write(trained, options, number, 1, STREAM_CHUNK):
+                texts[number] += piece[0]
+                print(piece[0], end="", flush=True)
+            print()
+    else:
+        for piece in write(trained, options, 0, options.num, CHUNK):
+            texts = [text + new for text, new in zip(texts, piece, strict=True)]
+        for number, text in enumerate(texts):
+            _heading(number, options)
+            print(options.prime + text)
+    _report_copies(trained, texts)
+    return 0
+
+
+def _heading(number: int, options) -> None:
+    if options.num > 1:
+        print(f"{'' if number == 0 else chr(10)}--- {number + 1} of {options.num} ---")
+
+
+def write(trained, options, first: int, count: int, chunk: int) -> Iterator[list[str]]:
+    """Writes texts `first` … `first + count - 1` side by side, yielding the next piece of each.
+
+    A text follows from seed and number alone: it is the same alone, beside others, and in pieces of any size.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from rnnjax.model.rnn import zero_carry
+    from rnnjax.model.sampling import absorb, generate, gumbel_noise
+
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
+    dtype = params.V.dtype
+    prime = vocabulary.encode(options.prime) if options.prime else vocabulary.song_start(trained.config.data.separator)
+    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(options.seed)))(jnp.arange(first, first + count))
+
+    @jax.jit
+    def go_on(carry, x, start):
+        noise = jax.vmap(lambda key: gumbel_noise(key, start, chunk, (model.vocabulary,), dtype), out_axes=1)(keys)
+        carry, ids = generate(model, params, carry, x, noise, options.temperature, options.top_k)
+        return carry, ids
+
+    carry = zero_carry(model, (count,), dtype)
+    before = jnp.tile(jnp.asarray(prime)[:, None], (1, count))
+    if len(prime) > 1:
+        carry = jax.jit(partial(absorb, model))(params, carry, before[:-1])
+    x, written = before[-1], 0
+    while written < options.length:
+        carry, ids = go_on(carry, x, written)
+        x = ids[-1]
+        yield [vocabulary.decode(column) for column in np.asarray(ids)[: options.length - written].T]
+        written += chunk
+
+
+def _report_copies(trained, texts: list[str]) -> None:
+    from rnnjax.data.corpus import load_corpus
+    from rnnjax.data.novelty import longest_copied
+
+    try:
+        source = load_corpus(trained.config.data).text.train
+    except UserError as error:
+        print(f"(the training text cannot be read to look for copies: {error})", file=sys.stderr)
+        return
+    copies = [longest_copied(text, source) for text in texts]
+    for number, copied in enumerate(copies):
+        which = f" of text {number + 1}" if len(copies) > 1 else ""
+        print(f"longest stretch{which} that stands in the training text: {len(copied)} characters, {copied!r}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)
