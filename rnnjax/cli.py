@@ -30,7 +30,9 @@ def make_parser(command: str, description: str) -> Parser:
 
 def add_config(parser: Parser) -> None:
     """Gives a parser `--config FILE` and an option for every field of `Config`."""
-    parser.add_argument("--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below")
+    parser.add_argument(
+        "--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below"
+    )
     parser.add_class_arguments(Config, as_group=False)
 
 
@@ -49,7 +51,9 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
-        code = _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}; what was saved before is intact")
+        code = _complain(
+            f"{error.strerror}{f': {error.filename}' if error.filename else ''}; what was saved before is intact"
+        )
     except BrokenPipeError:
         code = 0
     except KeyboardInterrupt:
@@ -70,7 +74,9 @@ def _one_line(message: str, parser: Parser) -> str:
     text = text.replace("typing.Literal", "one of ")
     unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
     unknown_key = re.search(r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)", text)
-    name = f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
+    name = (
+        f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
+    )
     if name is None:
         return text
     known = [action.dest for action in parser._actions if action.dest not in ("help",)]

@@ -1,7 +1,7 @@
 """Compares the gradient methods: python -m rnnjax.compare --config configs/lyrics.yaml.
 
-Computes the gradient of one window of the config's own model and data by every method, in float64 and float32, and prints
-how far each is from autodiff, leaf by leaf, and what it costs. Exits with 1 where two exact methods disagree.
+Computes the gradient of one window of the config's own model and data by every method, in float64 and float32, and
+prints how far each is from autodiff, leaf by leaf, and what it costs. Exits with 1 where two exact methods disagree.
 """
 
 import time
@@ -12,8 +12,8 @@ from rnnjax.cli import add_config, config_of, make_parser, run
 DISAGREE = 1
 
 TOLERANCE = {"float64": 1e-10, "float32": 2e-4}
-"""Largest difference, as a share of the leaf's largest entry. Rounding errors grow with the window's length: float32 has
-room for windows of some hundred steps, at a network that does not explode."""
+"""Largest difference, as a share of the leaf's largest entry. Rounding errors grow with the window's length: float32
+has room for windows of some hundred steps, at a network that does not explode."""
 
 REPEATS = 5
 
@@ -22,7 +22,7 @@ MOST_TEXTBOOK_STEPS = 64
 
 
 class Cost(NamedTuple):
-    """What a method takes: seconds to compile, seconds a gradient (median), bytes of temporary memory (None: not known)."""
+    """Seconds to compile, median seconds of a gradient, bytes of temporary memory (None: not known)."""
 
     compile: float
     run: float
@@ -55,11 +55,16 @@ def compare(config) -> int:
     model = make_model(config, corpus.vocabulary)
     T, B = config.training.sequence_length, config.training.batch_size
     streams = fold_into_streams(corpus.ids.train, B, T)
-    console.print(f"one window of {B} x {T} characters, {model.layers} x {model.hidden} {model.activation} units, init {config.model.init}")
+    console.print(
+        f"one window of {B} x {T} characters, {model.layers} x {model.hidden} {model.activation} units, "
+        f"init {config.model.init}"
+    )
 
     methods = {name: method for name, method in METHODS.items() if name != "textbook" or T <= MOST_TEXTBOOK_STEPS}
     for name in METHODS.keys() - methods.keys():
-        console.print(f"{name}: n/a, its cost grows with T²; give --training.sequence_length {MOST_TEXTBOOK_STEPS} or less")
+        console.print(
+            f"{name}: n/a, its cost grows with T²; give --training.sequence_length {MOST_TEXTBOOK_STEPS} or less"
+        )
     costs, gradients = {}, {}
     with jax.default_matmul_precision("highest"):
         for precision in TOLERANCE:
@@ -92,8 +97,8 @@ def make_case(config, model, streams, precision: str) -> tuple:
     T, B = config.training.sequence_length, config.training.batch_size
     key = jax.random.key(config.training.seed)
     params = init_params(key, model, config.model.init, config.model.init_scale, jnp.float64)
-    before, _ = window_at(jnp.asarray(streams), 0, T)
-    batch, _ = window_at(jnp.asarray(streams), 1, T)
+    before, _ = window_at(jnp.asarray(streams), jnp.int32(0), T)
+    batch, _ = window_at(jnp.asarray(streams), jnp.int32(1), T)
     carry, _ = jax.jit(apply, static_argnums=0)(model, params, zero_carry(model, (B,), jnp.float64), before)
     return *jax.tree.map(lambda leaf: leaf.astype(precision), (params, carry)), batch
 
@@ -141,8 +146,10 @@ def differences(gradient, reference) -> list[tuple[str, float, float]]:
 def difference_table(rows: list[tuple]):
     from rich.table import Table
 
-    table = Table("precision", "method", "gradient of", title="against autodiff")
-    for column in ("max |difference|", "share of the largest entry", "allowed", ""):
+    table = Table(
+        "precision", "method", "gradient of", title="against autodiff (relative: to the largest entry of the leaf)"
+    )
+    for column in ("max |diff|", "relative", "allowed", ""):
         table.add_column(column, justify="right")
     for precision, method, leaf, absolute, relative in rows:
         allowed = TOLERANCE[precision]
@@ -154,8 +161,10 @@ def difference_table(rows: list[tuple]):
 def cost_table(costs: dict[tuple[str, str], Cost]):
     from rich.table import Table
 
-    table = Table("precision", "method", title="cost")
-    for column in ("compile (s)", "a gradient (ms, median)", "temporary memory (MB)"):
+    table = Table(
+        "precision", "method", title="cost (median time of a gradient; temporary memory of the compiled program)"
+    )
+    for column in ("compile (s)", "gradient (ms)", "memory (MB)"):
         table.add_column(column, justify="right")
     for (precision, method), cost in costs.items():
         memory = "-" if cost.memory is None else f"{cost.memory / 1e6:.2f}"

@@ -91,8 +91,8 @@ class GradientConfig:
     """How the gradient of a window is computed.
 
     Attributes:
-      method: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast one), or
-        textbook (the double sum over steps, corrected: for small cases, its cost grows with the square of the length).
+      method: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast one),
+        or textbook (the double sum over steps, corrected: for small cases, its cost grows with the square of the length).
     """
 
     method: Literal["autodiff", "manual", "textbook"] = "manual"
@@ -168,7 +168,7 @@ class SamplingConfig:
 
     Attributes:
       method: stateful (each character follows from the carried state and the one before), or textbook (the book's: each
-        new character re-reads a sliding window of sequence_length characters, from the state that the last reading left).
+        new character re-reads a sliding window of sequence_length characters, from the state the last reading left).
       every_steps: training steps between two samples, the first before training; 0 writes only the one at the end.
       show_every_steps: training steps between two samples shown on the screen; the others are only kept in the run.
       length: characters of a sample.
@@ -219,7 +219,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         plain = bool(self.name) and self.name not in (".", "..") and not set(self.name) & set("/\\\0")
         _check(plain, "run.name", self.name, "a plain directory name")
-        _at_least(1, run__checkpoint_every_steps=self.checkpoint_every_steps, run__keep_checkpoints=self.keep_checkpoints)
+        _at_least(
+            1, run__checkpoint_every_steps=self.checkpoint_every_steps, run__keep_checkpoints=self.keep_checkpoints
+        )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.config import Config
@@ -135,12 +136,17 @@ def learn(
     began = time.monotonic()
     chunk, sampler, evaluate = compile_together(
         (make_chunk(config, model), (state, streams, np.int32(0))),
-        (sampler, (state.params, state.carry, streams, np.int32(0))),
+        (sampler, (state.params, state.carry, streams, jnp.int32(0))),
         (make_evaluate(model), (state.params, validation)) if validation else None,
     )
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
-    log = MetricsLog(directory.metrics, step, config.training.log_every_steps, TensorBoard(directory.path).write if config.run.tensorboard else None)
+    log = MetricsLog(
+        directory.metrics,
+        step,
+        config.training.log_every_steps,
+        TensorBoard(directory.path).write if config.run.tensorboard else None,
+    )
     under_way: tuple[StepInfo, int] | None = None
 
     def settle() -> None:
@@ -163,7 +169,7 @@ def learn(
             )
 
     def write_song() -> None:
-        text = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, np.int32(step))))
+        text = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, jnp.int32(step))))
         directory.write_sample(step, text)
         if is_due(step, config.sampling.show_every_steps):
             reporter.say(f"\n--- a sample at step {step:,} ---\n{text}\n---\n")
@@ -182,7 +188,7 @@ def learn(
 
             if is_due(step, config.sampling.every_steps):
                 write_song()
-            loss = None
+            loss: float | None = None
             if validation is not None and (is_due(step, config.training.eval_every_steps) or step == total):
                 loss = float(evaluate(state.params, validation))
                 settle()
@@ -193,7 +199,7 @@ def learn(
                 settle()
                 log.flush()
                 save(loss)
-                lowest = loss if is_best else lowest
+                lowest = lowest if loss is None else min(loss, lowest)
         if step not in checkpoints.steps():  # the interrupt came after the last look
             settle()
             log.flush()
@@ -214,14 +220,14 @@ def conclude(
     directory: RunDirectory,
     checkpoints: Checkpoints,
 ) -> dict:
-    """Reads the test text, once, with the best weights, and writes a song and the result; a second time, only reads it."""
+    """Reads the test text, once, with the best weights, and writes a song and the result; later only reads it."""
     path = directory.path / "result.json"
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
     state = state_from(best_checkpoint(checkpoints), config, model)
     song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, state.step)))
     copied = longest_copied(song, corpus.text.train)
-    result = {"step": int(state.step), **losses(model, state.params, corpus)}
+    result: dict = {"step": int(state.step), **losses(model, state.params, corpus)}
     result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
     write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
@@ -248,7 +254,10 @@ def losses(model: Model, params: Params, corpus: Corpus) -> dict[str, float]:
 def report(result: dict, directory: RunDirectory) -> None:
     """The end of a run, on the screen."""
     print(f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---")
-    print(f"longest stretch that stands in the training text: {result['longest_copied_characters']} characters, {result['longest_copied']!r}")
+    print(
+        f"longest stretch that stands in the training text: {result['longest_copied_characters']} characters, "
+        f"{result['longest_copied']!r}"
+    )
     for name in ("validation", "test"):
         if (loss := result.get(f"{name}_loss")) is not None:
             print(f"{name} loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.4f} bits)")

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def sample(options) -> int:
-    """Prints the texts, and for each the longest stretch that stands in the training text, where that can still be read."""
+    """Prints the texts, and for each the longest stretch that stands in the training text, where it can be read."""
     from rnnjax.run.device import PLATFORMS, set_up
 
     if options.platform not in PLATFORMS:
@@ -120,7 +120,10 @@ def _report_copies(trained, texts: list[str]) -> None:
     copies = [longest_copied(text, source) for text in texts]
     for number, copied in enumerate(copies):
         which = f" of text {number + 1}" if len(copies) > 1 else ""
-        print(f"longest stretch{which} that stands in the training text: {len(copied)} characters, {copied!r}", file=sys.stderr)
+        print(
+            f"longest stretch{which} that stands in the training text: {len(copied)} characters, {copied!r}",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains a network: python -m rnnjax.train --config configs/lyrics.yaml. The same command again goes on where it stopped."""
+"""Trains a network: python -m rnnjax.train --config configs/lyrics.yaml. The same command goes on where it stopped."""
 
 from rnnjax.cli import add_config, config_of, make_parser, run
 

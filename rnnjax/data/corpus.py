@@ -24,9 +24,9 @@ class Corpus:
     """
 
     songs: Songs
-    text: Split
+    text: Split[str]
     vocabulary: Vocabulary
-    ids: Split
+    ids: Split[np.ndarray]
 
     @property
     def sha256(self) -> str:
@@ -36,7 +36,9 @@ class Corpus:
     @property
     def summary(self) -> str:
         """One line about the data."""
-        parts = ", ".join(f"{name} {len(text):,}" for name, text in zip(self.text._fields, self.text, strict=True) if text)
+        parts = ", ".join(
+            f"{name} {len(text):,}" for name, text in zip(self.text._fields, self.text, strict=True) if text
+        )
         count = "one text" if self.songs.is_one_text else f"{len(self.songs.texts):,} songs"
         skipped = f", {self.songs.skipped:,} rows without text skipped" if self.songs.skipped else ""
         unknown = sum(int(np.sum(ids == self.vocabulary.unknown)) for ids in self.ids[1:])
@@ -56,4 +58,4 @@ def load_corpus(config: DataConfig) -> Corpus:
         if fraction and len(getattr(text, name)) < 2:
             raise UserError(f"data.path: the {name} part of {songs.source} has fewer than 2 characters")
     vocabulary = Vocabulary.of(text.train)
-    return Corpus(songs, text, vocabulary, Split(*map(vocabulary.encode, text)))
+    return Corpus(songs, text, vocabulary, Split(*(vocabulary.encode(part) for part in text)))

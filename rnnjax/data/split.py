@@ -1,6 +1,6 @@
 """Splitting songs into training, validation and test; a song is never cut."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -8,16 +8,18 @@ from rnnjax.config import DataConfig
 from rnnjax.data.songs import Songs
 from rnnjax.errors import UserError
 
-
-class Split(NamedTuple):
-    """Three texts; the held-out ones may be empty."""
-
-    train: str
-    validation: str
-    test: str
+Part = TypeVar("Part")
 
 
-def split_songs(songs: Songs, config: DataConfig) -> Split:
+class Split(NamedTuple, Generic[Part]):
+    """Three texts, or the ids of three texts; the held-out ones may be empty."""
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
     """Draws the held-out songs, keeps the file's order within each part, and joins each part into one text.
 
     A plain text has no songs: it is cut into three consecutive parts, at the ends of lines.
@@ -39,7 +41,7 @@ def split_songs(songs: Songs, config: DataConfig) -> Split:
     drawn = np.random.default_rng(config.split_seed).permutation(count)
     part[drawn[:validation]] = 1
     part[drawn[validation : validation + test]] = 2
-    join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)  # noqa: E731
+    join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)
     return Split(join(0), join(1), join(2))
 
 

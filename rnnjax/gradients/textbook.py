@@ -7,10 +7,10 @@ The chapter prints
 which is not the gradient: the error must first pass through Vᵀ, and the unit at k must contribute its own factor
 diag(1 - hₖ²), since W acts before the nonlinearity. With both, in row vectors and for a general unit φ,
 
-    δⱼ,ⱼ = (ŷⱼ - yⱼ) Vᵀ ⊙ φ'ⱼ        δⱼ,ₖ = (δⱼ,ₖ₊₁ Wᵀ) ⊙ φ'ₖ        ∂L/∂W = Σⱼ Σₖ≤ⱼ hₖ₋₁ᵀ δⱼ,ₖ
+    δⱼ,ⱼ = (ŷⱼ - yⱼ) Vᵀ ⊙ φ'ⱼ      δⱼ,ₖ = (δⱼ,ₖ₊₁ Wᵀ) ⊙ φ'ₖ      ∂L/∂W = Σⱼ Σₖ≤ⱼ hₖ₋₁ᵀ δⱼ,ₖ
 
-and likewise ∂L/∂U = Σⱼ Σₖ xₖᵀ δⱼ,ₖ and ∂L/∂bh = Σⱼ Σₖ δⱼ,ₖ. It is kept as a double sum on purpose. Nothing is shared with
-`gradients.manual`, which reorders it into one recurrence.
+and likewise ∂L/∂U = Σⱼ Σₖ xₖᵀ δⱼ,ₖ and ∂L/∂bh = Σⱼ Σₖ δⱼ,ₖ. It is kept as a double sum on purpose. Nothing is
+shared with `gradients.manual`, which reorders it into one recurrence.
 """
 
 import jax
@@ -45,7 +45,8 @@ def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradie
     xs = [jax.nn.one_hot(batch.x, V, dtype=params.V.dtype)]  # the book's one-hot rows
     befores, afters = [], []
     for layer, h in zip(params.layers, carry, strict=True):
-        before, after = [], []
+        before: list[Array] = []
+        after: list[Array] = []
         for t in range(T):
             h = jnp.where(reset[t][..., None], 0, h)
             before.append(h)
@@ -65,13 +66,13 @@ def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradie
 
     d_h = error @ params.V.T
     d_layers, d_carry = [], []
-    for layer, x, before, after in reversed(list(zip(params.layers, xs, befores, afters, strict=False))):
-        derivative = DERIVATIVES[model.activation](after)
+    for layer, x, h_prev, h in reversed(list(zip(params.layers, xs, befores, afters, strict=False))):
+        derivative = DERIVATIVES[model.activation](h)
         delta, d_h0 = double_sum(layer.W, derivative, d_h, valid, reset)
         d_layers.append(
             Layer(
                 jnp.einsum("t...i,t...h->ih", x, delta),
-                jnp.einsum("t...i,t...h->ih", before, delta),
+                jnp.einsum("t...i,t...h->ih", h_prev, delta),
                 jnp.einsum("t...h->h", delta),
             )
         )

@@ -178,9 +178,7 @@ def hidden_to_output(params: Params, h: Array) -> Array:
     return h @ params.V + params.by
 
 
-def apply(
-    model: Model, params: Params, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
-) -> tuple[Carry, Array]:
+def apply(model: Model, params: Params, carry: Carry, batch: Batch, *, unroll: Unroll = unroll) -> tuple[Carry, Array]:
     """The forward pass over a window: `run_layers`, then the read-out.
 
     Returns:

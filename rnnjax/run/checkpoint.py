@@ -4,7 +4,7 @@ import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: arrays by name, the step, and the validation loss (nats per character) if it was read."""
+    """What a checkpoint holds: arrays by name, the step, and the validation loss (nats per character), if any."""
 
     step: int
     arrays: Arrays
@@ -39,7 +39,7 @@ class Checkpoints:
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs tracebacks of errors that we report
         self._ocp = ocp
         self._path = path.absolute()
-        metric = lambda metrics: metrics["validation_loss"]  # noqa: E731
+        metric = lambda metrics: metrics["validation_loss"]
         # best_fn with max_to_keep alone would keep the best and throw away the newest.
         newest_and_best = policies.AnyPreservationPolicy(
             [
@@ -48,7 +48,11 @@ class Checkpoints:
             ]
         )
         options = ocp.CheckpointManagerOptions(
-            best_fn=metric, best_mode="min", preservation_policy=newest_and_best, create=not read_only, read_only=read_only
+            best_fn=metric,
+            best_mode="min",
+            preservation_policy=newest_and_best,
+            create=not read_only,
+            read_only=read_only,
         )
         self._manager = ocp.CheckpointManager(self._path, options=options)
 
@@ -63,7 +67,10 @@ class Checkpoints:
           OSError: if the disk is full.
         """
         args = self._ocp.args
-        about = {"checksums": {name: checksum(array) for name, array in arrays.items()}, "validation_loss": validation_loss}
+        about = {
+            "checksums": {name: checksum(array) for name, array in arrays.items()},
+            "validation_loss": validation_loss,
+        }
         metrics = None if validation_loss is None else {"validation_loss": validation_loss}
         with _disk_errors():
             self._manager.save(
@@ -86,12 +93,16 @@ class Checkpoints:
         """
         args = self._ocp.args
         try:
-            saved = self._manager.restore(step, args=args.Composite(state=args.StandardRestore(), about=args.JsonRestore()))
+            saved = self._manager.restore(
+                step, args=args.Composite(state=args.StandardRestore(), about=args.JsonRestore())
+            )
             arrays, about = dict(saved["state"]), saved["about"]
             checksums = about["checksums"]
         except Exception as error:  # a damaged file can make Orbax raise anything
             reason = str(error).strip().splitlines()
-            raise DamagedCheckpoint(f"it cannot be read ({reason[0][:100] if reason else type(error).__name__})") from error
+            raise DamagedCheckpoint(
+                f"it cannot be read ({reason[0][:100] if reason else type(error).__name__})"
+            ) from error
         if arrays.keys() != checksums.keys():
             raise DamagedCheckpoint("arrays are missing")
         for name, array in arrays.items():

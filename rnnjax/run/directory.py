@@ -1,14 +1,14 @@
 """A run's directory: who may write in it, what it was started with, and where its parts are.
 
-    runs/<name>/
-      config.yaml         every field, as resolved
-      environment.json    versions, device, git commit, and the fingerprint of the text
-      vocabulary.json     the characters in the order of their ids
-      metrics.jsonl       one object a line; see `run.metrics`
-      samples/            songs, one file each, named by step
-      checkpoints/        Orbax: the newest and the best
-      loss.png gradient_norm.png
-      result.json         the held-out losses, once the run is complete
+runs/<name>/
+  config.yaml         every field, as resolved
+  environment.json    versions, device, git commit, and the fingerprint of the text
+  vocabulary.json     the characters in the order of their ids
+  metrics.jsonl       one object a line; see `run.metrics`
+  samples/            songs, one file each, named by step
+  checkpoints/        Orbax: the newest and the best
+  loss.png gradient_norm.png
+  result.json         the held-out losses, once the run is complete
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class RunDirectory:
     def __enter__(self) -> "RunDirectory":
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a")  # noqa: SIM115 (held until __exit__)
+            self._lock = open(self.path / ".lock", "a")
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"run.name: {self.path} exists and is not a directory") from None
         except PermissionError:
@@ -49,7 +49,9 @@ class RunDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise UserError(f"run.name: another process is training in {self.path}; wait, or choose another name") from None
+            raise UserError(
+                f"run.name: another process is training in {self.path}; wait, or choose another name"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,8 +3,8 @@
 Keys: `step`, the last step of the stretch; `window`, its number of steps; `loss`, their mean in nats per character;
 `grad_norm`, mean global norm before clipping; `clipped` and `clipped_elements`, mean shares of steps and of gradient
 elements that clipping changed; `skipped`, the steps left out because something was not finite (the means are over the
-others, and null without any); `learning_rate` at the last step; `seconds` of training so far in this process; and, where
-the validation text was read after that step, `validation_loss` in nats per character.
+others, and null without any); `learning_rate` at the last step; `seconds` of training so far in this process; and,
+where the validation text was read after that step, `validation_loss` in nats per character.
 """
 
 import json
@@ -36,7 +36,7 @@ class MetricsLog:
         self._also = also
         self._pending: list[dict[str, np.ndarray]] = []
         self._began = time.monotonic()
-        self._file = open(path, "a")  # noqa: SIM115 (held until close)
+        self._file = open(path, "a")
 
     def add(self, infos: dict[str, np.ndarray]) -> None:
         """Takes the infos of the next steps, each field [steps]."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from rnnjax.run.metrics import read_metrics
 
 BITS = 1 / 0.6931471805599453
@@ -19,9 +21,17 @@ def plot_run(directory: Path, title: str) -> None:
     if validation:
         _line(axes, validation, "validation_loss", "validation", color="C1", marker=".")
         best = min(validation, key=lambda row: row["validation_loss"])
-        axes.plot(best["step"], best["validation_loss"], "o", color="C3", label=f"best: {best['validation_loss']:.3f} at step {best['step']:,}")
+        axes.plot(
+            best["step"],
+            best["validation_loss"],
+            "o",
+            color="C3",
+            label=f"best: {best['validation_loss']:.3f} at step {best['step']:,}",
+        )
     axes.set(xlabel="training step", ylabel="loss (nats per character)", title=title)
-    bits = axes.secondary_yaxis("right", functions=(lambda nats: nats * BITS, lambda bits: bits / BITS))
+    bits = axes.secondary_yaxis(
+        "right", functions=(lambda nats: np.multiply(nats, BITS), lambda bits: np.divide(bits, BITS))
+    )
     bits.set_ylabel("bits per character")
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
@@ -32,7 +42,14 @@ def plot_run(directory: Path, title: str) -> None:
     _line(axes, rows, "grad_norm", "mean over the window of a metrics line", color="C0")
     axes.set(xlabel="training step", ylabel="global gradient norm before clipping", title=title, yscale="log")
     share = axes.twinx()
-    share.fill_between([r["step"] for r in rows], [100 * (r["clipped"] or 0) for r in rows], step="pre", color="C3", alpha=0.15, label="steps clipped")
+    share.fill_between(
+        [r["step"] for r in rows],
+        [100 * (r["clipped"] or 0) for r in rows],
+        step="pre",
+        color="C3",
+        alpha=0.15,
+        label="steps clipped",
+    )
     share.set(ylabel="steps that clipping changed (%)", ylim=(0, 100))
     axes.legend(frameon=False, loc="upper left")
     share.legend(frameon=False, loc="upper right")

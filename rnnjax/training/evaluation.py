@@ -38,7 +38,7 @@ def fold(ids: np.ndarray) -> Batch:
     positions = offsets + share * np.arange(streams)
     weight = (offsets < share) & (positions < targets)
     positions = np.minimum(positions, targets - 1)
-    cut = lambda a: a.reshape(-1, WINDOW, streams)  # noqa: E731
+    cut = lambda a: a.reshape(-1, WINDOW, streams)
     return Batch(*(jnp.asarray(cut(a)) for a in (ids[positions], ids[positions + 1], weight)))
 
 
@@ -54,11 +54,11 @@ def make_evaluate(model: Model):
         def body(state: tuple[Carry, Array], window: Batch) -> tuple[tuple[Carry, Array], None]:
             carry, total = state
             carry, logits = apply(model, params, carry, window)
-            surprise = jnp.where(window.weight, negative_log_likelihood(logits, window.y), 0)
+            surprise = jnp.where(window.weight, negative_log_likelihood(logits, window.y), 0)  # type: ignore[arg-type]
             return (carry, total + jnp.sum(surprise)), None
 
         start = zero_carry(model, batch.x.shape[2:], dtype), jnp.zeros((), dtype)
         (_, total), _ = jax.lax.scan(body, start, batch)
-        return total / jnp.sum(batch.weight)
+        return total / jnp.sum(batch.weight)  # type: ignore[arg-type]
 
     return jax.jit(evaluate)

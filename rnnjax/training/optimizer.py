@@ -55,7 +55,9 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
         progress = (count - config.warmup_steps) / jnp.maximum(steps - config.warmup_steps, 1)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
         floor = config.final_learning_rate
-        return jnp.where(count < config.warmup_steps, config.learning_rate * warm, floor + (config.learning_rate - floor) * cosine)
+        return jnp.where(
+            count < config.warmup_steps, config.learning_rate * warm, floor + (config.learning_rate - floor) * cosine
+        )
 
     return schedule
 
@@ -67,7 +69,9 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
     Args:
       steps: length of the run, where the cosine ends.
     """
-    decay = optax.add_decayed_weights(config.weight_decay, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
+    decay = optax.add_decayed_weights(
+        config.weight_decay, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
+    )
     return optax.chain(
         make_clip(config),
         optax.scale_by_adam(),

@@ -17,8 +17,8 @@ Sampler = Callable[[Params, Carry, Array, Array], Array]
 def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
     """Returns a jitted (params, carry, streams, step) -> ids [sampling.length].
 
-    The stateful method starts from a zero state and reads `prime`; the textbook's starts from the first stream's state and
-    a stretch of the text drawn at random, and uses no prime. What is drawn follows from seed and step alone.
+    The stateful method starts from a zero state and reads `prime`; the textbook's starts from the first stream's state
+    and a stretch of the text drawn at random, and uses no prime. What is drawn follows from seed and step alone.
 
     Args:
       prime: ids [P], P >= 1.

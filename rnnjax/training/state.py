@@ -1,6 +1,6 @@
 """What training carries from step to step, and what each step tells."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import flax.struct
 import jax
@@ -14,6 +14,7 @@ from rnnjax.model.rnn import Carry, Model, Params, zero_carry
 from rnnjax.training.optimizer import make_optimizer
 
 Array = jax.Array
+Tree = TypeVar("Tree")
 
 
 @flax.struct.dataclass
@@ -80,7 +81,7 @@ def to_arrays(tree: object) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.array(leaf) for path, leaf in leaves}
 
 
-def from_arrays(template: object, arrays: dict[str, np.ndarray], prefix: str = "") -> object:
+def from_arrays(template: Tree, arrays: dict[str, np.ndarray], prefix: str = "") -> Tree:
     """The inverse of `to_arrays`: a tree of the template's structure, its leaves by name.
 
     Raises:
