@@ -92,7 +92,7 @@ class GradientConfig:
 
     Attributes:
       method: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast one),
-        or textbook (the double sum over steps, corrected: for small cases, its cost grows with the square of the length).
+        or textbook (the double sum over steps, corrected: for small cases, as its cost grows with the square of T).
     """
 
     method: Literal["autodiff", "manual", "textbook"] = "manual"
