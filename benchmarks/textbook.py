@@ -52,7 +52,7 @@ def main() -> None:
         times["sample"].append(time.perf_counter() - began)
     print(f"jax {jax.__version__}, {jax.devices()[0].platform}, unroll {model.scan_unroll}")
     for name, values in times.items():
-        first, *rest = values  # the first compiles
+        _, *rest = values  # the first compiles
         median, low, high = statistics.median(rest), min(rest), max(rest)
         unit, scale = ("ms a sample of 500", 1e3) if name == "sample" else ("us a training step", 1e6)
         print(f"{name:8s} {scale * median:7.1f} {unit} ({scale * low:.1f} to {scale * high:.1f})")

@@ -22,6 +22,12 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
         raise UserError(_one_line(message, self))
 
+    def parse_path(self, cfg_path: typing.Any, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
+        try:
+            return super().parse_path(cfg_path, *args, **kwargs)
+        except UnicodeDecodeError:
+            raise UserError(f"--config: {cfg_path} is not UTF-8") from None
+
 
 def make_parser(command: str, description: str) -> Parser:
     """A parser for `python -m rnnjax.<command>`."""
@@ -38,6 +44,14 @@ def add_config(parser: Parser) -> None:
 
 def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
     """The Config that the parsed fields make; its own checks run here."""
+    for field in dataclasses.fields(Config):
+        value = namespace[field.name]
+        if not isinstance(value, jsonargparse.Namespace):
+            raise UserError(f"{field.name} is {value!r}, but must be a group of fields")
+        may_be_none = {name for name, default in vars(field.default_factory()).items() if default is None}  # type: ignore[misc]
+        for name, leaf in vars(value).items():
+            if leaf is None and name not in may_be_none:
+                raise UserError(f"{field.name}.{name} is null, but must have a value")
     made = parser.instantiate(namespace)
     return Config(**{field.name: made[field.name] for field in dataclasses.fields(Config)})
 
@@ -73,7 +87,10 @@ def _one_line(message: str, parser: Parser) -> str:
     text = re.sub(r"Parser key \"([^\"]+)\":", r"\1:", text)
     text = text.replace("typing.Literal", "one of ")
     unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
-    unknown_key = re.search(r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)", text)
+    unknown_key = re.search(
+        r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)|Option '([\w.]+)' is not accepted",
+        text,
+    )
     name = (
         f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
     )

@@ -118,6 +118,7 @@ def learn(
     interrupt: Interrupt,
 ) -> bool:
     """Runs the steps that are left. Returns False where an interrupt came first."""
+    also = TensorBoard(directory.path).write if config.run.tensorboard else None
     state, step = resume(config, model, checkpoints)
     total = config.training.steps
     reporter = Reporter(total, step, streams.shape[0] * config.training.sequence_length)
@@ -141,12 +142,8 @@ def learn(
     )
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
-    log = MetricsLog(
-        directory.metrics,
-        step,
-        config.training.log_every_steps,
-        TensorBoard(directory.path).write if config.run.tensorboard else None,
-    )
+    log = MetricsLog(directory.metrics, step, config.training.log_every_steps, also)
+    saved = step
     under_way: tuple[StepInfo, int] | None = None
 
     def settle() -> None:
@@ -159,6 +156,8 @@ def learn(
         rows = {name: np.asarray(values)[:count] for name, values in infos._asdict().items()}
         log.add(rows)
         reporter.update(log.step, float(np.mean(rows["loss"])))
+        if skipped := int(rows["skipped"].sum()):
+            reporter.say(f"skipped {skipped} of the {count} steps up to {log.step:,}: loss or gradient was not finite")
         if (in_a_row := int(rows["skipped_in_a_row"].max())) >= config.training.max_skipped_steps:
             log.flush()
             checkpoints.wait()
@@ -175,7 +174,11 @@ def learn(
             reporter.say(f"\n--- a sample at step {step:,} ---\n{text}\n---\n")
 
     def save(validation_loss: float | None) -> None:
+        nonlocal saved
+        settle()
+        log.flush()
         checkpoints.save(step, to_arrays(state), validation_loss)
+        saved = step
 
     with reporter:
         if step == 0 and config.sampling.every_steps:
@@ -194,15 +197,12 @@ def learn(
                 settle()
                 log.flush(validation_loss=loss)
                 reporter.show_validation(loss)
+                loss = loss if math.isfinite(loss) else None
             is_best = loss is not None and loss < lowest
             if is_best or is_due(step, config.run.checkpoint_every_steps) or step == total or interrupt.asked:
-                settle()
-                log.flush()
                 save(loss)
                 lowest = lowest if loss is None else min(loss, lowest)
-        if step not in checkpoints.steps():  # the interrupt came after the last look
-            settle()
-            log.flush()
+        if step != saved:  # the interrupt came after the last look
             save(None)
         checkpoints.wait()
         log.close()

@@ -13,6 +13,8 @@ and likewise ∂L/∂U = Σⱼ Σₖ xₖᵀ δⱼ,ₖ and ∂L/∂bh = Σⱼ Σ
 shared with `gradients.manual`, which reorders it into one recurrence.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -36,7 +38,6 @@ def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradie
 
     Cost: O(T²·H²) time and O(T·H) memory a stream: for small cases. Exact within the window.
     """
-    T = batch.x.shape[0]
     ones = jnp.ones(batch.x.shape, bool)
     valid = ones if batch.valid is None else batch.valid
     reset = ~ones if batch.reset is None else batch.reset
@@ -45,17 +46,10 @@ def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradie
     xs = [jax.nn.one_hot(batch.x, V, dtype=params.V.dtype)]  # the book's one-hot rows
     befores, afters = [], []
     for layer, h in zip(params.layers, carry, strict=True):
-        before: list[Array] = []
-        after: list[Array] = []
-        for t in range(T):
-            h = jnp.where(reset[t][..., None], 0, h)
-            before.append(h)
-            h_new = FUNCTIONS[model.activation](xs[-1][t] @ layer.U + h @ layer.W + layer.bh)
-            h = jnp.where(valid[t][..., None], h_new, h)
-            after.append(h)
-        befores.append(jnp.stack(before))
-        afters.append(jnp.stack(after))
-        xs.append(afters[-1])
+        before, after = forward(FUNCTIONS[model.activation], layer, h, xs[-1], valid, reset)
+        befores.append(before)
+        afters.append(after)
+        xs.append(after)
 
     weight = jnp.ones(batch.y.shape, params.V.dtype) if batch.weight is None else batch.weight
     log_y_hat = jax.nn.log_softmax(hidden_to_output(params, xs[-1]))
@@ -82,6 +76,21 @@ def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradie
         tuple(reversed(d_layers)), jnp.einsum("t...h,t...v->hv", xs[-1], error), jnp.einsum("t...v->v", error)
     )
     return Gradient(loss, d_params, tuple(reversed(d_carry)), tuple(after[-1] for after in afters))
+
+
+def forward(
+    function: Callable[[Array], Array], layer: Layer, h: Array, x: Array, valid: Array, reset: Array
+) -> tuple[Array, Array]:
+    """The state that meets W at each step, and the state after the step, [T, B, H] both."""
+
+    def unit(h: Array, step: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        x_t, valid_t, reset_t = step
+        before = jnp.where(reset_t[..., None], 0, h)
+        after = function(x_t @ layer.U + before @ layer.W + layer.bh)
+        after = jnp.where(valid_t[..., None], after, before)
+        return after, (before, after)
+
+    return jax.lax.scan(unit, h, (x, valid, reset))[1]
 
 
 def double_sum(W: Array, derivative: Array, d_h: Array, valid: Array, reset: Array) -> tuple[Array, Array]:

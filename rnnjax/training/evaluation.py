@@ -14,7 +14,7 @@ Array = jax.Array
 WINDOW = 128
 """Time steps whose logits are in memory at once."""
 
-CHARACTERS_PER_STREAM = 4096
+CHARACTERS_PER_STREAM = 32768
 """A text is read as several streams side by side, each this long or longer, so that the cold start of each, some tens
 of characters, weighs little."""
 

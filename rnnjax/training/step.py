@@ -101,7 +101,7 @@ def make_chunk(config: Config, model: Model) -> Chunk:
             state, info = train_step(state, streams)
             # One row of one array: stacking scalars one by one is slow on some versions of XLA.
             row = jnp.stack([jnp.asarray(value, rows.dtype) for value in info])
-            return state, jax.lax.dynamic_update_slice(rows, row[None], (i, 0))
+            return state, jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
 
         rows = jnp.zeros((capacity, len(StepInfo._fields)), state.params.V.dtype)
         state, rows = jax.lax.fori_loop(0, steps, body, (state, rows))
