@@ -1,0 +1,12 @@
+"""Recurrent networks as pure functions in JAX.
+
+The layers, from the mathematics outwards; each imports only what stands above it:
+
+    config            the schema of configs/*.yaml
+    model             cells, the network unrolled over time, loss, initialisers, sampling
+    gradients         back-propagation through time: by autodiff, by hand, by the textbook's double sum
+    training          clipping and Adam, the jitted chunk of steps, the held-out loss
+    data, run         songs to ids; a run's directory, checkpoints, plots
+    trained, loop     a network read back from its run; the training loop
+    train, sample, compare     the doors: python -m rnnjax.<door> --help
+"""
