@@ -48,7 +48,7 @@ def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
         value = namespace[field.name]
         if not isinstance(value, jsonargparse.Namespace):
             raise UserError(f"{field.name} is {value!r}, but must be a group of fields")
-        may_be_none = {name for name, default in vars(field.default_factory()).items() if default is None}  # type: ignore[misc]
+        may_be_none = {name for name, default in vars(getattr(Config(), field.name)).items() if default is None}
         for name, leaf in vars(value).items():
             if leaf is None and name not in may_be_none:
                 raise UserError(f"{field.name}.{name} is null, but must have a value")
@@ -62,14 +62,14 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
         code = door(None)
     except UserError as error:
         code = _complain(str(error))
+    except BrokenPipeError:  # whoever read our output has had enough
+        code = 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         code = _complain(
             f"{error.strerror}{f': {error.filename}' if error.filename else ''}; what was saved before is intact"
         )
-    except BrokenPipeError:
-        code = 0
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -85,10 +85,11 @@ def _one_line(message: str, parser: Parser) -> str:
     text = re.sub(r"\s+", " ", message).strip()
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     text = re.sub(r"Parser key \"([^\"]+)\":", r"\1:", text)
-    text = text.replace("typing.Literal", "one of ")
+    text = text.replace("Expected a typing.Literal", "expected one of ").replace("Expected a ", "expected ")
     unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
     unknown_key = re.search(
-        r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)|Option '([\w.]+)' is not accepted",
+        r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)"
+        r"|Option '([\w.]+)' is not accepted",
         text,
     )
     name = (

@@ -1,0 +1,103 @@
+"""Running a door as a user would: in a process of its own, or in this one where that is enough."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from rnnjax import cli
+
+TINY = [
+    *("--data.path", "songs.csv", "--model.hidden_size", "4"),
+    *("--training.batch_size", "2", "--training.sequence_length", "5", "--training.steps_per_dispatch", "7"),
+    *("--sampling.length", "20", "--run.platform", "cpu"),
+]
+"""A network that trains at once, on `write_songs`."""
+
+
+class Answer(NamedTuple):
+    """What a command leaves behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+SIGNAL_AT = """
+import os, runpy, sys
+event, needle, number, door, *arguments = sys.argv[1:]
+sent = False
+def watch(name, details):
+    global sent
+    if name == event and not sent and any(needle in str(detail) for detail in details):
+        sent = True
+        os.kill(os.getpid(), int(number))
+sys.addaudithook(watch)
+sys.argv = [door, *arguments]
+runpy.run_module(f"rnnjax.{door}", run_name="__main__", alter_sys=True)
+"""
+
+
+def door(name, *arguments, cwd, at=None):
+    """Runs `python -m rnnjax.<name>` in a process of its own.
+
+    Args:
+      at: (event, needle, signal): the process sends itself the signal just before Python does something, named by its
+        audit event such as os.rename, whose arguments contain the needle.
+    """
+    if at is None:
+        program = ["-m", f"rnnjax.{name}"]
+    else:
+        event, needle, number = at
+        program = ["-c", SIGNAL_AT, event, needle, str(int(number)), name]
+    env = {key: value for key, value in os.environ.items() if key != "JAX_PLATFORMS"}
+    done = subprocess.run(
+        [sys.executable, *program, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=240
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def call(main, *arguments):
+    """Runs a door's main in this process, as `rnnjax.cli.run` does; what it sets for the process is set back."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    argv, x64, platforms = sys.argv, jax.config.jax_enable_x64, jax.config.jax_platforms
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    sys.argv = ["rnnjax", *arguments]
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            cli.run(main)
+    except SystemExit as end:
+        return Answer(end.code, stdout.getvalue(), stderr.getvalue())
+    finally:
+        sys.argv = argv
+        jax.config.update("jax_enable_x64", x64)
+        jax.config.update("jax_platforms", platforms)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    raise AssertionError("cli.run came back")
+
+
+def write_songs(path, count=12, words=12):
+    """A CSV file of small songs, the same every time."""
+    draw = random.Random(0)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["artist", "song", "link", "text"])
+        for number in range(count):
+            text = " ".join(draw.choice(["la", "sun", "moon", "river", "oh"]) for _ in range(words))
+            table.writerow([f"artist {number}", f"song {number}", f"/{number}", text + "\n"])
+    return path
+
+
+def read_rows(run):
+    """The lines of a run's metrics."""
+    return [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,253 @@
+import math
+
+import agreement
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+from agreement import Case
+
+from rnnjax.gradients import METHODS, manual
+from rnnjax.model.initializers import count_parameters, init_params
+from rnnjax.model.loss import cross_entropy, negative_log_likelihood
+from rnnjax.model.rnn import Model, apply, cell_step, input_to_hidden, run_layers, step, unroll, zero_carry
+from rnnjax.model.sampling import absorb, draw, generate, generate_textbook, gumbel_noise
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A network of two layers, three streams of five steps: (model, params, carry, batch)."""
+    arrays, model = agreement.make(Case(5, (3,), 2, seed=8))
+    return model, *arrays
+
+
+def one_hot_loss(params, x, model, carry, batch):
+    """The loss with the first layer's look-up replaced by what it is given: ids or real vectors."""
+    hs = x
+    for layer, state in zip(params.layers, carry, strict=True):
+        _, hs = unroll(model.cell, layer, state, input_to_hidden(layer, hs))
+    return cross_entropy(hs @ params.V + params.by, batch.y)
+
+
+def test_look_up_equals_the_product_with_one_hot_rows(small):
+    model, params, carry, batch = small
+    rows = jax.nn.one_hot(batch.x, model.vocabulary, dtype=params.V.dtype)
+    layer = params.layers[0]
+    np.testing.assert_allclose(input_to_hidden(layer, batch.x), rows @ layer.U + layer.bh, rtol=0, atol=1e-15)
+    by_ids, by_rows = (jax.value_and_grad(one_hot_loss)(params, x, model, carry, batch) for x in (batch.x, rows))
+    agreement.compare(by_ids, by_rows, tolerance=1e-12)
+
+
+def test_input_weights_by_look_up_equal_the_product_with_one_hot_rows(small):
+    model, params, _, batch = small
+    rows = jax.nn.one_hot(batch.x, model.vocabulary, dtype=params.V.dtype)
+    d_a = jnp.cos(jnp.arange(rows.shape[0] * 3 * model.hidden, dtype=float)).reshape(*batch.x.shape, model.hidden)
+    layer = params.layers[0]
+    agreement.compare(manual.input_weights(layer, batch.x, d_a), manual.input_weights(layer, rows, d_a), 1e-12)
+
+
+def test_repeated_steps_equal_apply(small):
+    model, params, carry, batch = small
+    last, logits = apply(model, params, carry, batch)
+    walked, rows = carry, []
+    for x_t in batch.x:
+        walked, row = step(model, params, walked, x_t)
+        rows.append(row)
+    agreement.compare((walked, jnp.stack(rows)), (last, logits), 1e-13)
+
+
+@pytest.mark.parametrize("scan_unroll", [1, 2, 5, 99])
+@pytest.mark.parametrize("run", [unroll, manual.unroll])
+def test_unroll_equals_the_python_loop(run, scan_unroll):
+    (params, carry, batch), model = agreement.make(Case(5, (3,), 1, masks="vr", seed=2))
+    layer, state = params.layers[0], carry[0]
+    a = input_to_hidden(layer, batch.x)
+    result = run(model.cell, layer, state, a, batch.valid, batch.reset, scan_unroll)
+    hs = []
+    for t in range(5):
+        state, _, _ = cell_step(model.cell, layer, state, a[t], batch.valid[t], batch.reset[t])
+        hs.append(state)
+    agreement.compare(result, (state, jnp.stack(hs)), 1e-13)
+
+
+@pytest.mark.parametrize("batch_shape", [(), (1,), (2, 2)])
+def test_logits_equal_the_oracle(batch_shape):
+    arrays, model = agreement.make(Case(4, batch_shape, 2, masks="vr"))
+    expected = oracle.run(*agreement.to_oracle(*arrays), "tanh", with_gradient=False)
+    agreement.compare(apply(model, *arrays), (tuple(expected["new_carry"]), expected["logits"]), 1e-12)
+
+
+def test_one_window_in_two_pieces_ends_the_same(small):
+    model, params, carry, batch = small
+    whole, logits = apply(model, params, carry, batch)
+    middle, first = apply(model, params, carry, jax.tree.map(lambda leaf: leaf[:2], batch))
+    last, second = apply(model, params, middle, jax.tree.map(lambda leaf: leaf[2:], batch))
+    agreement.compare((last, jnp.concatenate([first, second])), (whole, logits), 1e-13)
+
+
+WIDE = Model(vocabulary=50, hidden=64, layers=2)
+
+
+@pytest.mark.parametrize("init", ["normal", "uniform", "orthogonal", "identity"])
+def test_initialisers(init):
+    scale = 0.3
+    params = init_params(jax.random.key(1), WIDE, init, scale)
+    assert [layer.U.shape for layer in params.layers] == [(50, 64), (64, 64)]
+    assert (params.V.shape, params.by.shape) == ((64, 50), (50,))
+    assert count_parameters(params) == 50 * 64 + 64 * 64 * 3 + 64 * 2 + 64 * 50 + 50
+    assert not np.array_equal(params.layers[0].W, params.layers[1].W) or init == "identity"
+    readers = [*(layer.U for layer in params.layers), params.V]
+    biases = [*(layer.bh for layer in params.layers), params.by]
+    for matrix in readers + ([layer.W for layer in params.layers] if init in ("normal", "uniform") else []):
+        if init == "normal":
+            assert np.std(matrix) == pytest.approx(scale, rel=0.05)
+            assert abs(np.mean(matrix)) < 4 * scale / matrix.size**0.5
+            continue
+        bound = (1 / matrix.shape[0]) ** 0.5
+        assert 0.99 * bound < np.abs(matrix).max() <= bound
+        assert np.std(matrix) == pytest.approx(bound / 3**0.5, rel=0.05)
+    for bias in biases:
+        assert (np.std(bias) == pytest.approx(scale, rel=0.35)) if init == "normal" else not np.any(bias)
+    for layer in params.layers:
+        if init == "orthogonal":
+            np.testing.assert_allclose(layer.W @ layer.W.T, scale**2 * np.eye(64), atol=1e-6)
+            assert np.abs(layer.W - np.diag(np.diag(layer.W))).max() > 0.01
+        if init == "identity":
+            np.testing.assert_array_equal(layer.W, np.float32(scale) * np.eye(64, dtype=np.float32))
+
+
+def test_weights_follow_from_the_key():
+    first, again, other = (init_params(jax.random.key(seed), WIDE, "normal", 0.1) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.V, again.V)
+    assert not np.any(first.V == other.V)
+
+
+def test_huge_logits_do_not_overflow():
+    logits = jnp.array([[1e4, 0, -1e4], [-1e4, -1e4, 0]], jnp.float32)
+    y = jnp.array([1, 2])
+    np.testing.assert_array_equal(negative_log_likelihood(logits, y), [1e4, 0])
+    gradient = jax.grad(cross_entropy)(logits, y)
+    np.testing.assert_array_equal(gradient, [[0.5, -0.5, 0], [0, 0, 0]])
+
+
+def test_huge_logits_do_not_overflow_the_manual_read_out():
+    (params, _, batch), _ = agreement.make(Case(1, (2,)))
+    params = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.float32), params)
+    params = params._replace(by=params.by.at[0].set(1e4).at[1].set(-1e4))
+    results = manual.readout(
+        params, jnp.ones((1, 2, agreement.HIDDEN), jnp.float32), batch._replace(y=jnp.array([[1, 0]]))
+    )
+    assert float(results[0]) == 1e4
+    assert all(np.all(np.isfinite(leaf)) for leaf in results)
+    np.testing.assert_array_equal(results[3][:3], [0.5, -0.5, 0])
+
+
+def test_cross_entropy_is_the_weighted_mean_in_nats():
+    logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
+    y = jnp.array([0, 1])
+    assert cross_entropy(logits, y) == pytest.approx((math.log(2) + math.log(10)) / 2)
+    assert cross_entropy(logits, y, jnp.array([3.0, 1.0])) == pytest.approx((3 * math.log(2) + math.log(10)) / 4)
+    assert cross_entropy(logits, y, jnp.array([0.0, 1.0])) == pytest.approx(math.log(10))
+    assert cross_entropy(logits, y, jnp.ones(2)) == pytest.approx(cross_entropy(logits, y))
+    assert cross_entropy(logits, y, jnp.zeros(2)) == 0
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("name", METHODS)
+def test_precision_is_that_of_the_parameters(name, dtype):
+    (params, _, batch), model = agreement.make(Case(2, (3,), 1, masks="vr"))
+    params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+    carry = zero_carry(model, (3,), dtype)
+    result = jax.eval_shape(lambda *args: METHODS[name](model, *args), params, carry, batch)
+    assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {jnp.dtype(dtype)}
+    new_carry, logits = jax.eval_shape(lambda *args: apply(model, *args), params, carry, batch)
+    assert {leaf.dtype for leaf in (*new_carry, logits)} == {jnp.dtype(dtype)}
+    assert init_params(jax.random.key(0), model, "orthogonal", 1.0, dtype).V.dtype == dtype
+
+
+LOGITS = jnp.array([0.0, 2.0, 1.0, -1.0, 9.0])  # the last stands for unknown characters
+NOISE = gumbel_noise(jax.random.key(0), 0, 20_000, (5,), jnp.float64)
+
+
+def frequencies(temperature, top_k=0):
+    ids = draw(jnp.broadcast_to(LOGITS, NOISE.shape), NOISE, temperature, top_k)
+    return np.bincount(ids, minlength=5) / len(ids)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_softmax_and_never_the_unknown(temperature):
+    expected = np.append(jax.nn.softmax(LOGITS[:4] / temperature), 0)
+    observed = frequencies(temperature)
+    assert observed[4] == 0
+    chi_square = len(NOISE) * np.sum((observed - expected)[:4] ** 2 / expected[:4])
+    assert chi_square < 16.3  # exceeded once in 1000 draws of the noise
+
+
+def test_temperature_zero_takes_the_likeliest_known():
+    assert frequencies(0)[1] == 1
+
+
+def test_top_k_keeps_the_likeliest_known():
+    expected = jax.nn.softmax(LOGITS[jnp.array([1, 2])])
+    np.testing.assert_allclose(frequencies(1.0, 2), [0, expected[0], expected[1], 0, 0], atol=0.02)
+    np.testing.assert_array_equal(frequencies(1.0, 1), [0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(frequencies(1.0, 4), frequencies(1.0))
+    np.testing.assert_array_equal(frequencies(1.0, 99), frequencies(1.0))
+
+
+def test_noise_depends_on_the_position_alone():
+    key = jax.random.key(3)
+    whole = gumbel_noise(key, 0, 6, (2, 4), jnp.float32)
+    np.testing.assert_array_equal(whole[2:], gumbel_noise(key, 2, 4, (2, 4), jnp.float32))
+    assert whole.shape == (6, 2, 4) and whole.dtype == jnp.float32
+    assert len(np.unique(whole)) == whole.size
+
+
+def test_generation_in_two_pieces_equals_one(small):
+    model, params, carry, _ = small
+    key, x = jax.random.key(4), jnp.array([0, 1, 2], jnp.int32)
+    whole_carry, whole = generate(model, params, carry, x, gumbel_noise(key, 0, 9, (3, 7), jnp.float64), 0.9, 4)
+    middle, first = generate(model, params, carry, x, gumbel_noise(key, 0, 4, (3, 7), jnp.float64), 0.9, 4)
+    last, second = generate(model, params, middle, first[-1], gumbel_noise(key, 4, 5, (3, 7), jnp.float64), 0.9, 4)
+    np.testing.assert_array_equal(jnp.concatenate([first, second]), whole)
+    agreement.compare(last, whole_carry, 1e-13)
+
+
+def draw_plainly(logits, noise, temperature):
+    return int(np.argmax(logits[:-1] + temperature * noise[:-1]))
+
+
+def test_generation_reads_its_own_output(small):
+    model, params, carry, _ = small
+    noise = gumbel_noise(jax.random.key(5), 0, 8, (3, 7), jnp.float64)
+    _, ids = generate(model, params, carry, jnp.array([3, 1, 0]), noise, 0.8)
+    for stream, first in enumerate([3, 1, 0]):
+        text = [first, *np.asarray(ids[:, stream]).tolist()]
+        plain, states, _ = agreement.to_oracle(params, [h[stream] for h in carry], small[3])
+        logits, _, _ = oracle.forward_stream(plain, states, text, [True] * 9, [False] * 9, "tanh")
+        assert text[1:] == [draw_plainly(row, g, 0.8) for row, g in zip(logits, noise[:, stream], strict=False)]
+
+
+def test_textbook_generation_equals_the_loop_of_the_book(small):
+    model, params, carry, batch = small
+    T, length, temperature = 4, 10, 1.3
+    noise = np.asarray(gumbel_noise(jax.random.key(6), 0, length, (1, 7), jnp.float64))
+    one = [h[:1] for h in carry]
+    window = batch.x[:T, :1].astype(jnp.int32)
+    last, ids = generate_textbook(model, params, tuple(one), window, jnp.asarray(noise), temperature)
+
+    plain, states, _ = agreement.to_oracle(params, [h[0] for h in carry], batch)
+    indices, written = window[:, 0].tolist(), []
+    for t in range(length):
+        logits, states, _ = oracle.forward_stream(plain, states, indices, [True] * T, [False] * T, "tanh")
+        written.append(draw_plainly(logits[-1], noise[t, 0], temperature))
+        indices = indices[1:] + written[-1:]
+    assert len(set(written)) > 2
+    assert ids[:, 0].tolist() == written
+    agreement.compare(last, tuple(state[None] for state in states), 1e-12)
+
+
+def test_absorb_reads_a_text(small):
+    model, params, carry, batch = small
+    agreement.compare(absorb(model, params, carry, batch.x), run_layers(model, params, carry, batch)[0], 1e-14)

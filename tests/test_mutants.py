@@ -1,0 +1,181 @@
+"""Mistakes made on purpose in the hand-written gradient: the agreement check must see every one of them."""
+
+import agreement
+import jax
+import jax.numpy as jnp
+import pytest
+
+from rnnjax.gradients import manual
+from rnnjax.model.cells import CELLS
+
+CASE = agreement.Case(4, (3,), 2, "tanh", "wvr", seed=5)
+
+
+def patched(name, wrap):
+    """A mutant of one function of the module: wrap gets the true one."""
+    return lambda patch: patch.setattr(manual, name, wrap(getattr(manual, name)))
+
+
+def forward(change):
+    """A mutant of what the forward pass keeps: change(tape, state, hs) gives the tape."""
+
+    def wrap(true):
+        def mutant(*args):
+            state, hs, tape = true(*args)
+            return state, hs, change(tape)
+
+        return mutant
+
+    return patched("forward", wrap)
+
+
+def backward(before=lambda **args: args, after=lambda *result: result):
+    """A mutant of the reverse recurrence, by its arguments or by its results (d_a, d_z, d_state)."""
+    names = ("cell", "layer", "tape", "d_state", "d_hs", "valid", "reset", "scan_unroll")
+
+    def wrap(true):
+        return lambda *args: after(*true(**(given := dict(zip(names, args, strict=True))) | before(**given)))
+
+    return patched("backward", wrap)
+
+
+def readout(change):
+    """A mutant of the read-out's results (loss, d_hs, dV, dby)."""
+    return patched("readout", lambda true: lambda params, hs, batch: change(*true(params, hs, batch)))
+
+
+def adjoint(change):
+    """A mutant of the cell's adjoint: change(h, d_h) gives (d_a, d_z, d_state)."""
+    return lambda patch: patch.setitem(CELLS, "tanh", CELLS["tanh"]._replace(adjoint=change))
+
+
+def from_derivative(derivative):
+    """A mutant of the activation's derivative, as a function of h."""
+    return adjoint(lambda h, d_h: (d_h * derivative(h), d_h * derivative(h), jnp.zeros_like(h)))
+
+
+def backwards_in_time(**args):
+    names = ("tape", "d_hs", "valid", "reset")
+    return args | {name: jax.tree.map(lambda leaf: leaf[::-1], args[name]) for name in names}
+
+
+LOOP = {  # seen by manual and by its custom_vjp
+    "dW: sign": forward(lambda tape: tape._replace(h_prev=-tape.h_prev)),
+    "dW: h of the same step": forward(lambda tape: tape._replace(h_prev=tape.saved)),
+    "dW: h one step too early": forward(lambda tape: tape._replace(h_prev=jnp.roll(tape.h_prev, 1, 0))),
+    "dW: the initial state left out": forward(lambda tape: tape._replace(h_prev=tape.h_prev.at[0].set(0))),
+    "dW: d_z left out": backward(after=lambda d_a, d_z, d_state: (d_a, 0 * d_z, d_state)),
+    "W for its transpose": backward(lambda layer, **_: {"layer": layer._replace(W=layer.W.T)}),
+    "no way back through W": backward(lambda layer, **_: {"layer": layer._replace(W=0 * layer.W)}),
+    "derivative 1 - h": from_derivative(lambda h: 1 - h),
+    "derivative 1 + h^2": from_derivative(lambda h: 1 + h * h),
+    "derivative 1": from_derivative(jnp.ones_like),
+    "derivative of a relu": from_derivative(lambda h: (h > 0).astype(h.dtype)),
+    "derivative of another step": forward(lambda tape: tape._replace(saved=jnp.roll(tape.saved, 1, 0))),
+    "state's adjoint passed around W": adjoint(lambda h, d_h: (d_h * (1 - h * h), d_h * (1 - h * h), d_h)),
+    "error replaces the adjoint": patched("add_to_hidden", lambda _: lambda state, d_h, width: d_h),
+    "error subtracted": patched("add_to_hidden", lambda _: lambda state, d_h, width: state - d_h),
+    "first error left out": backward(lambda d_hs, **_: {"d_hs": d_hs.at[0].set(0)}),
+    "last error twice": backward(lambda d_hs, **_: {"d_hs": d_hs.at[-1].mul(2)}),
+    "errors one step late": backward(lambda d_hs, **_: {"d_hs": jnp.roll(d_hs, 1, 0)}),
+    "time runs forward": backward(backwards_in_time, lambda d_a, d_z, d_state: (d_a[::-1], d_z[::-1], d_state)),
+    "d_carry left out": backward(after=lambda d_a, d_z, d_state: (d_a, d_z, 0 * d_state)),
+    "reset ignored on the way back": backward(lambda **_: {"reset": None}),
+    "valid ignored on the way back": backward(lambda **_: {"valid": None}),
+    "error of a held step lost": backward(lambda d_hs, valid, **_: {"d_hs": jnp.where(valid[..., None], d_hs, 0)}),
+    "valid and reset exchanged": backward(lambda valid, reset, **_: {"valid": ~reset, "reset": ~valid}),
+    "reset ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:5], None)),
+    "valid ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:4], None, args[5])),
+    "outer product: one row left out": patched("outer", lambda true: lambda x, d: true(x[1:], d[1:])),
+}
+
+EDGES = {  # what manual does outside the loop
+    "read-out: not divided by the weights": readout(lambda loss, d_hs, dV, dby: (loss, 2 * d_hs, 2 * dV, 2 * dby)),
+    "read-out: weights ignored": patched(
+        "readout", lambda true: lambda params, hs, batch: true(params, hs, batch._replace(weight=None))
+    ),
+    "read-out: mean over steps only": patched("denominator", lambda true: lambda y, weight: true(y, weight) / 3),
+    "read-out: h one step early": patched(
+        "readout",
+        lambda true: (
+            lambda params, hs, batch: (
+                *true(params, hs, batch)[:2],
+                *true(params, jnp.roll(hs, 1, 0), batch)[2:],
+            )
+        ),
+    ),
+    "read-out: d_h scaled": readout(lambda loss, d_hs, dV, dby: (loss, 1.001 * d_hs, dV, dby)),
+    "read-out: sign of dV": readout(lambda loss, d_hs, dV, dby: (loss, d_hs, -dV, dby)),
+    "read-out: dby left out": readout(lambda loss, d_hs, dV, dby: (loss, d_hs, dV, 0 * dby)),
+    "read-out: loss in bits": readout(lambda loss, d_hs, dV, dby: (loss / jnp.log(2.0), d_hs, dV, dby)),
+    "bias: mean for sum": patched("total", lambda true: lambda d: true(d) / d.shape[0]),
+    "bias: first step left out": patched("total", lambda true: lambda d: true(d[1:])),
+    "dU: a repeated id counts once": patched(
+        "input_weights",
+        lambda true: (
+            lambda layer, x, d_a: true(layer, x, d_a) if x.ndim == d_a.ndim else jnp.zeros_like(layer.U).at[x].set(d_a)
+        ),
+    ),
+    "dU: id of the step before": patched(
+        "input_weights", lambda true: lambda layer, x, d_a: true(layer, jnp.roll(x, 1, 0), d_a)
+    ),
+}
+
+
+@pytest.fixture
+def fresh():
+    """Compiles anew, before for the mutant and afterwards without it."""
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("name", ["manual", "custom_vjp"])
+def test_without_a_mutation_the_case_passes(name):
+    agreement.check(name, CASE)
+
+
+@pytest.mark.parametrize("mutate", [pytest.param(m, id=name) for name, m in (LOOP | EDGES).items()])
+def test_a_mutant_of_the_manual_gradient_is_caught(mutate, fresh, monkeypatch):
+    mutate(monkeypatch)
+    with pytest.raises(AssertionError, match="off by|exact zero"):
+        agreement.check("manual", CASE)
+
+
+CUSTOM = ("dW: sign", "W for its transpose", "derivative 1 - h", "d_carry left out", "reset ignored on the way back")
+
+
+@pytest.mark.parametrize("mutate", [pytest.param(LOOP[name], id=name) for name in CUSTOM])
+def test_a_mutant_of_the_custom_derivative_is_caught(mutate, fresh, monkeypatch):
+    mutate(monkeypatch)
+    with pytest.raises(AssertionError, match="off by|exact zero"):
+        agreement.check("custom_vjp", CASE)
+
+
+def leaf_names():
+    """The leaves of a `Gradient` of the case, by name."""
+    arrays, model = agreement.make(CASE)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(agreement.reference(model, *arrays))
+    return [jax.tree_util.keystr(path) for path, _ in leaves]
+
+
+@pytest.mark.parametrize("leaf", leaf_names())
+def test_a_leaf_that_is_slightly_off_is_caught_and_named(leaf):
+    def slightly_off(path, value):
+        return value * (1 + 1e-9) if jax.tree_util.keystr(path) == leaf else value
+
+    arrays, model = agreement.make(CASE)
+    result = jax.tree_util.tree_map_with_path(slightly_off, agreement.compute("manual", model, *arrays))
+    with pytest.raises(AssertionError) as caught:
+        agreement.compare(result, agreement.reference(model, *arrays))
+    assert str(caught.value).startswith(f"{leaf}: off by") and ";" not in str(caught.value)
+
+
+def test_a_zero_that_is_not_exact_is_caught():
+    arrays, model = agreement.make(CASE)
+    expected = agreement.reference(model, *arrays)
+    layer = expected.params.layers[0]
+    nearly = layer._replace(U=layer.U + 1e-30 * (layer.U == 0))
+    params = expected.params._replace(layers=(nearly, *expected.params.layers[1:]))
+    with pytest.raises(AssertionError, match="exact zero"):
+        agreement.compare(expected._replace(params=params), expected)

@@ -1,0 +1,98 @@
+"""A run that was stopped, however roughly, goes on bit for bit. Every part of it is a process of its own."""
+
+import re
+import signal
+
+import pytest
+from command import TINY, door, read_rows, write_songs
+
+from rnnjax.run.checkpoint import Checkpoints
+
+# 40 steps in dispatches of 7; no period divides another, and the 40 steps are more than a pass through the text.
+RUN = [
+    *TINY,
+    *("--training.steps", "40", "--training.log_every_steps", "2", "--training.eval_every_steps", "16"),
+    *("--sampling.every_steps", "13", "--run.checkpoint_every_steps", "15"),
+]
+
+
+def train(place, at=None):
+    if not place.exists():
+        place.mkdir()
+        write_songs(place / "songs.csv")
+    return door("train", *RUN, cwd=place, at=at)
+
+
+def outcome(place):
+    """All that a run leaves and that two equal runs must share, to the bit."""
+    run = place / "runs" / "run"
+    opened = Checkpoints(run / "checkpoints", read_only=True)
+    try:
+        final = opened.restore(opened.steps()[0])
+    finally:
+        opened.close()
+    return {
+        "step": final.step,
+        "arrays": {name: (a.dtype, a.shape, a.tobytes()) for name, a in final.arrays.items()},
+        "metrics": [{key: value for key, value in row.items() if key != "seconds"} for row in read_rows(run)],
+        "samples": {file.name: file.read_text() for file in (run / "samples").iterdir()},
+        "result": (run / "result.json").read_text(),
+    }
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The outcome of the run that nothing stopped."""
+    place = tmp_path_factory.mktemp("straight") / "place"
+    answer = train(place)
+    assert answer.code == 0, answer.stderr
+    return outcome(place)
+
+
+def test_the_run_is_long_enough_to_prove_something(straight):
+    assert straight["step"] == 40
+    assert {"params.layers.0.W", "opt_state.1.mu.by", "opt_state.1.nu.V", "carry.0"} <= straight["arrays"].keys()
+    assert sorted(straight["samples"]) == ["00000000.txt", "00000013.txt", "00000026.txt", "00000039.txt"]
+
+
+def test_killed_three_times_and_twice_while_saving_it_ends_in_the_same_bytes(straight, tmp_path):
+    place = tmp_path / "place"
+    checkpoints = place / "runs" / "run" / "checkpoints"
+
+    # While the first checkpoint is written: nothing to go on from.
+    answer = train(place, at=("os.mkdir", "15.orbax-checkpoint-tmp/state", signal.SIGKILL))
+    assert answer.code == -signal.SIGKILL
+    assert not (checkpoints / "15").exists()
+    assert any(checkpoints.glob("15*"))
+
+    # Between checkpoints, with metrics already written that no checkpoint covers.
+    answer = train(place, at=("os.rename", "00000026.txt", signal.SIGKILL))
+    assert answer.code == -signal.SIGKILL
+    assert "going on" not in answer.stdout
+    assert read_rows(place / "runs" / "run")[-1]["step"] > 16
+
+    # When a later one is complete but for its name.
+    answer = train(place, at=("os.rename", "checkpoints/30.orbax-checkpoint-tmp/state.", signal.SIGKILL))
+    assert answer.code == -signal.SIGKILL
+    assert re.search("going on from step 1[56] ", answer.stdout)
+    assert not (checkpoints / "30").exists()
+    assert any(checkpoints.glob("30*"))
+
+    answer = train(place)
+    assert answer.code == 0, answer.stderr
+    assert re.search("going on from step 1[56] ", answer.stdout)
+    assert outcome(place) == straight
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_ends_in_the_same_bytes(straight, tmp_path):
+    place = tmp_path / "place"
+    answer = train(place, at=("os.rename", "00000026.txt", signal.SIGINT))
+    assert answer.code == 130, answer.stderr
+    assert "stopped at step 26 of 40; the same command goes on from there" in answer.stdout
+    assert "Traceback" not in answer.stderr
+    assert not (place / "runs" / "run" / "result.json").exists()
+
+    answer = train(place)
+    assert answer.code == 0, answer.stderr
+    assert "going on from step 26" in answer.stdout
+    assert outcome(place) == straight

@@ -1,0 +1,382 @@
+"""A run's directory: its lock, its config, its metrics, its checkpoints, and a whole run through the command line."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from command import TINY, call, door, read_rows, write_songs
+
+from rnnjax import compare, sample
+from rnnjax.config import Config, ModelConfig, RunConfig, SamplingConfig
+from rnnjax.errors import UserError
+from rnnjax.gradients import METHODS
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum
+from rnnjax.run.directory import RunDirectory, write_whole
+from rnnjax.run.metrics import MetricsLog
+from rnnjax.training.state import StepInfo
+
+
+def test_a_run_is_open_once(tmp_path):
+    with RunDirectory(tmp_path / "run"):
+        with pytest.raises(UserError, match="another process"), RunDirectory(tmp_path / "run"):
+            pass
+        with RunDirectory(tmp_path / "other"):
+            pass
+    with RunDirectory(tmp_path / "run"):
+        pass
+
+
+def test_a_file_where_the_run_should_be(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(UserError, match="not a directory"), RunDirectory(tmp_path / "run"):
+        pass
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_a_changed_config_is_refused_with_the_differences(tmp_path):
+    with RunDirectory(tmp_path / "run") as directory:
+        directory.pin_config(Config())
+        directory.pin_config(Config())
+        kept = (tmp_path / "run" / "config.yaml").read_bytes()
+        changed = Config(model=ModelConfig(hidden_size=101, layers=2))
+        with pytest.raises(UserError, match=r"model\.hidden_size: 100 -> 101; model\.layers: 1 -> 2"):
+            directory.pin_config(changed)
+        assert (tmp_path / "run" / "config.yaml").read_bytes() == kept
+
+
+def test_what_changes_no_number_may_change(tmp_path):
+    with RunDirectory(tmp_path / "run") as directory:
+        directory.pin_config(Config())
+        directory.pin_config(Config(sampling=SamplingConfig(show_every_steps=7), run=RunConfig(root="elsewhere")))
+
+
+def test_another_text_is_refused_and_other_versions_are_listed(tmp_path):
+    with RunDirectory(tmp_path / "run") as directory:
+        for version in ("1", "2", "2", "3"):
+            directory.pin_text({"text_sha256": "aa", "jax": version})
+        written = json.loads((tmp_path / "run" / "environment.json").read_text())
+        assert (written["jax"], [before["jax"] for before in written["earlier"]]) == ("3", ["1", "2"])
+        with pytest.raises(UserError, match="the text is not the one"):
+            directory.pin_text({"text_sha256": "bb", "jax": "3"})
+
+
+def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
+    write_whole(tmp_path / "a", "old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def infos(first, count, skipped=()):
+    """What steps first … first + count - 1 tell; the loss is the step's number."""
+    steps = np.arange(first, first + count, dtype=np.float32)
+    values = dict.fromkeys(StepInfo._fields, steps * 0)
+    lost = np.isin(steps, skipped)
+    return {**values, "loss": np.where(lost, np.nan, steps), "skipped": lost.astype(np.float32), "grad_norm": steps + 1}
+
+
+def covered(rows):
+    return [step for row in rows for step in range(row["step"] - row["window"] + 1, row["step"] + 1)]
+
+
+@pytest.mark.parametrize("cuts", [[7, 7, 7, 9], [1] * 30, [30], [5, 10, 15], [2, 28]])
+def test_the_lines_of_metrics_cover_every_step_once(tmp_path, cuts):
+    log, step = MetricsLog(tmp_path / "metrics.jsonl", 0, every=5), 0
+    for count in cuts:
+        log.add(infos(step + 1, count))
+        step += count
+    log.flush(validation_loss=2.5)
+    log.flush()
+    log.close()
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows] == [5, 10, 15, 20, 25, 30]
+    assert covered(rows) == [*range(1, 31)]
+    assert [row["loss"] for row in rows] == [3, 8, 13, 18, 23, 28]
+    assert [row.get("validation_loss") for row in rows] == [None] * 5 + [2.5]
+
+
+def test_metrics_are_cut_back_to_the_step_that_training_goes_on_from(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0, every=4)
+    log.add(infos(1, 10))
+    log.flush()  # as before a checkpoint
+    log.add(infos(11, 9))
+    log.close()
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 19, "wi')
+    log = MetricsLog(tmp_path / "metrics.jsonl", 10, every=4)
+    assert [row["step"] for row in read_rows(tmp_path)] == [4, 8, 10]
+    log.add(infos(11, 10))
+    log.flush()
+    log.close()
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows] == [4, 8, 10, 12, 16, 20]
+    assert covered(rows) == [*range(1, 21)]
+
+
+def test_metrics_of_a_run_without_a_checkpoint_begin_anew(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 5, "window": 5}\n')
+    MetricsLog(tmp_path / "metrics.jsonl", 0, every=4).close()
+    assert read_rows(tmp_path) == []
+
+
+def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0, every=4)
+    log.add(infos(1, 8, skipped=(2, 5, 6, 7, 8)))
+    log.flush()
+    log.close()
+    first, second = read_rows(tmp_path)
+    assert (first["skipped"], first["loss"], first["grad_norm"]) == (
+        1,
+        pytest.approx((1 + 3 + 4) / 3),
+        pytest.approx(11 / 3),
+    )
+    assert (second["skipped"], second["loss"]) == (4, None)
+
+
+def arrays(step):
+    draw = np.random.default_rng(step)
+    return {"params.W": draw.normal(size=(64, 64)).astype(np.float32), "step": np.array(step, np.int32)}
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Six checkpoints, of which the newest two and the best are kept."""
+    opened = Checkpoints(tmp_path / "run" / "checkpoints", keep=2)
+    for step, loss in [(1, 2.0), (2, 1.0), (3, None), (4, 1.5), (5, None), (6, 1.2)]:
+        opened.save(step, arrays(step), loss)
+    opened.wait()
+    yield opened
+    opened.close()
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.write_bytes(content)
+
+
+def files_of(checkpoint):
+    return [file for file in (checkpoint / "state").rglob("*") if file.is_file() and file.stat().st_size > 100]
+
+
+def test_the_newest_checkpoints_and_the_best_are_kept(checkpoints):
+    assert checkpoints.steps() == [6, 5, 2]
+    assert checkpoints.best_step() == 2
+    assert checkpoints.validation_losses() == {6: 1.2, 2: 1.0}
+    for step, loss in [(6, 1.2), (5, None), (2, 1.0)]:
+        found = checkpoints.restore(step)
+        assert (found.step, found.validation_loss) == (step, loss)
+        assert {name: a.tobytes() for name, a in found.arrays.items()} == {
+            n: a.tobytes() for n, a in arrays(step).items()
+        }
+
+
+@pytest.mark.parametrize("which", ["every file", "the largest file"])
+def test_a_flipped_bit_is_found_and_the_checkpoint_before_is_used(checkpoints, tmp_path, which):
+    files = files_of(tmp_path / "run" / "checkpoints" / "6")
+    for file in files if which == "every file" else [max(files, key=lambda file: file.stat().st_size)]:
+        flip(file)
+    (step, damage), whole = checkpoints.newest()
+    assert step == 6
+    assert isinstance(damage, DamagedCheckpoint)
+    assert isinstance(whole, Checkpoint)
+    assert whole.step == 5
+    aside = checkpoints.put_aside(6)
+    assert aside.is_dir()
+    assert checkpoints.steps() == [5, 2]
+    checkpoints.save(6, arrays(6), None)
+    checkpoints.wait()
+    assert checkpoints.restore(6).step == 6
+
+
+def test_a_checksum_covers_bytes_shape_and_type():
+    array = np.arange(6, dtype=np.int32)
+    other = array.copy()
+    other.view(np.uint8)[9] ^= 1
+    sums = [checksum(a) for a in (array, other, array.reshape(2, 3), array.view(np.uint32), array.view(np.float32))]
+    assert len(set(sums)) == 5
+    assert checksum(array.copy()) == sums[0]
+
+
+RUN = [
+    *TINY,
+    *("--training.steps", "30", "--training.log_every_steps", "5", "--training.eval_every_steps", "10"),
+    *("--sampling.every_steps", "12", "--run.checkpoint_every_steps", "10", "--run.name", "tiny"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A directory with a tiny run that was trained to its end, and the command's answer."""
+    place = tmp_path_factory.mktemp("place")
+    write_songs(place / "songs.csv")
+    answer = door("train", *RUN, cwd=place)
+    assert answer.code == 0, answer.stderr
+    return place, answer
+
+
+def test_a_run_leaves_all_its_files(place):
+    run = place[0] / "runs" / "tiny"
+    files = {
+        "config.yaml",
+        "environment.json",
+        "vocabulary.json",
+        "metrics.jsonl",
+        "result.json",
+        "loss.png",
+        "gradient_norm.png",
+    }
+    assert files <= {file.name for file in run.iterdir()}
+    for picture in ("loss.png", "gradient_norm.png"):
+        content = (run / picture).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 5000
+    about = json.loads((run / "environment.json").read_text())
+    assert about["packages"].keys() >= {"jax", "jaxlib", "optax"}
+    assert "git_commit" in about
+    assert about["platform"] == "cpu"
+
+
+def test_samples_are_written_at_the_stated_steps(place):
+    samples = sorted((place[0] / "runs" / "tiny" / "samples").iterdir())
+    assert [file.name for file in samples] == ["00000000.txt", "00000012.txt", "00000024.txt"]
+    assert all(len(file.read_text()) == 20 for file in samples)
+
+
+def test_metrics_tell_of_every_step(place):
+    rows = read_rows(place[0] / "runs" / "tiny")
+    assert covered(rows) == [*range(1, 31)]
+    keys = {"step", "window", "loss", "grad_norm", "clipped", "clipped_elements", "skipped", "learning_rate", "seconds"}
+    assert all(keys <= row.keys() for row in rows)
+    assert [row["step"] for row in rows if "validation_loss" in row] == [10, 20, 30]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_the_result_holds_losses_and_a_song(place):
+    run = place[0] / "runs" / "tiny"
+    result = json.loads((run / "result.json").read_text())
+    assert result.keys() >= {"step", "validation_loss", "test_loss", "song", "longest_copied"}
+    best = min((row for row in read_rows(run) if "validation_loss" in row), key=lambda row: row["validation_loss"])
+    assert result["step"] == best["step"]
+    assert result["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-5)
+    assert len(result["song"]) == 20
+    assert result["longest_copied"] in result["song"]
+
+
+def test_the_screen_says_what_where_and_how_well(place):
+    first, *lines = place[1].stdout.splitlines()
+    assert "cpu" in first
+    assert "float32" in first
+    assert "jax" in first
+    assert "parameters" in first
+    assert any("compiled" in line for line in lines)
+    assert any(line.startswith("test loss") and "bits" in line for line in lines)
+    assert lines[-1].endswith("runs/tiny")
+
+
+def test_a_repeated_command_says_the_result_and_trains_no_more(place):
+    run = place[0] / "runs" / "tiny"
+    kept = {name: (run / name).read_bytes() for name in ("metrics.jsonl", "result.json")}
+    answer = door("train", *RUN, cwd=place[0])
+    assert answer.code == 0
+    assert "compiled" not in answer.stdout
+    assert answer.stdout.split("--- a song")[1] == place[1].stdout.split("--- a song")[1]
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+
+
+def newest_bytes(run):
+    opened = Checkpoints(run / "checkpoints", read_only=True)
+    try:
+        found = opened.restore(opened.steps()[0])
+        return found.step, {name: array.tobytes() for name, array in found.arrays.items()}
+    finally:
+        opened.close()
+
+
+def test_a_run_goes_on_from_before_a_damaged_checkpoint_and_says_so(place, tmp_path):
+    shutil.copytree(place[0], tmp_path / "copy")
+    run = tmp_path / "copy" / "runs" / "tiny"
+    (run / "result.json").unlink()
+    for file in files_of(run / "checkpoints" / "30"):
+        flip(file)
+    answer = door("train", *RUN, cwd=tmp_path / "copy")
+    assert answer.code == 0, answer.stderr
+    assert "step 30 is damaged" in answer.stderr
+    assert "going on from step 20" in answer.stdout
+    assert (run / "damaged" / "30").is_dir()
+    straight = place[0] / "runs" / "tiny"
+    assert newest_bytes(run) == newest_bytes(straight)
+    assert (run / "result.json").read_bytes() == (straight / "result.json").read_bytes()
+    assert covered(read_rows(run)) == [*range(1, 31)]
+
+
+@pytest.fixture
+def write(place, monkeypatch):
+    """Writes 30 characters with the tiny network; more arguments may follow."""
+    monkeypatch.chdir(place[0])
+    return lambda *more: call(sample.main, "--run", "runs/tiny", "--platform", "cpu", "--length", "30", *more)
+
+
+def test_texts_follow_from_seed_and_number_alone(write):
+    both = write("--prime", "la ", "--seed", "1", "--num", "2")
+    assert both.code == 0, both.stderr
+    first, second = (text.strip("\n") for text in both.stdout.split(" of 2 ---\n")[1:])
+    first = first.removesuffix("\n\n--- 2")
+    assert first.startswith("la ")
+    assert len(first) == len("la ") + 30
+    assert not second.startswith(first)
+    alone, other = (write("--prime", "la ", "--seed", seed).stdout for seed in "12")
+    assert alone.strip("\n") == first != other.strip("\n")
+    assert "longest stretch" in both.stderr
+
+
+def test_a_text_is_the_same_when_streamed(write):
+    assert write("--seed", "1", "--num", "2", "--stream").stdout == write("--seed", "1", "--num", "2").stdout
+
+
+def test_the_likeliest_of_one_is_temperature_zero(write):
+    assert write("--temperature", "0").stdout == write("--top-k", "1").stdout
+
+
+def test_a_checkpoint_is_chosen_by_name_or_step(write):
+    assert write("--checkpoint", "newest").stdout == write("--checkpoint", "30").stdout
+    refused = write("--checkpoint", "7")
+    assert refused.code == 2
+    assert "newest, and steps" in refused.stderr
+    assert "30" in refused.stderr
+
+
+def test_a_prime_with_characters_that_the_network_never_saw_is_refused(write):
+    answer = write("--prime", "la Q\u00e9")
+    assert answer.code == 2
+    assert answer.stderr.count("\n") == 1
+    assert not answer.stdout
+    assert "'Q', '\u00e9'" in answer.stderr
+    assert "'a'" not in answer.stderr
+
+
+def test_the_gradient_methods_are_compared(place, monkeypatch):
+    monkeypatch.chdir(place[0])
+    answer = call(compare.main, *TINY)
+    assert answer.code == 0, answer.stdout + answer.stderr
+    for word in ("autodiff", "manual", "textbook", "float32", "float64", "layers.0.W", "by"):
+        assert word in answer.stdout
+
+
+def test_a_wrong_gradient_method_is_told(place, monkeypatch):
+    def wrong(*arguments):
+        result = METHODS["autodiff"](*arguments)
+        return result._replace(params=result.params._replace(by=result.params.by * (1 + 1e-8)))
+
+    monkeypatch.chdir(place[0])
+    monkeypatch.setitem(METHODS, "manual", wrong)
+    monkeypatch.delitem(METHODS, "textbook")
+    answer = call(compare.main, *TINY)
+    assert answer.code == 1
+    assert "DIFFERS" in answer.stdout
