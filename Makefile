@@ -10,7 +10,7 @@ train: $(VENV)/.installed
 	$(BIN)/python -m rnnjax.train --config configs/lyrics.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 # What a change must pass, besides the tests.
 lint: $(VENV)/.installed-dev

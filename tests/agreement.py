@@ -78,8 +78,8 @@ def compute(name, model, params, carry, batch):
 
 
 def compare(actual, expected, tolerance=TOLERANCE):
-    """Raises AssertionError naming the leaves that differ by more than tolerance x the leaf's largest entry, or where an
-    exact zero is not one.
+    """Raises AssertionError naming the leaves that differ by more than tolerance x the leaf's largest entry, or where
+    an exact zero is not one.
     """
     actual, structure = jax.tree_util.tree_flatten_with_path(actual)
     expected, expected_structure = jax.tree_util.tree_flatten_with_path(expected)

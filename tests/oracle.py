@@ -1,5 +1,5 @@
-"""The textbook's network and its gradient once more, as slow and as plain as they can be: float64 NumPy, one stream after
-the other, Python loops over time. It knows nothing of the package that it checks.
+"""The textbook's network and its gradient once more, as slow and as plain as they can be: float64 NumPy, one stream
+after the other, Python loops over time. It knows nothing of the package that it checks.
 
     params = {"layers": [{"U": [I, H], "W": [H, H], "bh": [H]}, ...], "V": [H, V], "by": [V]}
     carry  = [[*B, H], ...], one for each layer
@@ -17,7 +17,9 @@ ACTIVATIONS = {
 
 
 def forward_stream(params, carry, x, valid, reset, activation):
-    """One stream, x [T]. Returns the logits [T, V], the last states, and for each step and layer (input, h before, argument)."""
+    """One stream, x [T]. Returns the logits [T, V], the last states, and the tape: for each step the (input, h before,
+    argument) of every layer, and the last layer's h.
+    """
     phi, _ = ACTIVATIONS[activation]
     states = [np.array(h) for h in carry]
     logits, tape = [], []
@@ -77,7 +79,7 @@ def streams_of(batch):
 
 
 def run(params, carry, batch, activation, with_gradient):
-    """Loss, gradient and last states of a window; and the smallest |argument| of any unit, its distance from relu's kink."""
+    """Loss, gradient and last states of a window, and the smallest |argument| of any unit: how far relu's kink is."""
     streams = streams_of(batch)
     batch_shape = batch["x"].shape[1:]
     flat_carry = [h.reshape(-1, h.shape[-1]) for h in carry]
@@ -113,8 +115,8 @@ def run(params, carry, batch, activation, with_gradient):
     return {
         "loss": loss,
         "params": grads,
-        "carry": [d.reshape(h.shape) for d, h in zip(d_carry, carry)],
-        "new_carry": [state.reshape(h.shape) for state, h in zip(new_carry, carry)],
+        "carry": [d.reshape(h.shape) for d, h in zip(d_carry, carry, strict=True)],
+        "new_carry": [state.reshape(h.shape) for state, h in zip(new_carry, carry, strict=True)],
         "logits": np.stack(all_logits, axis=1).reshape(*batch["x"].shape, -1) if batch_shape else all_logits[0],
         "kink_distance": kink_distance,
     }

@@ -18,7 +18,8 @@ def message(answer):
     assert "Traceback" not in answer.stderr
     noise = re.compile(r"[IWE]\d{4} |WARNING|.*Warning: |  warnings?\.warn")
     lines = [line for line in answer.stderr.splitlines() if line.strip() and not noise.match(line)]
-    assert len(lines) == 1 and lines[0].startswith("rnnjax: error: "), answer.stderr
+    assert len(lines) == 1, answer.stderr
+    assert lines[0].startswith("rnnjax: error: "), answer.stderr
     return lines[0]
 
 

@@ -153,7 +153,7 @@ def test_what_is_written_by_hand_calls_no_automatic_differentiation(module):
 
 
 def double_sum_of_dW(params, hs, h0, error, through_V, inner_derivative):
-    """The chapter's sum for dL/dW of one tanh layer and one stream, its two missing factors to be put in or left out."""
+    """The chapter's sum for dL/dW of one tanh layer and one stream, with or without its missing factors."""
     layer = params.layers[0]
     before = np.concatenate([h0[None], hs[:-1]])
     dW = np.zeros(layer.W.shape)

@@ -16,7 +16,9 @@ def test_every_linked_file_exists():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:model|gradients|training|data|run)\.[a-z_.]+)`", README))))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"`((?:model|gradients|training|data|run)\.[a-z_.]+)`", README)))
+)
 def test_every_named_function_exists(name):
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):

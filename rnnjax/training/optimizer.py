@@ -52,7 +52,7 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
         warm = jnp.minimum(1.0, (count + 1) / jnp.maximum(config.warmup_steps, 1))
         if config.decay == "constant":
             return config.learning_rate * warm
-        progress = (count - config.warmup_steps) / jnp.maximum(steps - config.warmup_steps, 1)
+        progress = (count - config.warmup_steps) / jnp.maximum(steps - 1 - config.warmup_steps, 1)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
         floor = config.final_learning_rate
         return jnp.where(
@@ -92,4 +92,4 @@ def report_clipping(clip: optax.GradientTransformation, grads: optax.Updates) ->
     clipped, _ = clip.update(grads, clip.init(grads))
     leaves, clipped_leaves = jax.tree.leaves(grads), jax.tree.leaves(clipped)
     changed = sum(jnp.sum(a != b) for a, b in zip(leaves, clipped_leaves, strict=True))
-    return ClipReport(optax.global_norm(grads), changed / sum(leaf.size for leaf in leaves))
+    return ClipReport(optax.tree.norm(grads), changed / sum(leaf.size for leaf in leaves))
