@@ -52,7 +52,8 @@ def test_the_training_chunk_is_exported_for_every_platform(method):
     shapes = jax.eval_shape(chunk_arguments)
     exported = export.export(make_chunk(config(method), MODEL), platforms=PLATFORMS)(*shapes)
     assert exported.platforms == PLATFORMS
-    assert exported.in_avals[0].dtype == jnp.int32 and exported.in_avals[1].dtype == jnp.float32
+    assert exported.in_avals[0].dtype == jnp.int32
+    assert exported.in_avals[1].dtype == jnp.float32
 
 
 def test_the_exported_chunk_trains_like_the_jitted_one():
@@ -62,7 +63,9 @@ def test_the_exported_chunk_trains_like_the_jitted_one():
     state, infos = exported.call(*jax.tree.map(jnp.copy, arguments))
     close((state, infos), chunk(*arguments))
     assert int(state.step) == 2
-    assert np.all(np.isfinite(infos.loss)) and np.all(infos.loss[:2] > 0) and infos.loss[2] == 0
+    assert np.all(np.isfinite(infos.loss))
+    assert np.all(infos.loss[:2] > 0)
+    assert infos.loss[2] == 0
 
 
 @pytest.mark.parametrize("method", ["stateful", "textbook"])
@@ -73,5 +76,6 @@ def test_the_sampler_is_exported_for_every_platform(method):
     exported = export.export(sampler, platforms=PLATFORMS)(*arguments)
     assert exported.platforms == PLATFORMS
     ids = sampler(*arguments)
-    assert ids.shape == (12,) and np.all(np.asarray(ids) < 8)
+    assert ids.shape == (12,)
+    assert np.all(np.asarray(ids) < 8)
     np.testing.assert_array_equal(exported.call(*arguments), ids)

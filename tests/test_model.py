@@ -200,7 +200,8 @@ def test_noise_depends_on_the_position_alone():
     key = jax.random.key(3)
     whole = gumbel_noise(key, 0, 6, (2, 4), jnp.float32)
     np.testing.assert_array_equal(whole[2:], gumbel_noise(key, 2, 4, (2, 4), jnp.float32))
-    assert whole.shape == (6, 2, 4) and whole.dtype == jnp.float32
+    assert whole.shape == (6, 2, 4)
+    assert whole.dtype == jnp.float32
     assert len(np.unique(whole)) == whole.size
 
 

@@ -40,7 +40,7 @@ def entries(params, carry):
     ids=str,
 )
 def test_its_gradient_matches_its_own_central_differences(case):
-    arrays, model = agreement.make(case)
+    arrays, _model = agreement.make(case)
     params, carry, batch = copy.deepcopy(agreement.to_oracle(*arrays))
     params = {
         "layers": [{name: array.copy() for name, array in layer.items()} for layer in params["layers"]],

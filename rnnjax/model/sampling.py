@@ -27,7 +27,7 @@ def draw(logits: Array, noise: Array, temperature: Array | float, top_k: int = 0
       logits: [B, V].
       noise: standard Gumbel noise [B, V].
       temperature: 0 takes the likeliest.
-      top_k: keep only the k likeliest; 0, or more than V - 1, keeps all. Static.
+      top_k: keep only the k likeliest, and ties with the last of them; 0, or more than V - 1, keeps all. Static.
 
     Returns:
       ids [B].

@@ -21,6 +21,8 @@ Chunk = Callable[[TrainState, Array, Array], tuple[TrainState, StepInfo]]
 def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
     """The window of every stream that a step reads, and whether a new pass through the data begins with it.
 
+    A last window that ends exactly with the stream is read; the book's loop leaves it out.
+
     Args:
       streams: ids [B, S + 1].
       length: T.
