@@ -10,6 +10,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import jax
@@ -87,22 +88,25 @@ def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> Config:
     return config
 
 
-def resume(config: Config, model: Model, checkpoints: Checkpoints) -> tuple[TrainState, int]:
-    """The state of the newest checkpoint that is whole, or of a beginning, and its step. Damaged ones are put aside."""
-    start = partial(init_state, config, model, np.dtype(config.run.precision))
+def resume(config: Config, model: Model, checkpoints: Checkpoints) -> TrainState | None:
+    """The state of the newest checkpoint that is whole; None where there is none. Damaged ones are put aside."""
     for found in checkpoints.newest():
         if isinstance(found, Checkpoint):
-            return state_from(found, config, model), found.step
+            return state_from(found, config, model)
         step, damage = found
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
-    return jax.jit(start)(), 0
+    return None
+
+
+def start(config: Config, model: Model) -> TrainState:
+    """The state before the first step, in the run's precision."""
+    return init_state(config, model, np.dtype(config.run.precision))
 
 
 def state_from(checkpoint: Checkpoint, config: Config, model: Model) -> TrainState:
     """The training state that a checkpoint holds."""
-    template = jax.eval_shape(partial(init_state, config, model, np.dtype(config.run.precision)))
     try:
-        return from_arrays(template, checkpoint.arrays)
+        return from_arrays(jax.eval_shape(partial(start, config, model)), checkpoint.arrays)
     except ValueError as error:
         raise UserError(f"the checkpoint of step {checkpoint.step} does not fit the config: {error}") from None
 
@@ -119,10 +123,12 @@ def learn(
 ) -> bool:
     """Runs the steps that are left. Returns False where an interrupt came first."""
     also = TensorBoard(directory.path).write if config.run.tensorboard else None
-    state, step = resume(config, model, checkpoints)
+    resumed = resume(config, model, checkpoints)
+    step = int(resumed.step) if resumed else 0
     total = config.training.steps
+    shapes = jax.eval_shape(partial(start, config, model))
     reporter = Reporter(total, step, streams.shape[0] * config.training.sequence_length)
-    reporter.say(describe(config.run.precision, count_parameters(state.params)))
+    reporter.say(describe(config.run.precision, count_parameters(shapes.params)))
     if accelerator := unused_accelerator():
         reporter.say(accelerator)
     reporter.say(corpus.summary)
@@ -135,11 +141,13 @@ def learn(
     if corpus.ids.validation.size:
         validation = fold(corpus.ids.validation[: config.training.eval_characters + 1])
     began = time.monotonic()
-    chunk, sampler, evaluate = compile_together(
-        (make_chunk(config, model), (state, streams, np.int32(0))),
-        (sampler, (state.params, state.carry, streams, jnp.int32(0))),
-        (make_evaluate(model), (state.params, validation)) if validation else None,
+    chunk, sampler, evaluate, begin = compile_together(
+        (make_chunk(config, model), (shapes, streams, np.int32(0))),
+        (sampler, (shapes.params, shapes.carry, streams, jnp.int32(0))),
+        (make_evaluate(model), (shapes.params, validation)) if validation else None,
+        (jax.jit(partial(start, config, model)), ()) if resumed is None else None,
     )
+    state = begin() if resumed is None else resumed
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
     log = MetricsLog(directory.metrics, step, config.training.log_every_steps, also)
@@ -267,6 +275,7 @@ def report(result: dict, directory: RunDirectory) -> None:
 def compile_together(*programs: tuple | None) -> list:
     """Compiles jitted functions for their arguments, (function, arguments) each, side by side: XLA holds no lock."""
     with ThreadPoolExecutor() as pool:
+        pool.submit(import_module, "matplotlib.figure")  # needed at the end, free while the compiler works
         return list(pool.map(lambda program: program and program[0].lower(*program[1]).compile(), programs))
 
 

@@ -14,7 +14,7 @@ def plot_run(directory: Path, title: str) -> None:
     import matplotlib.figure
 
     rows = list(read_metrics(directory / "metrics.jsonl"))
-    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="tight")
     axes = figure.add_subplot()
     _line(axes, rows, "loss", "training (each at the weights of its step)", color="C0", alpha=0.8)
     validation = [row for row in rows if row.get("validation_loss") is not None]
@@ -37,7 +37,7 @@ def plot_run(directory: Path, title: str) -> None:
     axes.grid(alpha=0.3)
     _save(figure, directory / "loss.png")
 
-    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="tight")
     axes = figure.add_subplot()
     _line(axes, rows, "grad_norm", "mean over the window of a metrics line", color="C0")
     axes.set(xlabel="training step", ylabel="global gradient norm before clipping", title=title, yscale="log")
