@@ -96,7 +96,7 @@ def make_case(config, model, streams, precision: str) -> tuple:
 
     T, B = config.training.sequence_length, config.training.batch_size
     key = jax.random.key(config.training.seed)
-    params = init_params(key, model, config.model.init, config.model.init_scale, jnp.float64)
+    params = init_params(key, model, config.model.init, config.model.scale, jnp.float64)
     before, _ = window_at(jnp.asarray(streams), jnp.int32(0), T)
     batch, _ = window_at(jnp.asarray(streams), jnp.int32(1), T)
     carry, _ = jax.jit(apply, static_argnums=0)(model, params, zero_carry(model, (B,), jnp.float64), before)

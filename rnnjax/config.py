@@ -9,6 +9,8 @@ from typing import Literal
 
 from rnnjax.errors import UserError
 
+Platform = Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"]
+
 
 def _check(condition: bool, field_name: str, value: object, demand: str) -> None:
     if not condition:
@@ -68,7 +70,8 @@ class ModelConfig:
       init: how the weights are drawn. normal: all from N(0, init_scale^2), the textbook's. uniform: +-sqrt(1/n) with n
         the width of the layer's input, biases 0. orthogonal: W orthogonal; identity: W = init_scale * I (IRNN); the
         last two with U and V as in uniform and biases 0.
-      init_scale: standard deviation of normal, factor on W of orthogonal and identity; unused by uniform.
+      init_scale: standard deviation of normal (by default 0.1), factor on W of orthogonal and identity (by default 1);
+        unused by uniform.
       scan_unroll: time steps in one turn of the compiled loop; changes speed, not results. 0 chooses by size and
         version; the choice is kept in the run's config.
     """
@@ -77,13 +80,19 @@ class ModelConfig:
     layers: int = 1
     activation: Literal["tanh", "relu", "linear"] = "tanh"
     init: Literal["normal", "uniform", "orthogonal", "identity"] = "orthogonal"
-    init_scale: float = 1.0
+    init_scale: float | None = None
     scan_unroll: int = 0
 
     def __post_init__(self) -> None:
         _at_least(1, model__hidden_size=self.hidden_size, model__layers=self.layers)
         _at_least(0, model__scan_unroll=self.scan_unroll)
-        _more_than_zero(model__init_scale=self.init_scale)
+        _more_than_zero(model__init_scale=self.scale)
+
+    @property
+    def scale(self) -> float:
+        """init_scale, or the usual one of the initialiser."""
+        usual = 0.1 if self.init == "normal" else 1.0
+        return usual if self.init_scale is None else self.init_scale
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             _at_least(0 if name == "seed" else 1, **{f"training__{name}": getattr(self, name)})
+        _check(self.seed < 2**31, "training.seed", self.seed, "below 2^31")
 
 
 @dataclass(frozen=True)
@@ -210,7 +220,7 @@ class RunConfig:
 
     name: str = "run"
     root: str = "runs"
-    platform: Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"] = "auto"
+    platform: Platform = "auto"
     precision: Literal["float32", "float64"] = "float32"
     checkpoint_every_steps: int = 1_000
     keep_checkpoints: int = 2

@@ -25,15 +25,15 @@ from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.model.rnn import Model, Params
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, read_yaml, write_whole
+from rnnjax.run.directory import RunDirectory, read_json, write_whole
 from rnnjax.run.interrupt import Interrupt
 from rnnjax.run.metrics import MetricsLog
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.tensorboard import TensorBoard
-from rnnjax.trained import make_model
+from rnnjax.trained import make_model, read_config
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.state import StepInfo, TrainState, from_arrays, init_state, to_arrays
@@ -51,7 +51,6 @@ def train(config: Config) -> int:
     Raises:
       UserError: for what the user can mend: the data, another config than the run was started with, a diverging run.
     """
-    interrupt = Interrupt()
     corpus = load_corpus(config.data)
     folded = fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
     with RunDirectory(Path(config.run.root) / config.run.name) as directory:
@@ -61,7 +60,8 @@ def train(config: Config) -> int:
         sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
         checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
         try:
-            finished = learn(config, model, corpus, streams, sampler, directory, checkpoints, interrupt)
+            with Interrupt() as interrupt:
+                finished = learn(config, model, corpus, streams, sampler, directory, checkpoints, interrupt)
             if finished:
                 result = conclude(config, model, corpus, streams, sampler, directory, checkpoints)
             plot_run(directory.path, config.run.name)
@@ -77,7 +77,7 @@ def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> Config:
     if config.model.scan_unroll == 0:
         started = directory.path / "config.yaml"
         if started.exists():  # another version of jax might choose otherwise, and not go on bit for bit
-            unroll = read_yaml(started)["model"]["scan_unroll"]
+            unroll = read_config(directory.path).model.scan_unroll
         else:
             unroll = choose_scan_unroll(config.training.batch_size, config.training.sequence_length)
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=unroll))
@@ -90,12 +90,10 @@ def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> Config:
 
 def resume(config: Config, model: Model, checkpoints: Checkpoints) -> TrainState | None:
     """The state of the newest checkpoint that is whole; None where there is none. Damaged ones are put aside."""
-    for found in checkpoints.newest():
-        if isinstance(found, Checkpoint):
-            return state_from(found, config, model)
-        step, damage = found
+    found = checkpoints.newest()
+    for step, damage in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
-    return None
+    return state_from(found.checkpoint, config, model) if found.checkpoint else None
 
 
 def start(config: Config, model: Model) -> TrainState:
@@ -122,9 +120,9 @@ def learn(
     interrupt: Interrupt,
 ) -> bool:
     """Runs the steps that are left. Returns False where an interrupt came first."""
-    also = TensorBoard(directory.path).write if config.run.tensorboard else None
     resumed = resume(config, model, checkpoints)
     step = int(resumed.step) if resumed else 0
+    also = TensorBoard(directory.path, step).write if config.run.tensorboard else None
     total = config.training.steps
     shapes = jax.eval_shape(partial(start, config, model))
     reporter = Reporter(total, step, streams.shape[0] * config.training.sequence_length)
@@ -151,12 +149,12 @@ def learn(
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
     log = MetricsLog(directory.metrics, step, config.training.log_every_steps, also)
-    saved = step
+    saved, in_a_row = step, 0
     under_way: tuple[StepInfo, int] | None = None
 
     def settle() -> None:
         """Takes in the metrics of the chunk under way, and so waits until the device has run it."""
-        nonlocal under_way
+        nonlocal under_way, in_a_row
         if under_way is None:
             return
         infos, count = under_way
@@ -166,11 +164,12 @@ def learn(
         reporter.update(log.step, float(np.mean(rows["loss"])))
         if skipped := int(rows["skipped"].sum()):
             reporter.say(f"skipped {skipped} of the {count} steps up to {log.step:,}: loss or gradient was not finite")
-        if (in_a_row := int(rows["skipped_in_a_row"].max())) >= config.training.max_skipped_steps:
+        in_a_row = int(rows["skipped_in_a_row"][-1])
+        if (worst := int(rows["skipped_in_a_row"].max())) >= config.training.max_skipped_steps:
             log.flush()
             checkpoints.wait()
             raise UserError(
-                f"loss or gradient was not finite in {in_a_row} steps in a row up to step {log.step:,}; "
+                f"loss or gradient was not finite in {worst} steps in a row up to step {log.step:,}; "
                 f"{directory.path} keeps its checkpoint of step {next(iter(checkpoints.steps()), 0):,}; lower "
                 "optimizer.learning_rate, or clip, under another run.name"
             )
@@ -185,6 +184,8 @@ def learn(
         nonlocal saved
         settle()
         log.flush()
+        if in_a_row and step < total:  # a run that is going wrong must not push out the last good checkpoint
+            return
         checkpoints.save(step, to_arrays(state), validation_loss)
         saved = step
 
@@ -215,7 +216,7 @@ def learn(
         checkpoints.wait()
         log.close()
     if step < total:
-        reporter.say(f"stopped at step {step:,} of {total:,}; the same command goes on from there")
+        reporter.say(f"stopped at step {step:,} of {total:,}, saved at {saved:,}; the same command goes on from there")
     return step >= total
 
 
@@ -231,25 +232,19 @@ def conclude(
     """Reads the test text, once, with the best weights, and writes a song and the result; later only reads it."""
     path = directory.path / "result.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
-    state = state_from(best_checkpoint(checkpoints), config, model)
+        return read_json(path)
+    found = checkpoints.best()
+    for step, damage in found.damaged.items():
+        warn(f"the checkpoint of step {step:,} is damaged: {damage}; taking the next best")
+    if found.checkpoint is None:
+        raise UserError(f"every checkpoint of {directory.path} is damaged")
+    state = state_from(found.checkpoint, config, model)
     song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, state.step)))
     copied = longest_copied(song, corpus.text.train)
     result: dict = {"step": int(state.step), **losses(model, state.params, corpus)}
     result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
     write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
-
-
-def best_checkpoint(checkpoints: Checkpoints) -> Checkpoint:
-    """The one with the lowest validation loss, or the newest where none was measured; a damaged one is passed over."""
-    losses = checkpoints.validation_losses()
-    for step in sorted(checkpoints.steps(), key=lambda step: (losses.get(step, math.inf), -step)):
-        try:
-            return checkpoints.restore(step)
-        except DamagedCheckpoint as damage:
-            warn(f"the checkpoint of step {step:,} is damaged: {damage}; taking the next best")
-    raise UserError("every checkpoint of the run is damaged")
 
 
 def losses(model: Model, params: Params, corpus: Corpus) -> dict[str, float]:
@@ -268,7 +263,7 @@ def report(result: dict, directory: RunDirectory) -> None:
     )
     for name in ("validation", "test"):
         if (loss := result.get(f"{name}_loss")) is not None:
-            print(f"{name} loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.4f} bits)")
+            print(f"{name} loss {loss:#.5g} nats per character ({loss / NATS_PER_BIT:#.5g} bits)")
     print(f"the run is in {directory.path}")
 
 

@@ -29,17 +29,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
     options = parser.parse_args(argv)
     for name, low in (("length", 1), ("num", 1), ("top_k", 0), ("seed", 0), ("temperature", 0)):
-        if not low <= getattr(options, name) < float("inf"):
-            raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and finite")
+        if not low <= getattr(options, name) < 2**31:
+            raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and below 2^31")
     return sample(options)
 
 
 def sample(options) -> int:
     """Prints the texts, and for each the longest stretch that stands in the training text, where it can be read."""
-    from rnnjax.run.device import PLATFORMS, set_up
+    from typing import get_args
 
-    if options.platform not in PLATFORMS:
-        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(PLATFORMS)}")
+    from rnnjax.config import Platform
+    from rnnjax.run.device import set_up
+
+    if options.platform not in get_args(Platform):
+        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
     from rnnjax.trained import load_trained, read_config
 
     path = Path(options.run)
@@ -64,7 +67,7 @@ def sample(options) -> int:
         for number, text in enumerate(texts):
             _heading(number, options)
             print(options.prime + text)
-    _report_copies(trained, texts)
+    _report_copies(trained, path, texts)
     return 0
 
 
@@ -108,16 +111,19 @@ def write(trained, options, first: int, count: int, chunk: int) -> Iterator[list
         written += chunk
 
 
-def _report_copies(trained, texts: list[str]) -> None:
+def _report_copies(trained, run: Path, texts: list[str]) -> None:
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.novelty import longest_copied
+    from rnnjax.run.directory import read_json
 
     try:
-        source = load_corpus(trained.config.data).text.train
+        corpus = load_corpus(trained.config.data)
+        if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):
+            raise UserError("data.path holds another text now")
     except UserError as error:
         print(f"(the training text cannot be read to look for copies: {error})", file=sys.stderr)
         return
-    copies = [longest_copied(text, source) for text in texts]
+    copies = [longest_copied(text, corpus.text.train) for text in texts]
     for number, copied in enumerate(copies):
         which = f" of text {number + 1}" if len(copies) > 1 else ""
         print(

@@ -1,20 +1,20 @@
 """A trained network, read back from its run directory."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import jsonargparse
 
+from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import init_params
 from rnnjax.model.rnn import Model, Params
-from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint
-from rnnjax.run.directory import read_yaml
+from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint, Found
+from rnnjax.run.directory import read_json, read_yaml
+from rnnjax.run.progress import warn
 from rnnjax.training.state import from_arrays
 
 
@@ -51,20 +51,19 @@ def read_config(run: Path) -> Config:
         runs = sorted(p.parent.name for p in run.parent.glob("*/config.yaml")) if run.parent.is_dir() else []
         known = f"; {run.parent} has {', '.join(runs)}" if runs else ""
         raise UserError(f"--run: {run} is not a run (it has no config.yaml){known}")
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Config, as_group=False)
+    parser = make_parser("train", "")
+    add_config(parser)
     try:
-        return Config(**vars(parser.instantiate(parser.parse_object(read_yaml(path)))))
-    except (jsonargparse.ArgumentError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        return config_of(parser, parser.parse_object(read_yaml(path)))
+    except UserError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def read_vocabulary(run: Path) -> Vocabulary:
-    path = run / "vocabulary.json"
-    try:
-        return Vocabulary(json.loads(path.read_text(encoding="utf-8"))["characters"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is missing or damaged") from None
+    characters = read_json(run / "vocabulary.json").get("characters")
+    if not isinstance(characters, str):
+        raise UserError(f"{run / 'vocabulary.json'} is damaged: it has no characters")
+    return Vocabulary(characters)
 
 
 def load_trained(run: Path, which: str = "best") -> Trained:
@@ -85,24 +84,25 @@ def load_trained(run: Path, which: str = "best") -> Trained:
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"--run: {run} has no checkpoint yet")
-    if which == "newest":
-        step = steps[0]
-    elif which == "best":
-        best = checkpoints.best_step()
-        step = steps[0] if best is None else best
-    elif which.isdigit() and int(which) in steps:
-        step = int(which)
-    else:
-        raise UserError(f"--checkpoint {which}: {run} has best, newest, and steps {', '.join(map(str, sorted(steps)))}")
     try:
-        checkpoint = checkpoints.restore(step)
+        if which in ("best", "newest"):
+            found = checkpoints.best() if which == "best" else checkpoints.newest()
+        elif which.isdigit() and int(which) in steps:
+            found = Found(checkpoints.restore(int(which)), {})
+        else:
+            has = ", ".join(map(str, sorted(steps)))
+            raise UserError(f"--checkpoint {which}: {run} has best, newest, and steps {has}")
     except DamagedCheckpoint as damage:
-        others = ", ".join(str(s) for s in sorted(steps) if s != step) or "none"
-        raise UserError(f"the checkpoint of step {step} in {run} is damaged: {damage}; others: {others}") from None
+        raise UserError(f"the checkpoint of step {which} in {run} is damaged: {damage}") from None
     finally:
         checkpoints.close()
+    for step, reason in found.damaged.items():
+        warn(f"the checkpoint of step {step:,} is damaged: {reason}; passed over")
+    checkpoint = found.checkpoint
+    if checkpoint is None:
+        raise UserError(f"every checkpoint of {run} is damaged")
     params = params_from(config, model, checkpoint.arrays)
-    return Trained(config, vocabulary, model, params, step)
+    return Trained(config, vocabulary, model, params, checkpoint.step)
 
 
 def params_from(config: Config, model: Model, arrays: dict) -> Params:

@@ -1,5 +1,6 @@
 """Reading songs: a CSV file, a plain text, an address, or the corpus that ships with the package."""
 
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -36,11 +37,13 @@ def read_songs(config: DataConfig) -> Songs:
         with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
             return _read_csv(path, config.text_column)
     path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
-    if not path.is_file():
-        raise UserError(f"data.path: there is no file {path}")
-    if path.stat().st_size == 0:
-        raise UserError(f"data.path: {path} is empty")
     try:
+        if path.is_dir():
+            raise UserError(f"data.path: {path} is a directory; name a file in it")
+        if not path.is_file():
+            raise UserError(f"data.path: there is no file {path}")
+        if path.stat().st_size == 0:
+            raise UserError(f"data.path: {path} is empty")
         return _read_csv(path, config.text_column) if path.suffix.lower() == ".csv" else _read_text(path)
     except UnicodeDecodeError as error:
         raise UserError(
@@ -56,9 +59,16 @@ def _read_csv(path: Path, column: str) -> Songs:
 
     try:
         # "NA" or "null" may be a song's whole text; only an empty field is missing.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # index_col: rows longer than the header must not shift the columns.
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig", index_col=False
+            )
     except pd.errors.EmptyDataError:
         raise UserError(f"data.path: {path} has no columns") from None
+    except pd.errors.ParserWarning:
+        raise UserError(f"data.path: {path} has rows with more fields than its header has columns") from None
     except pd.errors.ParserError as error:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         hint = " (the file seems to be cut off inside a quoted field)" if "EOF inside string" in reason else ""
@@ -82,7 +92,7 @@ def _unix_lines(text: str) -> str:
 
 
 def _is_address(path: str) -> bool:
-    return urlparse(path).scheme in ("http", "https")
+    return path.lower().startswith(("http://", "https://"))
 
 
 def _fetch(address: str, sha256: str | None) -> Path:

@@ -52,6 +52,6 @@ def _cut(text: str, validation: float, test: float) -> tuple[str, str, str]:
 
 
 def _line_end(text: str, position: float) -> int:
-    """The first line's end at or after a position; the position itself where no line ends after it."""
+    """The first line's end at or after a position; the position itself where only the text ends after it."""
     end = text.find("\n", max(round(position) - 1, 0))
-    return end + 1 if end >= 0 else round(position)
+    return end + 1 if 0 <= end < len(text) - 1 else round(position)

@@ -1,8 +1,12 @@
 """Checkpoints: Orbax, atomic, the newest few and the best, with a checksum of our own for every array."""
 
+import errno
 import logging
+import math
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +25,13 @@ class Checkpoint(NamedTuple):
 
 class DamagedCheckpoint(Exception):
     """A checkpoint that cannot be read back as it was written."""
+
+
+class Found(NamedTuple):
+    """The checkpoint that was looked for, None where none is whole, and the damaged ones that were passed over."""
+
+    checkpoint: Checkpoint | None
+    damaged: dict[int, DamagedCheckpoint]
 
 
 class Checkpoints:
@@ -115,19 +126,23 @@ class Checkpoints:
         metrics = {step: self._manager.metrics(step) for step in self.steps()}
         return {step: found["validation_loss"] for step, found in metrics.items() if found}
 
-    def best_step(self) -> int | None:
-        """The step with the lowest validation loss; None where it was never read."""
-        losses = self.validation_losses()
-        return min(losses, key=losses.__getitem__, default=None)
+    def newest(self) -> "Found":
+        """The newest checkpoint that is whole."""
+        return self._first_whole(self.steps())
 
-    def newest(self) -> Iterator[Checkpoint | tuple[int, DamagedCheckpoint]]:
-        """Checkpoints from the newest back to the first that is whole; for a damaged one, its step and the damage."""
-        for step in self.steps():
+    def best(self) -> "Found":
+        """The checkpoint with the lowest validation loss that is whole; the newest where none was ever read."""
+        losses = self.validation_losses()
+        return self._first_whole(sorted(self.steps(), key=lambda step: (losses.get(step, math.inf), -step)))
+
+    def _first_whole(self, steps: Iterable[int]) -> "Found":
+        damaged: dict[int, DamagedCheckpoint] = {}
+        for step in steps:
             try:
-                yield self.restore(step)
-                return
+                return Found(self.restore(step), damaged)
             except DamagedCheckpoint as damage:
-                yield step, damage
+                damaged[step] = damage
+        return Found(None, damaged)
 
     def put_aside(self, step: int) -> Path:
         """Moves a damaged checkpoint out of the way, where whoever wants to can still look into it."""
@@ -146,15 +161,15 @@ class Checkpoints:
             self._manager.close()
 
 
-class _disk_errors:
+@contextmanager
+def _disk_errors() -> Iterator[None]:
     """Turns what Orbax raises for a full disk into the OSError that it was."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError) and ("RESOURCE_EXHAUSTED" in str(error) or "No space left" in str(error)):
-            raise OSError(28, "No space left on device") from error
+    try:
+        yield
+    except ValueError as error:
+        if "RESOURCE_EXHAUSTED" in str(error) or "No space left" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 def checksum(array: np.ndarray) -> str:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from rnnjax.errors import UserError
 
-PLATFORMS = ("auto", "cpu", "gpu", "cuda", "rocm", "tpu")
-
 
 def set_up(platform: str, precision: str) -> None:
     """Chooses where and how precisely JAX computes; before any array is made.
@@ -21,7 +19,7 @@ def set_up(platform: str, precision: str) -> None:
 
     jax.config.update("jax_enable_x64", precision == "float64")
     if platform != "auto":
-        jax.config.update("jax_platforms", "cuda" if platform == "gpu" else platform)
+        jax.config.update("jax_platforms", platform)
     try:
         jax.devices()
     except RuntimeError as error:

@@ -40,10 +40,8 @@ class RunDirectory:
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / ".lock", "a")
-        except (FileExistsError, NotADirectoryError):
-            raise UserError(f"run.name: {self.path} exists and is not a directory") from None
-        except PermissionError:
-            raise UserError(f"run.root: no permission to write in {self.path}") from None
+        except OSError as error:
+            raise UserError(f"run.root, run.name: cannot make {self.path}: {error.strerror}") from None
         try:
             # The kernel drops this lock with the process, however it ends: no stale lock can stay behind.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,8 +83,8 @@ class RunDirectory:
         """
         path = self.path / "environment.json"
         if path.exists():
-            before = json.loads(path.read_text())
-            if before["text_sha256"] != environment["text_sha256"]:
+            before = read_json(path)
+            if before.get("text_sha256") != environment["text_sha256"]:
                 raise UserError(f"data.path: the text is not the one that {self.path} was started with")
             earlier = before.pop("earlier", [])
             if before != environment:
@@ -119,6 +117,16 @@ def read_yaml(path: Path) -> dict:
         content = None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: it is no YAML mapping")
+    return content
+
+
+def read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is missing or damaged: it is no JSON object")
     return content
 
 

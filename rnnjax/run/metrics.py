@@ -27,7 +27,7 @@ class MetricsLog:
           every: a line ends at each multiple of this many steps, and wherever `flush` is called.
           also: called with every line.
         """
-        rows = [row for row in read_metrics(path) if row["step"] <= last_step] if path.exists() else []
+        rows = [row for row in read_metrics(path) if row["step"] <= last_step]
         part = path.with_name(f".{path.name}.part")
         part.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(part, path)
@@ -78,12 +78,13 @@ def _finite(value: float | None) -> float | None:
 
 
 def read_metrics(path: Path) -> Iterator[dict]:
-    """The lines of a metrics file; a last line that a crash cut short is left out."""
+    """The lines of a metrics file, none where there is no file; a line that a crash cut short is left out."""
+    if not path.exists():
+        return
     for line in path.read_text(errors="replace").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
-            return
-        if not isinstance(row, dict) or "step" not in row:
-            return
-        yield row
+            continue
+        if isinstance(row, dict) and "step" in row:
+            yield row

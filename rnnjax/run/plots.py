@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.run.metrics import read_metrics
 
-BITS = 1 / 0.6931471805599453
+BITS = 1 / NATS_PER_BIT
 
 
 def plot_run(directory: Path, title: str) -> None:
@@ -33,7 +34,7 @@ def plot_run(directory: Path, title: str) -> None:
         "right", functions=(lambda nats: np.multiply(nats, BITS), lambda bits: np.divide(bits, BITS))
     )
     bits.set_ylabel("bits per character")
-    axes.legend(frameon=False)
+    axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
     _save(figure, directory / "loss.png")
 
@@ -51,8 +52,8 @@ def plot_run(directory: Path, title: str) -> None:
         label="steps clipped",
     )
     share.set(ylabel="steps that clipping changed (%)", ylim=(0, 100))
-    axes.legend(frameon=False, loc="upper left")
-    share.legend(frameon=False, loc="upper right")
+    axes.legend(framealpha=0.8, loc="upper left")
+    share.legend(framealpha=0.8, loc="upper right")
     axes.grid(alpha=0.3)
     _save(figure, directory / "gradient_norm.png")
 

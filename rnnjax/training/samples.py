@@ -49,5 +49,5 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
 
 def sample_key(seed: int, step: Array | int) -> Array:
     """The key of the sample at a step; folded so that it meets no key of the weights."""
-    samples = jax.random.fold_in(jax.random.key(seed), 1)
+    samples = jax.random.fold_in(jax.random.key(seed), 0x50E65)  # small numbers would meet those of `split`
     return jax.random.fold_in(samples, step)

@@ -63,7 +63,7 @@ class StepInfo(NamedTuple):
 def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
     """The state before the first step."""
     key = jax.random.key(config.training.seed)
-    params = init_params(key, model, config.model.init, config.model.init_scale, dtype)
+    params = init_params(key, model, config.model.init, config.model.scale, dtype)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

@@ -55,7 +55,7 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
             return optax.apply_updates(state.params, updates), opt_state, result.new_carry
 
         def stay() -> tuple[Params, optax.OptState, Carry]:
-            return state.params, state.opt_state, state.carry
+            return state.params, state.opt_state, carry
 
         params, opt_state, new_carry = jax.lax.cond(good, advance, stay)
         skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
@@ -91,11 +91,11 @@ def make_chunk(config: Config, model: Model) -> Chunk:
     A step's result does not depend on how a run is cut into chunks. The state is donated.
 
     Returns:
-      (state, streams [B, S + 1], steps) -> (state, infos), each field of infos [steps_per_dispatch], only the first
-      `steps` of them meaningful.
+      (state, streams [B, S + 1], steps) -> (state, infos), each field of infos as long as the most steps of a chunk,
+      only the first `steps` of it meaningful.
     """
     train_step = make_step(config, model)
-    capacity = config.training.steps_per_dispatch
+    capacity = min(config.training.steps_per_dispatch, config.training.steps)
 
     def chunk(state: TrainState, streams: Array, steps: Array) -> tuple[TrainState, StepInfo]:
         def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
