@@ -42,7 +42,7 @@ def test_a_missing_file(here):
 
 
 def test_a_directory_for_a_file(here):
-    assert "there is no file" in refused("--data.path", str(here))
+    assert "is a directory" in refused("--data.path", str(here))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.txt"])

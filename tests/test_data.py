@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import itertools
 import lzma
+import random
 import threading
 
 import jax
@@ -16,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rnnjax.config import DataConfig
+from rnnjax.data import novelty
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.novelty import longest_copied
 from rnnjax.data.songs import Songs, read_songs
@@ -296,3 +298,22 @@ def test_an_address_needs_the_right_checksum(served):
     stop()
     with pytest.raises(UserError, match="cannot fetch"):
         read_songs(DataConfig(path=address, sha256=sha256))
+
+
+def test_longest_copied_looks_past_the_edges_of_its_blocks(monkeypatch):
+    monkeypatch.setattr(novelty, "BLOCK", 7)
+    rng = random.Random(0)
+    for _ in range(300):
+        source, text = ("".join(rng.choices("ab", k=rng.randint(0, 60))) for _ in range(2))
+        copied = novelty.longest_copied(text, source)
+        lengths = (
+            k for k in range(len(text), 0, -1) if any(text[i : i + k] in source for i in range(len(text) - k + 1))
+        )
+        assert copied in source
+        assert len(copied) == next(lengths, 0)
+
+
+def test_rows_longer_than_the_header_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("artist,text\nx,la la,\ny,lo lo,\n")
+    with pytest.raises(UserError, match="more fields"):
+        read_songs(DataConfig(path=str(tmp_path / "a.csv")))

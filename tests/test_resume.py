@@ -88,7 +88,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_in_the_same_bytes(straight, tmp
     place = tmp_path / "place"
     answer = train(place, at=("os.rename", "00000026.txt", signal.SIGINT))
     assert answer.code == 130, answer.stderr
-    assert "stopped at step 26 of 40; the same command goes on from there" in answer.stdout
+    assert "stopped at step 26 of 40, saved at 26; the same command goes on from there" in answer.stdout
     assert "Traceback" not in answer.stderr
     assert not (place / "runs" / "run" / "result.json").exists()
 

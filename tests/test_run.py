@@ -29,7 +29,7 @@ def test_a_run_is_open_once(tmp_path):
 
 def test_a_file_where_the_run_should_be(tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(UserError, match="not a directory"), RunDirectory(tmp_path / "run"):
+    with pytest.raises(UserError, match="File exists"), RunDirectory(tmp_path / "run"):
         pass
     assert (tmp_path / "run").read_text() == "mine"
 
@@ -167,7 +167,7 @@ def files_of(checkpoint):
 
 def test_the_newest_checkpoints_and_the_best_are_kept(checkpoints):
     assert checkpoints.steps() == [6, 5, 2]
-    assert checkpoints.best_step() == 2
+    assert checkpoints.best().checkpoint.step == 2
     assert checkpoints.validation_losses() == {6: 1.2, 2: 1.0}
     for step, loss in [(6, 1.2), (5, None), (2, 1.0)]:
         found = checkpoints.restore(step)
@@ -182,7 +182,8 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_is_used(checkpoints, t
     files = files_of(tmp_path / "run" / "checkpoints" / "6")
     for file in files if which == "every file" else [max(files, key=lambda file: file.stat().st_size)]:
         flip(file)
-    (step, damage), whole = checkpoints.newest()
+    whole, damaged = checkpoints.newest()
+    ((step, damage),) = damaged.items()
     assert step == 6
     assert isinstance(damage, DamagedCheckpoint)
     assert isinstance(whole, Checkpoint)

@@ -187,7 +187,7 @@ def infinite_norm(params):
 
 @pytest.mark.parametrize("spoil", [nan_bias, infinite_logits, infinite_norm])
 def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(spoil):
-    good, _ = run(begin(), 5)
+    good, _ = run(begin(), 1)  # no pass ends in the five steps
     spoiled = good.replace(params=spoil(good.params))
     before = as_bytes((spoiled.params, spoiled.opt_state, spoiled.carry))
     healthy = jax.tree.map(jnp.copy, good.params)
@@ -195,7 +195,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(spoil):
     assert as_bytes((state.params, state.opt_state, state.carry)) == before
     assert infos.skipped.tolist() == [1, 1, 1, 1]
     assert infos.skipped_in_a_row.tolist() == [1, 2, 3, 4]
-    assert (int(state.step), int(state.skipped), int(state.skipped_in_a_row)) == (9, 4, 4)
+    assert (int(state.step), int(state.skipped), int(state.skipped_in_a_row)) == (5, 4, 4)
     if spoil is infinite_norm:
         assert np.isfinite(infos.loss).all()
 
