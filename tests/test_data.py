@@ -313,7 +313,12 @@ def test_longest_copied_looks_past_the_edges_of_its_blocks(monkeypatch):
         assert len(copied) == next(lengths, 0)
 
 
-def test_rows_longer_than_the_header_are_refused(tmp_path):
+def test_a_comma_at_the_end_of_every_row_shifts_no_column(tmp_path):
     (tmp_path / "a.csv").write_text("artist,text\nx,la la,\ny,lo lo,\n")
+    assert read_songs(DataConfig(path=str(tmp_path / "a.csv"))).texts == ["la la", "lo lo"]
+
+
+def test_rows_longer_than_the_header_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("artist,text\nx,la la,1\ny,lo lo,2\n")
     with pytest.raises(UserError, match="more fields"):
         read_songs(DataConfig(path=str(tmp_path / "a.csv")))
