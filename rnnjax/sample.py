@@ -1,12 +1,21 @@
 """Writes text with a trained network: python -m rnnjax.sample --run runs/lyrics --prime "I love" --temperature 0.8."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from jsonargparse import Namespace
 
 from rnnjax.cli import make_parser, run
+from rnnjax.config import Platform
 from rnnjax.errors import UserError
+
+if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
+    from rnnjax.trained import Trained
 
 CHUNK = 100
 """Characters written in one dispatch."""
@@ -34,11 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     return sample(options)
 
 
-def sample(options) -> int:
+def sample(options: Namespace) -> int:
     """Prints the texts, and for each the longest stretch that stands in the training text, where it can be read."""
-    from typing import get_args
-
-    from rnnjax.config import Platform
     from rnnjax.run.device import set_up
 
     if options.platform not in get_args(Platform):
@@ -54,15 +60,16 @@ def sample(options) -> int:
 
     texts = [""] * options.num
     if options.stream:  # one after the other, as nobody can read two at once
+        write = make_writer(trained, options, 1, STREAM_CHUNK)
         for number in range(options.num):
             _heading(number, options)
             print(options.prime, end="", flush=True)
-            for piece in write(trained, options, number, 1, STREAM_CHUNK):
+            for piece in write(number):
                 texts[number] += piece[0]
                 print(piece[0], end="", flush=True)
             print()
     else:
-        for piece in write(trained, options, 0, options.num, CHUNK):
+        for piece in make_writer(trained, options, options.num, CHUNK)(0):
             texts = [text + new for text, new in zip(texts, piece, strict=True)]
         for number, text in enumerate(texts):
             _heading(number, options)
@@ -71,13 +78,13 @@ def sample(options) -> int:
     return 0
 
 
-def _heading(number: int, options) -> None:
+def _heading(number: int, options: Namespace) -> None:
     if options.num > 1:
         print(f"{'' if number == 0 else chr(10)}--- {number + 1} of {options.num} ---")
 
 
-def write(trained, options, first: int, count: int, chunk: int) -> Iterator[list[str]]:
-    """Writes texts `first` … `first + count - 1` side by side, yielding the next piece of each.
+def make_writer(trained: Trained, options: Namespace, count: int, chunk: int) -> Callable[[int], Iterator[list[str]]]:
+    """Returns a function that writes texts `first` … `first + count - 1` side by side, yielding the next piece of each.
 
     A text follows from seed and number alone: it is the same alone, beside others, and in pieces of any size.
     """
@@ -91,27 +98,28 @@ def write(trained, options, first: int, count: int, chunk: int) -> Iterator[list
     model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     dtype = params.V.dtype
     prime = vocabulary.encode(options.prime) if options.prime else vocabulary.song_start(trained.config.data.separator)
-    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(options.seed)))(jnp.arange(first, first + count))
+    before = jnp.tile(jnp.asarray(prime)[:, None], (1, count))
+    start = zero_carry(model, (count,), dtype)
+    if len(prime) > 1:
+        start = jax.jit(partial(absorb, model))(params, start, before[:-1])
 
     @jax.jit
-    def go_on(carry, x, start):
-        noise = jax.vmap(lambda key: gumbel_noise(key, start, chunk, (model.vocabulary,), dtype), out_axes=1)(keys)
-        carry, ids = generate(model, params, carry, x, noise, options.temperature, options.top_k)
-        return carry, ids
+    def go_on(keys, carry, x, position):
+        noise = jax.vmap(lambda key: gumbel_noise(key, position, chunk, (model.vocabulary,), dtype), out_axes=1)(keys)
+        return generate(model, params, carry, x, noise, options.temperature, options.top_k)
 
-    carry = zero_carry(model, (count,), dtype)
-    before = jnp.tile(jnp.asarray(prime)[:, None], (1, count))
-    if len(prime) > 1:
-        carry = jax.jit(partial(absorb, model))(params, carry, before[:-1])
-    x, written = before[-1], 0
-    while written < options.length:
-        carry, ids = go_on(carry, x, written)
-        x = ids[-1]
-        yield [vocabulary.decode(column) for column in np.asarray(ids)[: options.length - written].T]
-        written += chunk
+    def write(first: int) -> Iterator[list[str]]:
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(options.seed)))(first + jnp.arange(count))
+        carry, x = start, before[-1]
+        for written in range(0, options.length, chunk):
+            carry, ids = go_on(keys, carry, x, written)
+            x = ids[-1]
+            yield [vocabulary.decode(column) for column in np.asarray(ids)[: options.length - written].T]
+
+    return write
 
 
-def _report_copies(trained, run: Path, texts: list[str]) -> None:
+def _report_copies(trained: Trained, run: Path, texts: list[str]) -> None:
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.novelty import longest_copied
     from rnnjax.run.directory import read_json
