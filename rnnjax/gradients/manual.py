@@ -73,11 +73,15 @@ def forward(
     """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape."""
     width = layer.W.shape[0]
 
-    def body(state: Array, step: tuple) -> tuple[Array, tuple[Array, Array, Array]]:
-        state, h_prev, saved = cell_step(cell, layer, state, *step)
-        return state, (hidden(state, width), h_prev, saved)
+    def body(state: Array, step: tuple) -> tuple[Array, tuple[Array, Array]]:
+        state, _, saved = cell_step(cell, layer, state, *step)
+        return state, (hidden(state, width), saved)
 
-    state, (hs, h_prev, saved) = jax.lax.scan(body, state, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    h_first = hidden(state, width)
+    state, (hs, saved) = jax.lax.scan(body, state, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    h_prev = jnp.concatenate([h_first[None], hs[:-1]])
+    if reset is not None:
+        h_prev = jnp.where(reset[..., None], 0, h_prev)
     return state, hs, Tape(h_prev, saved)
 
 
