@@ -14,6 +14,7 @@ from rnnjax.config import Config
 from rnnjax.errors import UserError
 
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -71,7 +72,7 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
             f"{error.strerror}{f': {error.filename}' if error.filename else ''}; what was saved before is intact"
         )
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     sys.exit(code)
 
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.cli import INTERRUPTED
 from rnnjax.config import Config
 from rnnjax.data.corpus import Corpus, load_corpus
 from rnnjax.data.novelty import longest_copied
@@ -38,8 +39,6 @@ from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.state import StepInfo, TrainState, from_arrays, init_state, to_arrays
 from rnnjax.training.step import choose_scan_unroll, make_chunk
-
-INTERRUPTED = 130
 
 
 def train(config: Config) -> int:
