@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, SamplingConfig, TrainingConfig
-from rnnjax.model.rnn import Model
+from rnnjax.model.network import Model
 from rnnjax.training.samples import make_sampler
 from rnnjax.training.state import init_state
 from rnnjax.training.step import choose_scan_unroll, make_chunk
@@ -48,7 +48,7 @@ def main() -> None:
             times[method].append((time.perf_counter() - began) / STEPS)
         began = time.perf_counter()
         state = states["manual"]
-        jax.block_until_ready(sampler(state.params, state.carry, streams, jnp.int32(0)))
+        jax.block_until_ready(sampler(state.params, state.hyper, state.carry, streams, jnp.int32(0)))
         times["sample"].append(time.perf_counter() - began)
     print(f"jax {jax.__version__}, {jax.devices()[0].platform}, unroll {model.scan_unroll}")
     for name, values in times.items():

@@ -17,9 +17,6 @@ has room for windows of some hundred steps, at a network that does not explode."
 
 REPEATS = 5
 
-MOST_TEXTBOOK_STEPS = 64
-"""The double sum's cost grows with the square of the window; beyond this it is left out."""
-
 
 class Cost(NamedTuple):
     """Seconds to compile, median seconds of a gradient, bytes of temporary memory (None: not known)."""
@@ -60,11 +57,13 @@ def compare(config) -> int:
         f"init {config.model.init}"
     )
 
-    methods = {name: method for name, method in METHODS.items() if name != "textbook" or T <= MOST_TEXTBOOK_STEPS}
-    for name in METHODS.keys() - methods.keys():
-        console.print(
-            f"{name}: n/a, its cost grows with T²; give --training.sequence_length {MOST_TEXTBOOK_STEPS} or less"
-        )
+    methods = {}
+    for name, make in METHODS.items():
+        method = make(config.gradient)
+        if reason := method.refuse(model, T, B):
+            console.print(f"{name}: n/a: {reason}")
+        else:
+            methods[name] = method
     costs, gradients = {}, {}
     with jax.default_matmul_precision("highest"):
         for precision in TOLERANCE:
@@ -91,16 +90,21 @@ def make_case(config, model, streams, precision: str) -> tuple:
     import jax.numpy as jnp
 
     from rnnjax.model.initializers import init_params
-    from rnnjax.model.rnn import apply, zero_carry
+    from rnnjax.model.network import initial_carry
+    from rnnjax.model.rnn import apply
+    from rnnjax.training.state import make_hyper
     from rnnjax.training.step import window_at
 
     T, B = config.training.sequence_length, config.training.batch_size
     key = jax.random.key(config.training.seed)
-    params = init_params(key, model, config.model.init, config.model.scale, jnp.float64)
+    hyper = make_hyper(config, jnp.dtype("float64"))
+    params = init_params(
+        key, model, config.model.init, config.model.scale, jnp.float64, forget_bias=config.model.forget_bias
+    )
     before, _ = window_at(jnp.asarray(streams), jnp.int32(0), T)
     batch, _ = window_at(jnp.asarray(streams), jnp.int32(1), T)
-    carry, _ = jax.jit(apply, static_argnums=0)(model, params, zero_carry(model, (B,), jnp.float64), before)
-    return *jax.tree.map(lambda leaf: leaf.astype(precision), (params, carry)), batch
+    carry, _ = jax.jit(apply, static_argnums=0)(model, params, hyper, initial_carry(model, params, (B,)), before)
+    return *jax.tree.map(lambda leaf: leaf.astype(precision), (params, hyper, carry)), batch
 
 
 def measure(method, model, case) -> tuple:
@@ -108,15 +112,16 @@ def measure(method, model, case) -> tuple:
     import jax
     import numpy as np
 
-    params, carry, batch = case
+    params, hyper, carry, batch = case
+    arguments = (params, hyper, carry, batch, method.init(model, params, batch.x.shape[1:]))
     began = time.perf_counter()
-    program = jax.jit(method, static_argnums=0).lower(model, params, carry, batch).compile()
+    program = jax.jit(method.gradient, static_argnums=0).lower(model, *arguments).compile()
     seconds_to_compile = time.perf_counter() - began
-    gradient = jax.block_until_ready(program(params, carry, batch))
+    gradient = jax.block_until_ready(program(*arguments))
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()
-        jax.block_until_ready(program(params, carry, batch))
+        jax.block_until_ready(program(*arguments))
         times.append(time.perf_counter() - began)
     analysis = program.memory_analysis()
     return gradient, Cost(seconds_to_compile, float(np.median(times)), getattr(analysis, "temp_size_in_bytes", None))

@@ -23,9 +23,10 @@ from rnnjax.data.corpus import Corpus, load_corpus
 from rnnjax.data.novelty import longest_copied
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
+from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import count_parameters
 from rnnjax.model.loss import NATS_PER_BIT
-from rnnjax.model.rnn import Model, Params
+from rnnjax.model.network import Model, Params
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
 from rnnjax.run.directory import RunDirectory, read_json, write_whole
@@ -140,8 +141,8 @@ def learn(
     began = time.monotonic()
     chunk, sampler, evaluate, begin = compile_together(
         (make_chunk(config, model), (shapes, streams, np.int32(0))),
-        (sampler, (shapes.params, shapes.carry, streams, jnp.int32(0))),
-        (make_evaluate(model), (shapes.params, validation)) if validation else None,
+        (sampler, (shapes.params, shapes.hyper, shapes.carry, streams, jnp.int32(0))),
+        (make_evaluate(model), (shapes.params, shapes.hyper, validation)) if validation else None,
         (jax.jit(partial(start, config, model)), ()) if resumed is None else None,
     )
     state = begin() if resumed is None else resumed
@@ -174,7 +175,8 @@ def learn(
             )
 
     def write_song() -> None:
-        text = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, jnp.int32(step))))
+        ids = sampler(state.params, state.hyper, state.carry, streams, jnp.int32(step))
+        text = corpus.vocabulary.decode(np.asarray(ids))
         directory.write_sample(step, text)
         if is_due(step, config.sampling.show_every_steps):
             reporter.say(f"\n--- a sample at step {step:,} ---\n{text}\n---\n")
@@ -201,7 +203,7 @@ def learn(
                 write_song()
             loss: float | None = None
             if validation is not None and (is_due(step, config.training.eval_every_steps) or step == total):
-                loss = float(evaluate(state.params, validation))
+                loss = float(evaluate(state.params, state.hyper, validation))
                 settle()
                 log.flush(validation_loss=loss)
                 reporter.show_validation(loss)
@@ -238,19 +240,19 @@ def conclude(
     if found.checkpoint is None:
         raise UserError(f"every checkpoint of {directory.path} is damaged")
     state = state_from(found.checkpoint, config, model)
-    song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.carry, streams, state.step)))
+    song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.hyper, state.carry, streams, state.step)))
     copied = longest_copied(song, corpus.text.train)
-    result: dict = {"step": int(state.step), **losses(model, state.params, corpus)}
+    result: dict = {"step": int(state.step), **losses(model, state.params, state.hyper, corpus)}
     result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
     write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
 
 
-def losses(model: Model, params: Params, corpus: Corpus) -> dict[str, float]:
+def losses(model: Model, params: Params, hyper: Hyper, corpus: Corpus) -> dict[str, float]:
     """The loss of each held-out text that there is, nats per character, each text read whole."""
     evaluate = make_evaluate(model)
     texts = {"validation_loss": corpus.ids.validation, "test_loss": corpus.ids.test}
-    return {name: float(evaluate(params, fold(ids))) for name, ids in texts.items() if ids.size}
+    return {name: float(evaluate(params, hyper, fold(ids))) for name, ids in texts.items() if ids.size}
 
 
 def report(result: dict, directory: RunDirectory) -> None:

@@ -92,21 +92,21 @@ def make_writer(trained: Trained, options: Namespace, count: int, chunk: int) ->
     import jax.numpy as jnp
     import numpy as np
 
-    from rnnjax.model.rnn import zero_carry
+    from rnnjax.model.network import initial_carry
     from rnnjax.model.sampling import absorb, generate, gumbel_noise
 
-    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
+    model, params, hyper, vocabulary = trained.model, trained.params, trained.hyper, trained.vocabulary
     dtype = params.V.dtype
     prime = vocabulary.encode(options.prime) if options.prime else vocabulary.song_start(trained.config.data.separator)
     before = jnp.tile(jnp.asarray(prime)[:, None], (1, count))
-    start = zero_carry(model, (count,), dtype)
+    start = initial_carry(model, params, (count,))
     if len(prime) > 1:
-        start = jax.jit(partial(absorb, model))(params, start, before[:-1])
+        start = jax.jit(partial(absorb, model))(params, hyper, start, before[:-1])
 
     @jax.jit
     def go_on(keys, carry, x, position):
         noise = jax.vmap(lambda key: gumbel_noise(key, position, chunk, (model.vocabulary,), dtype), out_axes=1)(keys)
-        return generate(model, params, carry, x, noise, options.temperature, options.top_k)
+        return generate(model, params, hyper, carry, x, noise, options.temperature, options.top_k)
 
     def write(first: int) -> Iterator[list[str]]:
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(options.seed)))(first + jnp.arange(count))

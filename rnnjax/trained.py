@@ -10,12 +10,13 @@ from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
+from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.rnn import Model, Params
+from rnnjax.model.network import Model, Params
 from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint, Found
 from rnnjax.run.directory import read_json, read_yaml
 from rnnjax.run.progress import warn
-from rnnjax.training.state import from_arrays
+from rnnjax.training.state import from_arrays, make_hyper
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Trained:
     vocabulary: Vocabulary
     model: Model
     params: Params
+    hyper: Hyper
     step: int
 
 
@@ -37,6 +39,12 @@ def make_model(config: Config, vocabulary: Vocabulary) -> Model:
         layers=config.model.layers,
         activation=config.model.activation,
         scan_unroll=max(config.model.scan_unroll, 1),
+        unit=config.model.cell,
+        embedding=config.model.embedding_size,
+        layer_norm=config.model.layer_norm,
+        residual=config.model.residual,
+        learned_state=config.model.learned_state,
+        dropout=config.model.dropout > 0,
     )
 
 
@@ -102,7 +110,8 @@ def load_trained(run: Path, which: str = "best") -> Trained:
     if checkpoint is None:
         raise UserError(f"every checkpoint of {run} is damaged")
     params = params_from(config, model, checkpoint.arrays)
-    return Trained(config, vocabulary, model, params, checkpoint.step)
+    hyper = make_hyper(config, jnp.dtype(config.run.precision))
+    return Trained(config, vocabulary, model, params, hyper, checkpoint.step)
 
 
 def params_from(config: Config, model: Model, arrays: dict) -> Params:

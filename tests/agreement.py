@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 
+from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS, autodiff, manual
-from rnnjax.gradients.result import Gradient
-from rnnjax.model.rnn import Batch, Layer, Model, Params
+from rnnjax.gradients.method import Gradient
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Layer, Model, Params
 
 NAMES = (*METHODS, "custom_vjp")
 TOLERANCE = 1e-10
@@ -56,8 +58,9 @@ def make(case):
 def to_oracle(params, carry, batch):
     """The same numbers in the oracle's dicts and lists."""
     params, carry, batch = jax.tree.map(np.asarray, (params, carry, batch))
-    layers = [layer._asdict() for layer in params.layers]
-    return {"layers": layers, "V": params.V, "by": params.by}, list(carry), batch._asdict()
+    layers = [{name: getattr(layer, name) for name in ("U", "W", "bh")} for layer in params.layers]
+    window = {name: getattr(batch, name) for name in ("x", "y", "weight", "valid", "reset")}
+    return {"layers": layers, "V": params.V, "by": params.by}, list(carry), window
 
 
 def reference(model, params, carry, batch):
@@ -73,8 +76,8 @@ def reference(model, params, carry, batch):
 def compute(name, model, params, carry, batch):
     """The gradient by a method of the table, or by `jax.grad` through the hand-written derivative of `unroll`."""
     if name == "custom_vjp":
-        return autodiff.gradient(model, params, carry, batch, unroll=manual.unroll)
-    return METHODS[name](model, params, carry, batch)
+        return autodiff.gradient(model, params, Hyper(), carry, batch, unroll=manual.unroll)
+    return METHODS[name](GradientConfig()).gradient(model, params, Hyper(), carry, batch)
 
 
 def compare(actual, expected, tolerance=TOLERANCE):

@@ -25,9 +25,11 @@ from rnnjax.data.split import split_songs
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
+from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import cross_entropy
-from rnnjax.model.rnn import Batch, Model, apply, zero_carry
+from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.rnn import apply
 from rnnjax.training.evaluation import WINDOW, fold, make_evaluate
 from rnnjax.training.step import window_at
 
@@ -214,8 +216,8 @@ def test_the_held_out_loss_of_one_stream_is_the_plain_loss():
     params = init_params(jax.random.key(0), model, "orthogonal", 1.0, jnp.float32)
     ids = np.random.default_rng(0).integers(0, 5, 300).astype(np.uint8)
     batch = Batch(jnp.asarray(ids[:-1, None]), jnp.asarray(ids[1:, None]))
-    _, logits = apply(model, params, zero_carry(model, (1,), jnp.float32), batch)
-    assert float(make_evaluate(model)(params, fold(ids))) == pytest.approx(
+    _, logits = apply(model, params, Hyper(), zero_carry(model, (1,), jnp.float32), batch)
+    assert float(make_evaluate(model)(params, Hyper(), fold(ids))) == pytest.approx(
         float(cross_entropy(logits, batch.y)), rel=1e-5
     )
 

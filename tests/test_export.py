@@ -8,7 +8,7 @@ from jax import export
 
 from rnnjax.config import Config, GradientConfig, ModelConfig, SamplingConfig, TrainingConfig
 from rnnjax.gradients import METHODS
-from rnnjax.model.rnn import Model
+from rnnjax.model.network import Model
 from rnnjax.training.samples import make_sampler
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -72,7 +72,7 @@ def test_the_exported_chunk_trains_like_the_jitted_one():
 def test_the_sampler_is_exported_for_every_platform(method):
     sampler = make_sampler(config(sampling=method), MODEL, np.array([1, 2, 3], np.uint8))
     state = init_state(config(), MODEL, jnp.float32)
-    arguments = (state.params, state.carry, streams(), jnp.asarray(5, jnp.int32))
+    arguments = (state.params, state.hyper, state.carry, streams(), jnp.asarray(5, jnp.int32))
     exported = export.export(sampler, platforms=PLATFORMS)(*arguments)
     assert exported.platforms == PLATFORMS
     ids = sampler(*arguments)

@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnjax.gradients import manual, textbook
 from rnnjax.model import cells
+from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
 from rnnjax.model.rnn import apply, run_layers, unroll
 
@@ -93,7 +94,7 @@ def test_manual_agrees_with_central_differences_of_the_loss(case):
     @jax.vmap
     def loss(point):
         params, carry = restore(point)
-        return cross_entropy(apply(model, params, carry, batch)[1], batch.y, batch.weight)
+        return cross_entropy(apply(model, params, Hyper(), carry, batch)[1], batch.y, batch.weight)
 
     epsilon = 1e-5
     shifts = epsilon * jnp.eye(point.size)
@@ -107,12 +108,12 @@ def test_manual_agrees_with_central_differences_of_the_loss(case):
 
 def squares_of_last_state(run, model, params, carry, batch):
     """A loss that reads the last state as well as the last h."""
-    carry, hs = run_layers(model, params, carry, batch, unroll=run)
+    carry, hs = run_layers(model, params, Hyper(), carry, batch, unroll=run)
     return jnp.sum(hs[-1] ** 2) + sum(jnp.sum(h**3) for h in carry)
 
 
 def cosines_of_logits(run, model, params, carry, batch):
-    return jnp.mean(jnp.cos(apply(model, params, carry, batch, unroll=run)[1]))
+    return jnp.mean(jnp.cos(apply(model, params, Hyper(), carry, batch, unroll=run)[1]))
 
 
 @pytest.mark.parametrize("loss", [squares_of_last_state, cosines_of_logits])
@@ -174,7 +175,7 @@ def test_the_printed_double_sum_is_the_gradient_only_with_both_missing_factors(t
     params = params._replace(V=params.V[:, square], by=params.by[square])
     batch = batch._replace(y=batch.y % agreement.HIDDEN)
     params, carry, batch = jax.tree.map(np.asarray, (params, carry, batch))
-    _, hs = run_layers(model, *jax.tree.map(jnp.asarray, (params, carry, batch)))
+    _, hs = run_layers(model, *jax.tree.map(jnp.asarray, (params, Hyper(), carry, batch)))
     logits = hs @ params.V + params.by
     error = (jax.nn.softmax(logits) - np.eye(agreement.HIDDEN)[batch.y]) / len(hs)
     printed = double_sum_of_dW(params, np.asarray(hs), carry[0], np.asarray(error), through_V, inner_derivative)

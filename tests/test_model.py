@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import agreement
 import jax
@@ -8,10 +9,13 @@ import oracle
 import pytest
 from agreement import Case
 
+from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS, manual
+from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import count_parameters, init_params
 from rnnjax.model.loss import cross_entropy, negative_log_likelihood
-from rnnjax.model.rnn import Model, apply, cell_step, input_to_hidden, run_layers, step, unroll, zero_carry
+from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.rnn import apply, cell_step, input_to_hidden, run_layers, step, unroll
 from rnnjax.model.sampling import absorb, draw, generate, generate_textbook, gumbel_noise
 
 
@@ -26,7 +30,7 @@ def one_hot_loss(params, x, model, carry, batch):
     """The loss with the first layer's look-up replaced by what it is given: ids or real vectors."""
     hs = x
     for layer, state in zip(params.layers, carry, strict=True):
-        _, hs = unroll(model.cell, layer, state, input_to_hidden(layer, hs))
+        _, hs = unroll(model.cell, layer, Hyper(), state, input_to_hidden(layer, hs))
     return cross_entropy(hs @ params.V + params.by, batch.y)
 
 
@@ -44,15 +48,15 @@ def test_input_weights_by_look_up_equal_the_product_with_one_hot_rows(small):
     rows = jax.nn.one_hot(batch.x, model.vocabulary, dtype=params.V.dtype)
     d_a = jnp.cos(jnp.arange(rows.shape[0] * 3 * model.hidden, dtype=float)).reshape(*batch.x.shape, model.hidden)
     layer = params.layers[0]
-    agreement.compare(manual.input_weights(layer, batch.x, d_a), manual.input_weights(layer, rows, d_a), 1e-12)
+    agreement.compare(manual.rows(layer.U, batch.x, d_a), manual.outer(rows, d_a), 1e-12)
 
 
 def test_repeated_steps_equal_apply(small):
     model, params, carry, batch = small
-    last, logits = apply(model, params, carry, batch)
+    last, logits = apply(model, params, Hyper(), carry, batch)
     walked, rows = carry, []
     for x_t in batch.x:
-        walked, row = step(model, params, walked, x_t)
+        walked, row = step(model, params, Hyper(), walked, Batch(x_t, x_t))
         rows.append(row)
     agreement.compare((walked, jnp.stack(rows)), (last, logits), 1e-13)
 
@@ -63,10 +67,10 @@ def test_unroll_equals_the_python_loop(run, scan_unroll):
     (params, carry, batch), model = agreement.make(Case(5, (3,), 1, masks="vr", seed=2))
     layer, state = params.layers[0], carry[0]
     a = input_to_hidden(layer, batch.x)
-    result = run(model.cell, layer, state, a, batch.valid, batch.reset, scan_unroll)
+    result = run(model.cell, layer, Hyper(), state, a, batch.valid, batch.reset, scan_unroll)
     hs = []
     for t in range(5):
-        state, _, _ = cell_step(model.cell, layer, state, a[t], batch.valid[t], batch.reset[t])
+        state, _ = cell_step(model.cell, layer, Hyper(), state, a[t], batch.valid[t], batch.reset[t])
         hs.append(state)
     agreement.compare(result, (state, jnp.stack(hs)), 1e-13)
 
@@ -75,14 +79,16 @@ def test_unroll_equals_the_python_loop(run, scan_unroll):
 def test_logits_equal_the_oracle(batch_shape):
     arrays, model = agreement.make(Case(4, batch_shape, 2, masks="vr"))
     expected = oracle.run(*agreement.to_oracle(*arrays), "tanh", with_gradient=False)
-    agreement.compare(apply(model, *arrays), (tuple(expected["new_carry"]), expected["logits"]), 1e-12)
+    params, carry, batch = arrays
+    found = apply(model, params, Hyper(), carry, batch)
+    agreement.compare(found, (tuple(expected["new_carry"]), expected["logits"]), 1e-12)
 
 
 def test_one_window_in_two_pieces_ends_the_same(small):
     model, params, carry, batch = small
-    whole, logits = apply(model, params, carry, batch)
-    middle, first = apply(model, params, carry, jax.tree.map(lambda leaf: leaf[:2], batch))
-    last, second = apply(model, params, middle, jax.tree.map(lambda leaf: leaf[2:], batch))
+    whole, logits = apply(model, params, Hyper(), carry, batch)
+    middle, first = apply(model, params, Hyper(), carry, jax.tree.map(lambda leaf: leaf[:2], batch))
+    last, second = apply(model, params, Hyper(), middle, jax.tree.map(lambda leaf: leaf[2:], batch))
     agreement.compare((last, jnp.concatenate([first, second])), (whole, logits), 1e-13)
 
 
@@ -159,9 +165,11 @@ def test_precision_is_that_of_the_parameters(name, dtype):
     (params, _, batch), model = agreement.make(Case(2, (3,), 1, masks="vr"))
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
     carry = zero_carry(model, (3,), dtype)
-    result = jax.eval_shape(lambda *args: METHODS[name](model, *args), params, carry, batch)
+    result = jax.eval_shape(
+        lambda *args: METHODS[name](GradientConfig()).gradient(model, *args), params, Hyper(), carry, batch
+    )
     assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {jnp.dtype(dtype)}
-    new_carry, logits = jax.eval_shape(lambda *args: apply(model, *args), params, carry, batch)
+    new_carry, logits = jax.eval_shape(lambda *args: apply(model, *args), params, Hyper(), carry, batch)
     assert {leaf.dtype for leaf in (*new_carry, logits)} == {jnp.dtype(dtype)}
     assert init_params(jax.random.key(0), model, "orthogonal", 1.0, dtype).V.dtype == dtype
 
@@ -208,9 +216,11 @@ def test_noise_depends_on_the_position_alone():
 def test_generation_in_two_pieces_equals_one(small):
     model, params, carry, _ = small
     key, x = jax.random.key(4), jnp.array([0, 1, 2], jnp.int32)
-    whole_carry, whole = generate(model, params, carry, x, gumbel_noise(key, 0, 9, (3, 7), jnp.float64), 0.9, 4)
-    middle, first = generate(model, params, carry, x, gumbel_noise(key, 0, 4, (3, 7), jnp.float64), 0.9, 4)
-    last, second = generate(model, params, middle, first[-1], gumbel_noise(key, 4, 5, (3, 7), jnp.float64), 0.9, 4)
+    noise = partial(gumbel_noise, key, shape=(3, 7), dtype=jnp.float64)
+    write = partial(generate, model, params, Hyper(), temperature=0.9, top_k=4)
+    whole_carry, whole = write(carry, x, noise=noise(0, 9))
+    middle, first = write(carry, x, noise=noise(0, 4))
+    last, second = write(middle, first[-1], noise=noise(4, 5))
     np.testing.assert_array_equal(jnp.concatenate([first, second]), whole)
     agreement.compare(last, whole_carry, 1e-13)
 
@@ -222,7 +232,7 @@ def draw_plainly(logits, noise, temperature):
 def test_generation_reads_its_own_output(small):
     model, params, carry, _ = small
     noise = gumbel_noise(jax.random.key(5), 0, 8, (3, 7), jnp.float64)
-    _, ids = generate(model, params, carry, jnp.array([3, 1, 0]), noise, 0.8)
+    _, ids = generate(model, params, Hyper(), carry, jnp.array([3, 1, 0]), noise, 0.8)
     for stream, first in enumerate([3, 1, 0]):
         text = [first, *np.asarray(ids[:, stream]).tolist()]
         plain, states, _ = agreement.to_oracle(params, [h[stream] for h in carry], small[3])
@@ -236,7 +246,7 @@ def test_textbook_generation_equals_the_loop_of_the_book(small):
     noise = np.asarray(gumbel_noise(jax.random.key(6), 0, length, (1, 7), jnp.float64))
     one = [h[:1] for h in carry]
     window = batch.x[:T, :1].astype(jnp.int32)
-    last, ids = generate_textbook(model, params, tuple(one), window, jnp.asarray(noise), temperature)
+    last, ids = generate_textbook(model, params, Hyper(), tuple(one), window, jnp.asarray(noise), temperature)
 
     plain, states, _ = agreement.to_oracle(params, [h[0] for h in carry], batch)
     indices, written = window[:, 0].tolist(), []
@@ -251,4 +261,5 @@ def test_textbook_generation_equals_the_loop_of_the_book(small):
 
 def test_absorb_reads_a_text(small):
     model, params, carry, batch = small
-    agreement.compare(absorb(model, params, carry, batch.x), run_layers(model, params, carry, batch)[0], 1e-14)
+    expected, _ = run_layers(model, params, Hyper(), carry, batch)
+    agreement.compare(absorb(model, params, Hyper(), carry, batch.x), expected, 1e-14)

@@ -8,6 +8,7 @@ import pytest
 from rnnjax.gradients import manual
 from rnnjax.model.cells import CELLS
 
+KIND = ("vanilla", "tanh")
 CASE = agreement.Case(4, (3,), 2, "tanh", "wvr", seed=5)
 
 
@@ -31,10 +32,15 @@ def forward(change):
 
 def backward(before=lambda **args: args, after=lambda *result: result):
     """A mutant of the reverse recurrence, by its arguments or by its results (d_a, d_z, d_state)."""
-    names = ("cell", "layer", "tape", "d_state", "d_hs", "valid", "reset", "scan_unroll")
+    names = ("cell", "layer", "hyper", "tape", "d_state", "d_hs", "valid", "reset", "scan_unroll")
 
     def wrap(true):
-        return lambda *args: after(*true(**(given := dict(zip(names, args, strict=True))) | before(**given)))
+        def mutant(*args):
+            given = dict(zip(names, args, strict=True))
+            found = true(**given | before(**given))
+            return manual.Adjoints(*after(*found[:3]), found.s0)
+
+        return mutant
 
     return patched("backward", wrap)
 
@@ -46,7 +52,7 @@ def readout(change):
 
 def adjoint(change):
     """A mutant of the cell's adjoint: change(h, d_h) gives (d_a, d_z, d_state)."""
-    return lambda patch: patch.setitem(CELLS, "tanh", CELLS["tanh"]._replace(adjoint=change))
+    return lambda patch: patch.setitem(CELLS, KIND, CELLS[KIND]._replace(adjoint=lambda hyper, *args: change(*args)))
 
 
 def from_derivative(derivative):
@@ -61,7 +67,7 @@ def backwards_in_time(**args):
 
 LOOP = {  # seen by manual and by its custom_vjp
     "dW: sign": forward(lambda tape: tape._replace(h_prev=-tape.h_prev)),
-    "dW: h of the same step": forward(lambda tape: tape._replace(h_prev=tape.saved)),
+    "dW: h of the same step": forward(lambda tape: tape._replace(h_prev=tape.saved.cell)),
     "dW: h one step too early": forward(lambda tape: tape._replace(h_prev=jnp.roll(tape.h_prev, 1, 0))),
     "dW: the initial state left out": forward(lambda tape: tape._replace(h_prev=tape.h_prev.at[0].set(0))),
     "dW: d_z left out": backward(after=lambda d_a, d_z, d_state: (d_a, 0 * d_z, d_state)),
@@ -71,7 +77,9 @@ LOOP = {  # seen by manual and by its custom_vjp
     "derivative 1 + h^2": from_derivative(lambda h: 1 + h * h),
     "derivative 1": from_derivative(jnp.ones_like),
     "derivative of a relu": from_derivative(lambda h: (h > 0).astype(h.dtype)),
-    "derivative of another step": forward(lambda tape: tape._replace(saved=jnp.roll(tape.saved, 1, 0))),
+    "derivative of another step": forward(
+        lambda tape: tape._replace(saved=jax.tree.map(lambda leaf: jnp.roll(leaf, 1, 0), tape.saved))
+    ),
     "state's adjoint passed around W": adjoint(lambda h, d_h: (d_h * (1 - h * h), d_h * (1 - h * h), d_h)),
     "error replaces the adjoint": patched("add_to_hidden", lambda _: lambda state, d_h, width: d_h),
     "error subtracted": patched("add_to_hidden", lambda _: lambda state, d_h, width: state - d_h),
@@ -84,8 +92,8 @@ LOOP = {  # seen by manual and by its custom_vjp
     "valid ignored on the way back": backward(lambda **_: {"valid": None}),
     "error of a held step lost": backward(lambda d_hs, valid, **_: {"d_hs": jnp.where(valid[..., None], d_hs, 0)}),
     "valid and reset exchanged": backward(lambda valid, reset, **_: {"valid": ~reset, "reset": ~valid}),
-    "reset ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:5], None)),
-    "valid ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:4], None, args[5])),
+    "reset ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:6], None)),
+    "valid ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:5], None, args[6])),
     "outer product: one row left out": patched("outer", lambda true: lambda x, d: true(x[1:], d[1:])),
 }
 
@@ -111,13 +119,10 @@ EDGES = {  # what manual does outside the loop
     "bias: mean for sum": patched("total", lambda true: lambda d: true(d) / d.shape[0]),
     "bias: first step left out": patched("total", lambda true: lambda d: true(d[1:])),
     "dU: a repeated id counts once": patched(
-        "input_weights",
-        lambda true: (
-            lambda layer, x, d_a: true(layer, x, d_a) if x.ndim == d_a.ndim else jnp.zeros_like(layer.U).at[x].set(d_a)
-        ),
+        "rows", lambda true: lambda table, ids, d: jnp.zeros_like(table).at[ids].set(d)
     ),
     "dU: id of the step before": patched(
-        "input_weights", lambda true: lambda layer, x, d_a: true(layer, jnp.roll(x, 1, 0), d_a)
+        "rows", lambda true: lambda table, ids, d: true(table, jnp.roll(ids, 1, 0), d)
     ),
 }
 

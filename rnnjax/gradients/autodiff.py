@@ -1,13 +1,28 @@
 """The gradient by `jax.grad` through the scan: reverse-mode automatic differentiation."""
 
+from typing import Any
+
 import jax
 
-from rnnjax.gradients.result import Gradient
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
-from rnnjax.model.rnn import Batch, Carry, Model, Params, Unroll, apply, unroll
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import Unroll, apply, unroll
 
 
-def gradient(model: Model, params: Params, carry: Carry, batch: Batch, *, unroll: Unroll = unroll) -> Gradient:
+def gradient(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    batch: Batch,
+    trace: Any = None,
+    noise: Any = None,
+    *,
+    unroll: Unroll = unroll,
+) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
@@ -17,10 +32,14 @@ def gradient(model: Model, params: Params, carry: Carry, batch: Batch, *, unroll
     """
 
     def window_loss(params: Params, carry: Carry) -> tuple[jax.Array, Carry]:
-        new_carry, logits = apply(model, params, carry, batch, unroll=unroll)
+        new_carry, logits = apply(model, params, hyper, carry, batch, unroll=unroll)
         return cross_entropy(logits, batch.y, batch.weight), new_carry
 
     (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
         params, carry
     )
     return Gradient(loss, d_params, d_carry, new_carry)
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(gradient)

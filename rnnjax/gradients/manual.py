@@ -14,114 +14,177 @@ where the transpose of `lax.scan` adds to dW at every step. Nothing here calls `
 a scan: a check that shared code with what it checks would share its errors.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.gradients.result import Gradient
-from rnnjax.model.cells import Cell
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.model import dropout
+from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.loss import denominator
-from rnnjax.model.rnn import Batch, Carry, Layer, Model, Params, cell_step, hidden, input_to_hidden
+from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
+from rnnjax.model.rnn import Saved, backward_in_time, cell_step, embed, hidden, input_product, unchanged, upward
 
 Array = jax.Array
 
 
+class Reading(NamedTuple):
+    """What a layer's product with U keeps for the backward pass: its input, and the product normalised, if it is."""
+
+    x: Array
+    normalized: Normalized | None
+
+
 class Tape(NamedTuple):
-    """What the forward pass of a layer keeps for the backward pass.
+    """What a layer's loop over time keeps for the backward pass.
 
     Attributes:
       h_prev: the h that met W at each step [T, B, H].
-      saved: what the cell's adjoint needs, [T, B, ...].
+      saved: what each step's adjoint needs, [T, B, ...].
     """
 
     h_prev: Array
-    saved: Array
+    saved: Saved
 
 
-def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradient:
+class Adjoints(NamedTuple):
+    """What a layer's backward loop finds: ∂L/∂a and ∂L/∂z of every step [T, B, G·H], ∂L/∂ the state before the first
+    step [B, states·H], and ∂L/∂ a learned initial state, through the resets [states·H]."""
+
+    a: Array
+    z: Array
+    state: Array
+    s0: Array | None
+
+
+def gradient(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
+) -> Gradient:
     """Loss and gradient of one window by the recurrence above, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
     """
-    inputs, tapes, states = [batch.x], [], []
-    for layer, state in zip(params.layers, carry, strict=True):
-        a = input_to_hidden(layer, inputs[-1])
-        state, hs, tape = forward(model.cell, layer, state, a, batch.valid, batch.reset, model.scan_unroll)
-        inputs.append(hs)
-        tapes.append(tape)
-        states.append(state)
+    masks = (batch.valid, batch.reset)
+    x, readings, tapes, states = embed(params, batch.x), [], [], []
+    for level in range(model.layers):
+        outputs = []
+        for index, order in passes(model, level):
+            layer = params.layers[index]
+            a, reading = read(layer, x)
+            state, hs, tape = forward(model.cell, layer, hyper, carry[index], *order((a, *masks)), model.scan_unroll)
+            readings.append(reading)
+            tapes.append(tape)
+            states.append(state)
+            outputs.append(order(hs))
+        hs = jnp.concatenate(outputs, axis=-1) if model.bidirectional else outputs[0]
+        x = upward(model, level, hyper, x, hs, batch.noise)
 
-    loss, d_hs, d_V, d_by = readout(params, inputs[-1], batch)
+    loss, d_x, d_V, d_by = readout(params, x, batch)
 
-    d_layers, d_carry = [], []
-    for layer, x, tape, state in reversed(list(zip(params.layers, inputs, tapes, states, strict=False))):
-        d_a, d_z, d_state = backward(
-            model.cell, layer, tape, jnp.zeros_like(state), d_hs, batch.valid, batch.reset, model.scan_unroll
-        )
-        d_layers.append(Layer(input_weights(layer, x, d_a), outer(tape.h_prev, d_z), total(d_a)))
-        d_carry.append(d_state)
-        d_hs = d_a @ layer.U.T
-    d_params = Params(tuple(reversed(d_layers)), d_V, d_by)
-    return Gradient(loss, d_params, tuple(reversed(d_carry)), tuple(states))
+    d_layers, d_carry = list(params.layers), list(carry)
+    for level in reversed(range(model.layers)):
+        d_hs = d_x if batch.noise is None else d_x * dropout.mask(batch.noise[level], hyper.dropout)
+        d_x = d_x if model.residual and level else jnp.zeros((), d_x.dtype)
+        for (index, order), d_h in zip(passes(model, level), jnp.split(d_hs, model.directions, -1), strict=True):
+            layer, end = params.layers[index], jnp.zeros_like(states[index])
+            found = backward(model.cell, layer, hyper, tapes[index], end, *order((d_h, *masks)), model.scan_unroll)
+            d_layer = recurrent_weights(layer, tapes[index], found)
+            d_layers[index], d_below = input_weights(layer, readings[index], order(found.a), d_layer)
+            d_carry[index] = found.state
+            d_x = d_x + d_below
+    d_embedding = None if params.embedding is None else rows(params.embedding, batch.x, d_x)
+    return Gradient(loss, Params(tuple(d_layers), d_V, d_by, d_embedding), tuple(d_carry), tuple(states))
+
+
+def passes(model: Model, level: int) -> Iterator[tuple[int, Callable]]:
+    """The layers of a level, by index, and the order in which each goes through time."""
+    first = level * model.directions
+    return zip(range(first, first + model.directions), (unchanged, backward_in_time), strict=False)
+
+
+def read(layer: Layer, x: Array) -> tuple[Array, Reading]:
+    """`model.rnn.input_to_hidden`, keeping what its adjoint needs."""
+    product = input_product(layer, x)
+    if layer.gain_a is None:
+        return product + layer.bh, Reading(x, None)
+    normalized = normalize(product, layer.W.shape[0])
+    return layer.gain_a * normalized.value + layer.bh, Reading(x, normalized)
 
 
 def forward(
-    cell: Cell, layer: Layer, state: Array, a: Array, valid: Array | None, reset: Array | None, scan_unroll: int
+    cell: Cell,
+    layer: Layer,
+    hyper: Hyper,
+    state: Array,
+    a: Array,
+    valid: Array | None,
+    reset: Array | None,
+    scan_unroll: int,
 ) -> tuple[Array, Array, Tape]:
     """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape."""
     width = layer.W.shape[0]
 
-    def body(state: Array, step: tuple) -> tuple[Array, tuple[Array, Array]]:
-        state, _, saved = cell_step(cell, layer, state, *step)
+    def body(state: Array, step: tuple) -> tuple[Array, tuple[Array, Saved]]:
+        state, saved = cell_step(cell, layer, hyper, state, *step)
         return state, (hidden(state, width), saved)
 
     h_first = hidden(state, width)
     state, (hs, saved) = jax.lax.scan(body, state, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
     h_prev = jnp.concatenate([h_first[None], hs[:-1]])
     if reset is not None:
-        h_prev = jnp.where(reset[..., None], 0, h_prev)
+        h_prev = jnp.where(reset[..., None], 0 if layer.s0 is None else hidden(layer.s0, width), h_prev)
     return state, hs, Tape(h_prev, saved)
 
 
 def backward(
     cell: Cell,
     layer: Layer,
+    hyper: Hyper,
     tape: Tape,
     d_state: Array,
     d_hs: Array,
     valid: Array | None,
     reset: Array | None,
     scan_unroll: int,
-) -> tuple[Array, Array, Array]:
+) -> Adjoints:
     """The reverse recurrence of one layer.
 
     Args:
       d_state: ∂L/∂ the state after the last step, other than through d_hs [B, states·H].
       d_hs: ∂L/∂hₜ of what reads this layer at each step [T, B, H].
-
-    Returns:
-      d_a and d_z of every step [T, B, G·H], and ∂L/∂ the initial state [B, states·H].
     """
     W_transposed = layer.W.T
     width = layer.W.shape[0]
 
-    def body(d_state: Array, step: tuple) -> tuple[Array, tuple[Array, Array]]:
+    def body(carried: tuple, step: tuple) -> tuple[tuple, tuple[Array, Array | None]]:
+        d_state, d_s0 = carried
         saved, d_h, valid_t, reset_t = step
         d_state = add_to_hidden(d_state, d_h, width)
         d_new = d_state if valid_t is None else jnp.where(valid_t[..., None], d_state, 0)
-        d_a, d_z, d_prev = cell.adjoint(saved, d_new)
-        d_prev = add_to_hidden(d_prev, d_z @ W_transposed, width)
+        d_a, d_z, d_prev = cell.adjoint(hyper, saved.cell, d_new)
+        d_prev = add_to_hidden(d_prev, product_adjoint(layer, saved.normalized, d_z) @ W_transposed, width)
         if valid_t is not None:  # a held state hands its adjoint straight back
             d_prev = jnp.where(valid_t[..., None], d_prev, d_state)
         if reset_t is not None:  # nothing from before a reset can have caused what follows it
+            d_s0 = None if d_s0 is None else d_s0 + jnp.where(reset_t[..., None], d_prev, 0)
             d_prev = jnp.where(reset_t[..., None], 0, d_prev)
-        return d_prev, (d_a, d_z)
+        return (d_prev, d_s0), (d_a, None if d_z is d_a else d_z)
 
+    d_s0 = None if layer.s0 is None else jnp.zeros_like(d_state)
     steps = (tape.saved, d_hs, valid, reset)
-    d_state, (d_a, d_z) = jax.lax.scan(body, d_state, steps, reverse=True, unroll=min(scan_unroll, d_hs.shape[0]))
-    return d_a, d_z, d_state
+    unroll = min(scan_unroll, d_hs.shape[0])
+    (d_state, d_s0), (d_a, d_z) = jax.lax.scan(body, (d_state, d_s0), steps, reverse=True, unroll=unroll)
+    return Adjoints(d_a, d_a if d_z is None else d_z, d_state, None if d_s0 is None else total(d_s0))
+
+
+def product_adjoint(layer: Layer, normalized: Normalized | None, d_z: Array) -> Array:
+    """∂L/∂(h W) from d_z."""
+    return d_z if normalized is None else normalize_adjoint(normalized, layer.gain_z * d_z)
 
 
 def readout(params: Params, hs: Array, batch: Batch) -> tuple[Array, Array, Array, Array]:
@@ -144,11 +207,40 @@ def readout(params: Params, hs: Array, batch: Batch) -> tuple[Array, Array, Arra
     return loss, d_logits @ params.V.T, outer(hs, d_logits), total(d_logits)
 
 
-def input_weights(layer: Layer, x: Array, d_a: Array) -> Array:
-    """dU = Σₜ xₜᵀ d_aₜ; for ids, row i of dU is the sum of d_a over the steps whose input was i."""
-    if not jnp.issubdtype(x.dtype, jnp.integer):
-        return outer(x, d_a)
-    return jnp.zeros_like(layer.U).at[x].add(d_a, mode="promise_in_bounds")
+def recurrent_weights(layer: Layer, tape: Tape, found: Adjoints) -> Layer:
+    """dW = Σₜ hₜ₋₁ᵀ d_zₜ and what belongs to z; the fields that belong to a are zero."""
+    normalized = tape.saved.normalized
+    return Layer(
+        U=jnp.zeros_like(layer.U),
+        W=outer(tape.h_prev, product_adjoint(layer, normalized, found.z)),
+        bh=jnp.zeros_like(layer.bh),
+        bz=None if layer.bz is None else total(found.z),
+        gain_a=None if layer.gain_a is None else jnp.zeros_like(layer.gain_a),
+        gain_z=None if normalized is None else total(found.z * normalized.value),
+        s0=found.s0,
+    )
+
+
+def input_weights(layer: Layer, reading: Reading, d_a: Array, d_layer: Layer) -> tuple[Layer, Array | float]:
+    """Adds dU = Σₜ xₜᵀ d_aₜ, and what belongs to a, to a layer's gradient.
+
+    Returns:
+      The gradient, and ∂L/∂x [T, B, I], 0 for ids.
+    """
+    x, normalized = reading
+    d_product = d_a if normalized is None else normalize_adjoint(normalized, layer.gain_a * d_a)
+    is_ids = jnp.issubdtype(x.dtype, jnp.integer)
+    d_layer = d_layer._replace(
+        U=rows(layer.U, x, d_product) if is_ids else outer(x, d_product),
+        bh=total(d_a),
+        gain_a=None if normalized is None else total(d_a * normalized.value),
+    )
+    return d_layer, 0.0 if is_ids else d_product @ layer.U.T
+
+
+def rows(table: Array, ids: Array, d: Array) -> Array:
+    """The gradient of a table that is read by id: row i is the sum of d over the steps whose input was i."""
+    return jnp.zeros_like(table).at[ids].add(d, mode="promise_in_bounds")
 
 
 def outer(x: Array, d: Array) -> Array:
@@ -168,10 +260,15 @@ def add_to_hidden(state: Array, d_h: Array, width: int) -> Array:
     return state.at[..., :width].add(d_h)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 6))
+def method(config: GradientConfig) -> Method:
+    return Method(gradient)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 7))
 def unroll(
     cell: Cell,
     layer: Layer,
+    hyper: Hyper,
     state: Array,
     a: Array,
     valid: Array | None = None,
@@ -180,23 +277,23 @@ def unroll(
 ) -> tuple[Array, Array]:
     """`model.rnn.unroll` with the hand-written derivative, for any loss: pass it to `model.rnn.apply`.
 
-    Reverse mode only; for forward mode keep the plain one.
+    Reverse mode only; for forward mode keep the plain one. Not differentiated with respect to `hyper`: nan.
     """
-    state, hs, _ = forward(cell, layer, state, a, valid, reset, scan_unroll)
+    state, hs, _ = forward(cell, layer, hyper, state, a, valid, reset, scan_unroll)
     return state, hs
 
 
-def _unroll_forward(cell, layer, state, a, valid, reset, scan_unroll):
-    state, hs, tape = forward(cell, layer, state, a, valid, reset, scan_unroll)
-    return (state, hs), (layer, tape, valid, reset)
+def _unroll_forward(cell, layer, hyper, state, a, valid, reset, scan_unroll):
+    state, hs, tape = forward(cell, layer, hyper, state, a, valid, reset, scan_unroll)
+    return (state, hs), (layer, hyper, tape, valid, reset)
 
 
 def _unroll_backward(cell, scan_unroll, residuals, cotangents):
-    layer, tape, valid, reset = residuals
+    layer, hyper, tape, valid, reset = residuals
     d_state, d_hs = cotangents
-    d_a, d_z, d_state = backward(cell, layer, tape, d_state, d_hs, valid, reset, scan_unroll)
-    d_layer = Layer(jnp.zeros_like(layer.U), outer(tape.h_prev, d_z), jnp.zeros_like(layer.bh))
-    return d_layer, d_state, d_a, None, None
+    found = backward(cell, layer, hyper, tape, d_state, d_hs, valid, reset, scan_unroll)
+    d_hyper = jax.tree.map(lambda number: jnp.full_like(number, jnp.nan), hyper)
+    return recurrent_weights(layer, tape, found), d_hyper, found.state, found.a, None, None
 
 
 unroll.defvjp(_unroll_forward, _unroll_backward)

@@ -14,12 +14,16 @@ shared with `gradients.manual`, which reorders it into one recurrence.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.gradients.result import Gradient
-from rnnjax.model.rnn import Batch, Carry, Layer, Model, Params, hidden_to_output
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.model.rnn import hidden_to_output
 
 Array = jax.Array
 
@@ -30,10 +34,15 @@ DERIVATIVES = {
 }
 """φ' from φ's value."""
 
+MOST_PRODUCTS = 1e11
+"""Beyond this a single gradient takes minutes."""
+
 FUNCTIONS = {"tanh": jnp.tanh, "relu": lambda a: jnp.maximum(a, 0), "linear": lambda a: a}
 
 
-def gradient(model: Model, params: Params, carry: Carry, batch: Batch) -> Gradient:
+def gradient(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
+) -> Gradient:
     """Loss and gradient of one window by the double sum, its initial state held constant between windows.
 
     Cost: O(T²·H²) time and O(T·H) memory a stream: for small cases. Exact within the window.
@@ -121,3 +130,20 @@ def double_sum(W: Array, derivative: Array, d_h: Array, valid: Array, reset: Arr
 
     deltas, errors = jax.lax.map(error_of, jnp.arange(T))
     return deltas.sum(0), errors.sum(0)
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(gradient, refuse=refuse)
+
+
+def refuse(model: Model, T: int, B: int) -> str | None:
+    """The chapter derives the simple unit, and its cost grows with the square of T."""
+    if model.unit != "vanilla":
+        return f"the double sum is derived for the vanilla cell, not for {model.unit}"
+    extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")
+    if has := [name for name in extras if getattr(model, name)]:
+        return f"the double sum is derived for the chapter's network, without {' and '.join(has)}"
+    products = model.layers * T * T * B * model.hidden**2
+    if products > MOST_PRODUCTS:
+        return f"the double sum takes L T² B H² = {products:.0e} products at T = {T:,}, more than {MOST_PRODUCTS:.0e}"
+    return None

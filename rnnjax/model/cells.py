@@ -3,19 +3,33 @@
 Every cell is one recurrent product and a function that is local in time:
 
     aₜ = xₜ U + bh              all t at once, before the loop
-    zₜ = hₜ₋₁ W                 the only product inside the loop
+    zₜ = hₜ₋₁ W (+ bz)          the only product inside the loop
     sₜ = forward(aₜ, zₜ, sₜ₋₁)   the state; hₜ is its first part
 
 so that one loop forward and one loop backward serve them all. `forward` and `adjoint` know nothing of weights or time.
+The gates of a cell stand side by side in the last axis, in the order of PyTorch and cuDNN.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+
+
+class Hyper(NamedTuple):
+    """The numbers of a network that are neither weights nor shape: arguments of a program, so that runs which differ in
+    them can share it.
+
+    Attributes:
+      leak: α of the leaky unit, the share of its state that a step renews, in (0, 1].
+      dropout: the share of the units that are silenced on the way up, in [0, 1).
+    """
+
+    leak: Array | float = 1.0
+    dropout: Array | float = 0.0
 
 
 class Cell(NamedTuple):
@@ -24,38 +38,144 @@ class Cell(NamedTuple):
     Attributes:
       gates: G, the pre-activations a unit needs; U is [I, G·H] and W is [H, G·H].
       states: the numbers a unit carries through time; the state is [..., states·H] and starts with h.
-      forward: (a, z, state) -> (state, saved), one time step; `saved` is what the adjoint needs.
-      adjoint: (saved, d_state) -> (d_a, d_z, d_state_prev), with d_x = ∂L/∂x; the way through z is not in d_state_prev.
+      forward: (hyper, a, z, state) -> (state, saved), one time step; `saved` is what the adjoint needs.
+      adjoint: (hyper, saved, d_state) -> (d_a, d_z, d_state_prev), with d_x = ∂L/∂x; the way through z is not in
+        d_state_prev. Where d_z equals d_a both are the same object, and are stored once.
+      recurrent_bias: whether z has a bias bz of its own, because a gate stands between it and a.
     """
 
     gates: int
     states: int
-    forward: Callable[[Array, Array, Array], tuple[Array, Array]]
-    adjoint: Callable[[Array, Array], tuple[Array, Array, Array]]
+    forward: Callable[[Hyper, Array, Array, Array], tuple[Array, Any]]
+    adjoint: Callable[[Hyper, Any, Array], tuple[Array, Array, Array]]
+    recurrent_bias: bool = False
 
 
-def vanilla(activation: Callable[[Array], Array], derivative: Callable[[Array], Array]) -> Cell:
-    """The simple recurrent unit, hₜ = φ(aₜ + zₜ) (Elman, 1990, "Finding structure in time").
+class Activation(NamedTuple):
+    """φ, and φ' written as a function of φ's value, not of its argument: the forward pass keeps only the value."""
 
-    Args:
-      activation: φ.
-      derivative: φ' written as a function of φ's value, not of its argument: the forward pass keeps only h.
-    """
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
 
-    def forward(a: Array, z: Array, state: Array) -> tuple[Array, Array]:
-        del state  # it acts through z alone
-        h = activation(a + z)
+
+ACTIVATIONS = {
+    "tanh": Activation(jnp.tanh, lambda h: 1 - h * h),
+    "relu": Activation(jax.nn.relu, lambda h: (h > 0).astype(h.dtype)),
+    "linear": Activation(lambda a: a, jnp.ones_like),
+}
+
+
+def vanilla(activation: Activation) -> Cell:
+    """The simple recurrent unit, hₜ = φ(aₜ + zₜ) (Elman, 1990, "Finding structure in time")."""
+
+    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, Array]:
+        del hyper, state  # the state acts through z alone
+        h = activation.function(a + z)
         return h, h
 
-    def adjoint(saved: Array, d_state: Array) -> tuple[Array, Array, Array]:
-        d_a = d_state * derivative(saved)
+    def adjoint(hyper: Hyper, saved: Array, d_state: Array) -> tuple[Array, Array, Array]:
+        del hyper
+        d_a = d_state * activation.derivative(saved)
         return d_a, d_a, jnp.zeros_like(d_a)
 
     return Cell(gates=1, states=1, forward=forward, adjoint=adjoint)
 
 
-CELLS: dict[str, Cell] = {
-    "tanh": vanilla(jnp.tanh, lambda h: 1 - h * h),
-    "relu": vanilla(jax.nn.relu, lambda h: (h > 0).astype(h.dtype)),
-    "linear": vanilla(lambda a: a, jnp.ones_like),
+def leaky(activation: Activation) -> Cell:
+    """The leaky unit, hₜ = (1 - α) hₜ₋₁ + α φ(aₜ + zₜ), Euler's step of a rate equation (Jaeger et al., 2007,
+    "Optimization and applications of echo state networks with leaky-integrator neurons"); α = 1 is the simple unit.
+    """
+
+    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, Array]:
+        value = activation.function(a + z)
+        return state + hyper.leak * (value - state), value
+
+    def adjoint(hyper: Hyper, saved: Array, d_state: Array) -> tuple[Array, Array, Array]:
+        d_a = hyper.leak * d_state * activation.derivative(saved)
+        return d_a, d_a, (1 - hyper.leak) * d_state
+
+    return Cell(gates=1, states=1, forward=forward, adjoint=adjoint)
+
+
+def gru() -> Cell:
+    """The gated recurrent unit (Cho et al., 2014, "Learning phrase representations using RNN encoder-decoder"), with
+    the reset gate after the product, as cuDNN, Keras and PyTorch compute it:
+
+        r = σ(a_r + z_r)    u = σ(a_u + z_u)    n = tanh(a_n + r ⊙ z_n)    hₜ = (1 - u) ⊙ n + u ⊙ hₜ₋₁
+
+    Gates in the order r, u, n. The bias of z_n lies inside the reset gate; those of z_r and z_u double bh, as in
+    these libraries, whose weights then carry over one to one.
+    """
+
+    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, tuple[Array, ...]]:
+        del hyper
+        H = state.shape[-1]
+        gates = sigmoid(a[..., : 2 * H] + z[..., : 2 * H])
+        r, u = gates[..., :H], gates[..., H:]
+        z_n = z[..., 2 * H :]
+        n = jnp.tanh(a[..., 2 * H :] + r * z_n)
+        return n + u * (state - n), (gates, n, z_n, state)
+
+    def adjoint(hyper: Hyper, saved: tuple[Array, ...], d_state: Array) -> tuple[Array, Array, Array]:
+        del hyper
+        gates, n, z_n, h_prev = saved
+        H = n.shape[-1]
+        r, u = gates[..., :H], gates[..., H:]
+        d_n = d_state * (1 - u) * (1 - n * n)
+        d_r = d_n * z_n * r * (1 - r)
+        d_u = d_state * (h_prev - n) * u * (1 - u)
+        d_a = jnp.concatenate([d_r, d_u, d_n], axis=-1)
+        d_z = jnp.concatenate([d_r, d_u, d_n * r], axis=-1)
+        return d_a, d_z, d_state * u
+
+    return Cell(gates=3, states=1, forward=forward, adjoint=adjoint, recurrent_bias=True)
+
+
+def lstm() -> Cell:
+    """Long short-term memory (Hochreiter & Schmidhuber, 1997, "Long short-term memory"), with the forget gate of Gers
+    et al., 2000, "Learning to forget: continual prediction with LSTM":
+
+        i, f, o = σ(a + z)    g = tanh(a_g + z_g)    cₜ = f ⊙ cₜ₋₁ + i ⊙ g    hₜ = o ⊙ tanh(cₜ)
+
+    Gates in the order i, f, g, o; the state is h, then c.
+    """
+
+    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, tuple[Array, ...]]:
+        del hyper
+        H = state.shape[-1] // 2
+        # One tanh over all four gates, σ(x) = ½ + ½ tanh(½x): XLA on a CPU would compute exponentials gate by gate.
+        scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), H)
+        gates = scale * jnp.tanh(scale * (a + z)) + (1 - scale)
+        i, f, g, o = (gates[..., k * H : (k + 1) * H] for k in range(4))
+        c_prev = state[..., H:]
+        c = f * c_prev + i * g
+        tanh_c = jnp.tanh(c)
+        return jnp.concatenate([o * tanh_c, c], axis=-1), (gates, c_prev, tanh_c)
+
+    def adjoint(hyper: Hyper, saved: tuple[Array, ...], d_state: Array) -> tuple[Array, Array, Array]:
+        del hyper
+        gates, c_prev, tanh_c = saved
+        H = tanh_c.shape[-1]
+        i, f, g, o = (gates[..., k * H : (k + 1) * H] for k in range(4))
+        d_h = d_state[..., :H]
+        d_c = d_state[..., H:] + d_h * o * (1 - tanh_c * tanh_c)
+        d_i, d_f = d_c * g * i * (1 - i), d_c * c_prev * f * (1 - f)
+        d_g, d_o = d_c * i * (1 - g * g), d_h * tanh_c * o * (1 - o)
+        d_a = jnp.concatenate([d_i, d_f, d_g, d_o], axis=-1)
+        return d_a, d_a, jnp.concatenate([jnp.zeros_like(d_h), d_c * f], axis=-1)
+
+    return Cell(gates=4, states=2, forward=forward, adjoint=adjoint)
+
+
+def sigmoid(a: Array) -> Array:
+    """σ(a) through tanh, which XLA computes faster on a CPU than the exponential."""
+    return 0.5 + 0.5 * jnp.tanh(0.5 * a)
+
+
+CELLS: dict[tuple[str, str], Cell] = {
+    **{("vanilla", name): vanilla(activation) for name, activation in ACTIVATIONS.items()},
+    **{("leaky", name): leaky(activation) for name, activation in ACTIVATIONS.items()},
+    ("gru", "tanh"): gru(),
+    ("lstm", "tanh"): lstm(),
 }
+"""By kind and activation; a gated unit's activation is fixed."""

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.rnn import Layer, Model, Params
+from rnnjax.model.network import Layer, Model, Params
 
 Array = jax.Array
 Draw = Callable[[Array, tuple[int, ...]], Array]
 
 
-def init_params(key: Array, model: Model, init: str, scale: float, dtype: jnp.dtype = jnp.float32) -> Params:
+def init_params(
+    key: Array, model: Model, init: str, scale: float, dtype: jnp.dtype = jnp.float32, forget_bias: float = 1.0
+) -> Params:
     """Draws the parameters of a network.
 
     Args:
@@ -22,6 +24,9 @@ def init_params(key: Array, model: Model, init: str, scale: float, dtype: jnp.dt
         learning in deep linear networks"); U, V, biases as in uniform.
         identity: W = scale · I (Le et al., 2015, "A simple way to initialize recurrent networks of rectified linear
         units"); U, V, biases as in uniform.
+        An embedding is drawn from N(0, 1), but by normal as all the rest; gains are 1, a learned initial state is 0.
+      forget_bias: added to the bias of the LSTM's forget gate, so that it begins open (Jozefowicz et al., 2015, "An
+        empirical exploration of recurrent network architectures").
 
     Raises:
       KeyError: for another name.
@@ -37,13 +42,27 @@ def init_params(key: Array, model: Model, init: str, scale: float, dtype: jnp.dt
     draw_bias = draw if init == "normal" else lambda key, shape: jnp.zeros(shape, dtype)
 
     H, G, V = model.hidden, model.cell.gates, model.vocabulary
-    *layer_keys, key_V, key_by = jax.random.split(key, model.layers + 2)
+    *layer_keys, key_V, key_by = jax.random.split(key, model.layers * model.directions + 2)
     layers = []
     for index, layer_key in enumerate(layer_keys):
         key_U, key_W, key_bh = jax.random.split(layer_key, 3)
-        width = V if index == 0 else H
-        layers.append(Layer(draw(key_U, (width, G * H)), draw_W(key_W, (H, G * H)), draw_bias(key_bh, (G * H,))))
-    return Params(tuple(layers), draw(key_V, (H, V)), draw_bias(key_by, (V,)))
+        bh = draw_bias(key_bh, (G * H,))
+        layer = Layer(
+            U=draw(key_U, (model.input(index // model.directions), G * H)),
+            W=draw_W(key_W, (H, G * H)),
+            bh=bh.at[H : 2 * H].add(forget_bias) if model.unit == "lstm" else bh,
+            bz=draw_bias(jax.random.fold_in(layer_key, 3), (G * H,)) if model.cell.recurrent_bias else None,
+            gain_a=jnp.ones(G * H, dtype) if model.layer_norm else None,
+            gain_z=jnp.ones(G * H, dtype) if model.layer_norm else None,
+            s0=jnp.zeros(model.cell.states * H, dtype) if model.learned_state else None,
+        )
+        layers.append(layer)
+    embedding = None
+    if model.embedding:
+        deviation = scale if init == "normal" else 1.0
+        shape = (V, model.embedding)
+        embedding = deviation * jax.random.normal(jax.random.fold_in(key, 0), shape, dtype)
+    return Params(tuple(layers), draw(key_V, (model.output, V)), draw_bias(key_by, (V,)), embedding)
 
 
 def _uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:

@@ -1,4 +1,5 @@
-"""The recurrent network of the textbook, for one layer or several: hₜ = φ(xₜ U + hₜ₋₁ W + bh), ŷₜ = softmax(hₜ V + by).
+"""Recurrent networks, for one layer or several: sₜ = cell(xₜ U + bh, hₜ₋₁ W, sₜ₋₁), ŷₜ = softmax(hₜ V + by); with the
+simple unit the textbook's hₜ = φ(xₜ U + hₜ₋₁ W + bh).
 
 Axes, everywhere in this package: T time, B batch (any number of leading batch axes, none included), I input, H hidden,
 G gates, V vocabulary, L layers. Arrays are time-major. Vectors are rows, so the book's U xₜ is `x_t @ U` here.
@@ -6,97 +7,56 @@ The precision of a computation is that of the parameters.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.cells import CELLS, Cell
+from rnnjax.model import dropout
+from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.model.normalization import Normalized, normalize
 
 Array = jax.Array
-Carry = tuple[Array, ...]
-"""The state of each layer, [B, states·H] each: all that one window of a stream hands to the next."""
-
-
-class Layer(NamedTuple):
-    """The weights of one recurrent layer: U [I, G·H], W [H, G·H], bh [G·H]."""
-
-    U: Array
-    W: Array
-    bh: Array
-
-
-class Params(NamedTuple):
-    """The weights of a network: its layers, then the read-out V [H, V] and by [V]."""
-
-    layers: tuple[Layer, ...]
-    V: Array
-    by: Array
-
-
-class Batch(NamedTuple):
-    """One window of B streams.
-
-    Attributes:
-      x: input ids, integer [T, B].
-      y: target ids, integer [T, B].
-      weight: [T, B] share of each step in the loss; None counts every step as 1.
-      valid: bool [T, B]; where False the state is held, as after the end of a shorter sequence. None: all valid.
-      reset: bool [T, B]; where True the state is set to zero before the step. None: never.
-    """
-
-    x: Array
-    y: Array
-    weight: Array | None = None
-    valid: Array | None = None
-    reset: Array | None = None
-
-
-@dataclass(frozen=True)
-class Model:
-    """The shape of a network: hashable, so that it can be a static argument of `jax.jit`.
-
-    Attributes:
-      vocabulary: V, the number of input ids and of output classes; the last id stands for any unknown character.
-      hidden: H, the units of each layer.
-      layers: L.
-      activation: φ, a name in `cells.CELLS`.
-      scan_unroll: time steps that one turn of the compiled loop computes; changes speed, not results.
-    """
-
-    vocabulary: int
-    hidden: int
-    layers: int = 1
-    activation: str = "tanh"
-    scan_unroll: int = 1
-
-    @property
-    def cell(self) -> Cell:
-        return CELLS[self.activation]
-
 
 Unroll = Callable[..., tuple[Array, Array]]
-"""(cell, layer, state, a, valid, reset, scan_unroll) -> (state, hs): how a layer is run over time."""
+"""(cell, layer, hyper, state, a, valid, reset, scan_unroll) -> (state, hs): how a layer is run over time."""
 
 
-def zero_carry(model: Model, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
-    """The state before the first step, h₋₁ = 0, for streams of the given batch shape."""
-    return tuple(jnp.zeros((*batch_shape, model.cell.states * model.hidden), dtype) for _ in range(model.layers))
+def embed(params: Params, x: Array) -> Array:
+    """The rows of the embedding for ids [...], if there is one: [..., E]; else x itself."""
+    return x if params.embedding is None else params.embedding.at[x].get(mode="promise_in_bounds")
 
 
-def input_to_hidden(layer: Layer, x: Array) -> Array:
-    """a = x U + bh for all steps at once; for ids the product with a one-hot row is a look-up of U's row.
+def input_product(layer: Layer, x: Array) -> Array:
+    """x U for all steps at once; for ids the product with a one-hot row is a look-up of U's row.
 
     Args:
       x: ids, integer [...], each in [0, I), or real vectors [..., I].
 
     Returns:
-      a [..., G·H].
+      [..., G·H].
     """
     if jnp.issubdtype(x.dtype, jnp.integer):
-        return layer.U.at[x].get(mode="promise_in_bounds") + layer.bh
-    return x @ layer.U + layer.bh
+        return layer.U.at[x].get(mode="promise_in_bounds")
+    return x @ layer.U
+
+
+def input_to_hidden(layer: Layer, x: Array) -> Array:
+    """a = x U + bh, its product normalised where the layer asks for it: [..., G·H]."""
+    product = input_product(layer, x)
+    if layer.gain_a is not None:
+        product = layer.gain_a * normalize(product, layer.W.shape[0]).value
+    return product + layer.bh
+
+
+def hidden_to_hidden(layer: Layer, h_prev: Array) -> tuple[Array, Normalized | None]:
+    """z = h W (+ bz), its product normalised where the layer asks for it; and what the adjoint of that needs."""
+    z, normalized = h_prev @ layer.W, None
+    if layer.gain_z is not None:
+        normalized = normalize(z, layer.W.shape[0])
+        z = layer.gain_z * normalized.value
+    return (z if layer.bz is None else z + layer.bz), normalized
 
 
 def hidden(state: Array, width: int) -> Array:
@@ -104,26 +64,40 @@ def hidden(state: Array, width: int) -> Array:
     return state[..., :width]
 
 
+class Saved(NamedTuple):
+    """What a step's adjoint needs: of the cell, and of the normalisation of h W."""
+
+    cell: Array | tuple[Array, ...]
+    normalized: Normalized | None
+
+
 def cell_step(
-    cell: Cell, layer: Layer, state: Array, a_t: Array, valid_t: Array | None = None, reset_t: Array | None = None
-) -> tuple[Array, Array, Array]:
+    cell: Cell,
+    layer: Layer,
+    hyper: Hyper,
+    state: Array,
+    a_t: Array,
+    valid_t: Array | None = None,
+    reset_t: Array | None = None,
+) -> tuple[Array, Saved]:
     """One time step of one layer.
 
     Returns:
-      The new state, the h that entered the product with W, and what the cell's adjoint needs.
+      The new state, and what the step's adjoint needs.
     """
     if reset_t is not None:
-        state = jnp.where(reset_t[..., None], 0, state)
-    h_prev = hidden(state, layer.W.shape[0])
-    new, saved = cell.forward(a_t, h_prev @ layer.W, state)
+        state = jnp.where(reset_t[..., None], 0 if layer.s0 is None else layer.s0, state)
+    z, normalized = hidden_to_hidden(layer, hidden(state, layer.W.shape[0]))
+    new, saved = cell.forward(hyper, a_t, z, state)
     if valid_t is not None:
         new = jnp.where(valid_t[..., None], new, state)
-    return new, h_prev, saved
+    return new, Saved(saved, normalized)
 
 
 def unroll(
     cell: Cell,
     layer: Layer,
+    hyper: Hyper,
     state: Array,
     a: Array,
     valid: Array | None = None,
@@ -133,7 +107,7 @@ def unroll(
     """Runs one layer over time with a single `lax.scan`; the same as
 
         for t in range(T):
-            state = cell_step(cell, layer, state, a[t], valid[t], reset[t])
+            state = cell_step(cell, layer, hyper, state, a[t], valid[t], reset[t])
             hs[t] = hidden(state)
 
     Args:
@@ -147,30 +121,60 @@ def unroll(
     """
 
     def body(state: Array, step: tuple) -> tuple[Array, Array]:
-        state, _, _ = cell_step(cell, layer, state, *step)
+        state, _ = cell_step(cell, layer, hyper, state, *step)
         return state, hidden(state, layer.W.shape[0])
 
     return jax.lax.scan(body, state, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
 
 
+def upward(model: Model, level: int, hyper: Hyper, x: Array, hs: Array, noise: tuple[Array, ...] | None) -> Array:
+    """What a level hands up: its h, thinned by dropout, and its input where the network is residual. [..., H]."""
+    out = hs if noise is None else hs * dropout.mask(noise[level], hyper.dropout)
+    return out + x if model.residual and level else out
+
+
 def run_layers(
-    model: Model, params: Params, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
 ) -> tuple[Carry, Array]:
-    """All layers over a window, one after the other.
+    """All levels over a window, one after the other.
 
     Args:
       carry: the state of each layer before the window.
       unroll: how a layer is run over time; `gradients.manual` passes its own, with a hand-written derivative.
 
     Returns:
-      The carry after the window, and h of the last layer at every step [T, B, H].
+      The carry after the window, and what the last level hands up at every step [T, B, H].
+
+    Raises:
+      ValueError: for a reset in a bidirectional network, which reads one whole sequence.
     """
-    hs, states = batch.x, []
-    for layer, state in zip(params.layers, carry, strict=True):
-        a = input_to_hidden(layer, hs)
-        state, hs = unroll(model.cell, layer, state, a, batch.valid, batch.reset, model.scan_unroll)
-        states.append(state)
-    return tuple(states), hs
+    if model.bidirectional and batch.reset is not None:
+        raise ValueError("a bidirectional network reads one whole sequence: it has no resets")
+    x, states = embed(params, batch.x), []
+    for level in range(model.layers):
+        outputs = []
+        for direction in range(model.directions):
+            index = level * model.directions + direction
+            layer = params.layers[index]
+            along = backward_in_time if direction else unchanged
+            a, valid, reset = along((input_to_hidden(layer, x), batch.valid, batch.reset))
+            state, hs = unroll(model.cell, layer, hyper, carry[index], a, valid, reset, model.scan_unroll)
+            states.append(state)
+            outputs.append(along(hs))
+        hs = jnp.concatenate(outputs, axis=-1) if model.bidirectional else outputs[0]
+        x = upward(model, level, hyper, x, hs, batch.noise)
+    return tuple(states), x
+
+
+def unchanged(arrays):
+    """The arrays in the order of time."""
+    return arrays
+
+
+def backward_in_time(arrays):
+    """The arrays [T, ...] of a tree with their last step first. The held states of a padded end come first, so that a
+    sequence read backward begins, from its initial state, with its own last step."""
+    return jax.tree.map(lambda array: array[::-1], arrays)
 
 
 def hidden_to_output(params: Params, h: Array) -> Array:
@@ -178,28 +182,37 @@ def hidden_to_output(params: Params, h: Array) -> Array:
     return h @ params.V + params.by
 
 
-def apply(model: Model, params: Params, carry: Carry, batch: Batch, *, unroll: Unroll = unroll) -> tuple[Carry, Array]:
+def apply(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
+) -> tuple[Carry, Array]:
     """The forward pass over a window: `run_layers`, then the read-out.
 
     Returns:
       The carry after the window, and the logits of every step [T, B, V].
     """
-    carry, hs = run_layers(model, params, carry, batch, unroll=unroll)
+    carry, hs = run_layers(model, params, hyper, carry, batch, unroll=unroll)
     return carry, hidden_to_output(params, hs)
 
 
-def step(model: Model, params: Params, carry: Carry, x_t: Array) -> tuple[Carry, Array]:
-    """One time step of the whole stack, for whoever walks through time on their own: samplers, decoders.
+def step(model: Model, params: Params, hyper: Hyper, carry: Carry, batch_t: Batch) -> tuple[Carry, Array]:
+    """One time step of the whole stack, for whoever walks through time on their own: samplers, decoders, and gradient
+    methods that go forward in time.
 
     Args:
-      x_t: ids, integer [B].
+      batch_t: a `Batch` without its time axis; x is [B], its y and weight are not read.
 
     Returns:
       The carry after the step, and the logits [B, V].
+
+    Raises:
+      ValueError: for a bidirectional network, which has no single step.
     """
-    out, states = x_t, []
-    for layer, state in zip(params.layers, carry, strict=True):
-        state, _, _ = cell_step(model.cell, layer, state, input_to_hidden(layer, out))
-        out = hidden(state, model.hidden)
+    if model.bidirectional:
+        raise ValueError("a bidirectional network reads whole sequences; it has no single step")
+    x, states = embed(params, batch_t.x), []
+    for level, (layer, state) in enumerate(zip(params.layers, carry, strict=True)):
+        a_t = input_to_hidden(layer, x)
+        state, _ = cell_step(model.cell, layer, hyper, state, a_t, batch_t.valid, batch_t.reset)
+        x = upward(model, level, hyper, x, hidden(state, model.hidden), batch_t.noise)
         states.append(state)
-    return tuple(states), hidden_to_output(params, out)
+    return tuple(states), hidden_to_output(params, x)

@@ -9,7 +9,9 @@ the position alone: a text comes out the same whether it is written in one piece
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.rnn import Batch, Carry, Model, Params, hidden_to_output, run_layers, step
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import hidden_to_output, run_layers, step
 
 Array = jax.Array
 
@@ -40,13 +42,20 @@ def draw(logits: Array, noise: Array, temperature: Array | float, top_k: int = 0
     return jnp.argmax(logits + temperature * noise[..., :known], axis=-1)
 
 
-def absorb(model: Model, params: Params, carry: Carry, x: Array) -> Carry:
+def absorb(model: Model, params: Params, hyper: Hyper, carry: Carry, x: Array) -> Carry:
     """The carry after reading ids x [T, B]."""
-    return run_layers(model, params, carry, Batch(x, x))[0]
+    return run_layers(model, params, hyper, carry, Batch(x, x))[0]
 
 
 def generate(
-    model: Model, params: Params, carry: Carry, x: Array, noise: Array, temperature: Array | float, top_k: int = 0
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    x: Array,
+    noise: Array,
+    temperature: Array | float,
+    top_k: int = 0,
 ) -> tuple[Carry, Array]:
     """Writes as many characters as there is noise for, each from the carried state and the character before it.
 
@@ -62,7 +71,7 @@ def generate(
 
     def body(state: tuple[Carry, Array], noise_t: Array) -> tuple[tuple[Carry, Array], Array]:
         carry, x = state
-        carry, logits = step(model, params, carry, x)
+        carry, logits = step(model, params, hyper, carry, Batch(x, x))
         x = draw(logits, noise_t, temperature, top_k).astype(x.dtype)
         return (carry, x), x
 
@@ -71,7 +80,14 @@ def generate(
 
 
 def generate_textbook(
-    model: Model, params: Params, carry: Carry, window: Array, noise: Array, temperature: Array | float, top_k: int = 0
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    window: Array,
+    noise: Array,
+    temperature: Array | float,
+    top_k: int = 0,
 ) -> tuple[Carry, Array]:
     """Writes text as the textbook's training loop does: for each new character the last T are read anew, but from the
     state that the reading before has left, so that every character passes through the network T times.
@@ -87,7 +103,7 @@ def generate_textbook(
 
     def body(state: tuple[Carry, Array], noise_t: Array) -> tuple[tuple[Carry, Array], Array]:
         carry, window = state
-        carry, hs = run_layers(model, params, carry, Batch(window, window))
+        carry, hs = run_layers(model, params, hyper, carry, Batch(window, window))
         x = draw(hidden_to_output(params, hs[-1]), noise_t, temperature, top_k).astype(window.dtype)
         return (carry, jnp.concatenate([window[1:], x[None]])), x
 

@@ -1,13 +1,16 @@
 """The held-out loss: the network reads a text once, its weights fixed."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import negative_log_likelihood
-from rnnjax.model.rnn import Batch, Carry, Model, Params, apply, zero_carry
+from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
+from rnnjax.model.rnn import apply
 
 Array = jax.Array
 
@@ -42,22 +45,22 @@ def fold(ids: np.ndarray) -> Batch:
     return Batch(*(jnp.asarray(cut(a)) for a in (ids[positions], ids[positions + 1], weight)))
 
 
-def make_evaluate(model: Model):
-    """Returns a jitted (params, batch from `fold`) -> loss in nats per character.
+def make_evaluate(model: Model) -> Callable[[Params, Hyper, Batch], Array]:
+    """Returns a jitted (params, hyper, batch from `fold`) -> loss in nats per character.
 
-    Each stream starts from a zero state and carries it from window to window.
+    Each stream starts from the initial state and carries it from window to window.
     """
 
-    def evaluate(params: Params, batch: Batch) -> Array:
+    def evaluate(params: Params, hyper: Hyper, batch: Batch) -> Array:
         dtype = params.V.dtype
 
         def body(state: tuple[Carry, Array], window: Batch) -> tuple[tuple[Carry, Array], None]:
             carry, total = state
-            carry, logits = apply(model, params, carry, window)
+            carry, logits = apply(model, params, hyper, carry, window)
             surprise = jnp.where(window.weight, negative_log_likelihood(logits, window.y), 0)  # type: ignore[arg-type]
             return (carry, total + jnp.sum(surprise)), None
 
-        start = zero_carry(model, batch.x.shape[2:], dtype), jnp.zeros((), dtype)
+        start = initial_carry(model, params, batch.x.shape[2:]), jnp.zeros((), dtype)
         (_, total), _ = jax.lax.scan(body, start, batch)
         return total / jnp.sum(batch.weight)  # type: ignore[arg-type]
 

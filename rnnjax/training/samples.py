@@ -8,18 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.config import Config
-from rnnjax.model.rnn import Carry, Model, Params, zero_carry
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Carry, Model, Params, initial_carry
 from rnnjax.model.sampling import absorb, generate, generate_textbook, gumbel_noise
 
 Array = jax.Array
-Sampler = Callable[[Params, Carry, Array, Array], Array]
+Sampler = Callable[[Params, Hyper, Carry, Array, Array], Array]
 
 
 def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
-    """Returns a jitted (params, carry, streams, step) -> ids [sampling.length].
+    """Returns a jitted (params, hyper, carry, streams, step) -> ids [sampling.length].
 
-    The stateful method starts from a zero state and reads `prime`; the textbook's starts from the first stream's state
-    and a stretch of the text drawn at random, and uses no prime. What is drawn follows from seed and step alone.
+    The stateful method starts from the initial state and reads `prime`; the textbook's starts from the first stream's
+    state and a stretch of the text drawn at random, and uses no prime. What is drawn follows from seed and step alone.
 
     Args:
       prime: ids [P], P >= 1.
@@ -28,7 +29,7 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
     window_length = config.training.sequence_length
     model = replace(model, scan_unroll=1)  # an unrolled window takes seconds to compile, and writes no faster
 
-    def sample(params: Params, carry: Carry, streams: Array, step: Array) -> Array:
+    def sample(params: Params, hyper: Hyper, carry: Carry, streams: Array, step: Array) -> Array:
         dtype = params.V.dtype
         key_place, key_noise = jax.random.split(sample_key(config.training.seed, step))
         noise = gumbel_noise(key_noise, 0, length, (1, model.vocabulary), dtype)
@@ -37,13 +38,13 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
             start = jax.random.randint(key_place, (), 0, row.shape[0] - window_length + 1)
             window = jax.lax.dynamic_slice_in_dim(row, start, window_length)[:, None]
             first = jax.tree.map(lambda h: h[:1], carry)
-            _, ids = generate_textbook(model, params, first, window, noise, temperature, top_k)
+            _, ids = generate_textbook(model, params, hyper, first, window, noise, temperature, top_k)
         else:
             ids_before = jnp.asarray(prime)[:, None]
-            start_carry = zero_carry(model, (1,), dtype)
+            start_carry = initial_carry(model, params, (1,))
             if len(prime) > 1:
-                start_carry = absorb(model, params, start_carry, ids_before[:-1])
-            _, ids = generate(model, params, start_carry, ids_before[-1], noise, temperature, top_k)
+                start_carry = absorb(model, params, hyper, start_carry, ids_before[:-1])
+            _, ids = generate(model, params, hyper, start_carry, ids_before[-1], noise, temperature, top_k)
         return ids[:, 0]
 
     return jax.jit(sample)

@@ -1,6 +1,6 @@
 """What training carries from step to step, and what each step tells."""
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import flax.struct
 import jax
@@ -9,8 +9,10 @@ import numpy as np
 import optax
 
 from rnnjax.config import Config
+from rnnjax.gradients import make_method
+from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.rnn import Carry, Model, Params, zero_carry
+from rnnjax.model.network import Carry, Model, Params, initial_carry
 from rnnjax.training.optimizer import make_optimizer
 
 Array = jax.Array
@@ -26,6 +28,9 @@ class TrainState:
       params: the weights.
       opt_state: the moments of Adam.
       carry: the state of every stream.
+      trace: what an online gradient method remembers.
+      hyper: the network's numbers that are neither weights nor shape.
+      seed: of the weights, of dropout, of a method's random numbers.
       skipped: steps whose loss or gradient was not finite, since the beginning.
       skipped_in_a_row: those at the end, without a good one between.
     """
@@ -34,6 +39,9 @@ class TrainState:
     params: Params
     opt_state: optax.OptState
     carry: Carry
+    trace: Any
+    hyper: Hyper
+    seed: Array
     skipped: Array
     skipped_in_a_row: Array
 
@@ -62,16 +70,28 @@ class StepInfo(NamedTuple):
 
 def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
     """The state before the first step."""
-    key = jax.random.key(config.training.seed)
-    params = init_params(key, model, config.model.init, config.model.scale, dtype)
+    seed = jnp.int32(config.training.seed)
+    of_model = config.model
+    params = init_params(
+        jax.random.key(seed), model, of_model.init, of_model.scale, dtype, forget_bias=of_model.forget_bias
+    )
+    batch_shape = (config.training.batch_size,)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=make_optimizer(config.optimizer, config.training.steps).init(params),
-        carry=zero_carry(model, (config.training.batch_size,), dtype),
+        carry=initial_carry(model, params, batch_shape),
+        trace=make_method(config.gradient).init(model, params, batch_shape),
+        hyper=make_hyper(config, dtype),
+        seed=seed,
         skipped=jnp.zeros((), jnp.int32),
         skipped_in_a_row=jnp.zeros((), jnp.int32),
     )
+
+
+def make_hyper(config: Config, dtype: jnp.dtype) -> Hyper:
+    """The numbers of a config's network that are neither weights nor shape."""
+    return Hyper(leak=jnp.asarray(config.model.leak, dtype), dropout=jnp.asarray(config.model.dropout, dtype))
 
 
 def to_arrays(tree: object) -> dict[str, np.ndarray]:

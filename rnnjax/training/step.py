@@ -1,14 +1,16 @@
 """The jitted chunk of training steps: stateful truncated BPTT over contiguous streams, many steps in one dispatch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from rnnjax.config import Config
-from rnnjax.gradients import METHODS, Method
-from rnnjax.model.rnn import Batch, Carry, Model, Params
+from rnnjax.gradients import make_method
+from rnnjax.model.dropout import draw_noise
+from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
 from rnnjax.training.state import StepInfo, TrainState
 
@@ -38,33 +40,45 @@ def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
 
 def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tuple[TrainState, StepInfo]]:
     """One training step: window, gradient, clipping, Adam; a step that is not finite changes nothing but its count."""
-    gradient: Method = METHODS[config.gradient.method]
+    method = make_method(config.gradient)
     optimizer = make_optimizer(config.optimizer, config.training.steps)
     clip = make_clip(config.optimizer)
     schedule = make_schedule(config.optimizer, config.training.steps)
 
     def train_step(state: TrainState, streams: Array) -> tuple[TrainState, StepInfo]:
         batch, starts_pass = window_at(streams, state.step, config.training.sequence_length)
-        carry = jax.tree.map(lambda h: jnp.where(starts_pass, 0, h), state.carry)
-        result = gradient(model, state.params, carry, batch)
-        report = report_clipping(clip, result.params)
+        shape, dtype = batch.x.shape, state.params.V.dtype
+        fresh = initial_carry(model, state.params, shape[1:]), method.init(model, state.params, shape[1:])
+        carry, trace = jax.tree.map(
+            lambda new, old: jnp.where(starts_pass, new, old), fresh, (state.carry, state.trace)
+        )
+        if model.dropout:
+            key = random_key(state.seed, "dropout", state.step)
+            batch = batch._replace(noise=draw_noise(key, model.layers, (*shape, model.output), dtype))
+        noise = method.draw(random_key(state.seed, "method", state.step), model, state.params, shape)
+        result = method.gradient(model, state.params, state.hyper, carry, batch, trace, noise)
+        grads = result.params
+        if model.learned_state:
+            grads = add_to_learned_state(grads, result.carry, starts_pass)
+        report = report_clipping(clip, grads)
         good = jnp.isfinite(result.loss) & jnp.isfinite(report.norm)
 
-        def advance() -> tuple[Params, optax.OptState, Carry]:
-            updates, opt_state = optimizer.update(result.params, state.opt_state, state.params)
-            return optax.apply_updates(state.params, updates), opt_state, result.new_carry
+        def advance() -> tuple[Params, optax.OptState, Carry, Any]:
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            return optax.apply_updates(state.params, updates), opt_state, result.new_carry, result.trace
 
-        def stay() -> tuple[Params, optax.OptState, Carry]:
-            return state.params, state.opt_state, carry
+        def stay() -> tuple[Params, optax.OptState, Carry, Any]:
+            return state.params, state.opt_state, carry, trace
 
-        params, opt_state, new_carry = jax.lax.cond(good, advance, stay)
+        params, opt_state, new_carry, new_trace = jax.lax.cond(good, advance, stay)
         skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
         learning_rate = schedule(state.step - state.skipped)  # Adam's own count does not move in a skipped step
-        state = TrainState(
+        state = state.replace(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
             carry=new_carry,
+            trace=new_trace,
             skipped=state.skipped + ~good,
             skipped_in_a_row=skipped_in_a_row,
         )
@@ -80,6 +94,24 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         return state, info
 
     return train_step
+
+
+PURPOSES = {"dropout": 0xD20, "method": 0x3E7}
+"""Folded into the key of the seed: small numbers would meet the keys that `split` makes for the weights."""
+
+
+def random_key(seed: Array, purpose: str, step: Array) -> Array:
+    """The key of what is drawn for a purpose at a step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), PURPOSES[purpose]), step)
+
+
+def add_to_learned_state(grads: Params, d_carry: Carry, starts_pass: Array) -> Params:
+    """Where a pass begins, every stream's state is the learned one, and so is its gradient."""
+    layers = [
+        layer._replace(s0=layer.s0 + jnp.where(starts_pass, jnp.sum(d_state, axis=0), 0))
+        for layer, d_state in zip(grads.layers, d_carry, strict=True)
+    ]
+    return grads._replace(layers=tuple(layers))
 
 
 def make_chunk(config: Config, model: Model) -> Chunk:

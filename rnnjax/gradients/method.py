@@ -1,0 +1,45 @@
+"""What a gradient method is, and what it returns."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from rnnjax.model.network import Carry, Model, Params
+
+Array = jax.Array
+
+
+class Gradient(NamedTuple):
+    """Loss and gradient of one window.
+
+    Attributes:
+      loss: scalar, nats per character.
+      params: ∂L/∂ every parameter, in the shape of the parameters.
+      carry: ∂L/∂ the initial state of each layer.
+      new_carry: the state of each layer after the window.
+      trace: what an online method remembers for the next window; None for a method that remembers nothing.
+    """
+
+    loss: Array
+    params: Params
+    carry: Carry
+    new_carry: Carry
+    trace: Any = None
+
+
+class Method(NamedTuple):
+    """One way to compute the gradient of a window.
+
+    Attributes:
+      gradient: (model, params, hyper, carry, batch, trace, noise) -> Gradient; batch is a window [T, B].
+      init: (model, params, batch_shape) -> the trace before the first window.
+      draw: (key, model, params, shape [T, B]) -> the random numbers that one window takes. They are an input, so that
+        methods can be compared under the same ones, and their average taken over all of them.
+      refuse: (model, T, B) -> why the method cannot be applied, and what it would cost; None where it can.
+    """
+
+    gradient: Callable[..., Gradient]
+    init: Callable[[Model, Params, tuple[int, ...]], Any] = lambda model, params, batch_shape: None
+    draw: Callable[[Array, Model, Params, tuple[int, ...]], Any] = lambda key, model, params, shape: None
+    refuse: Callable[[Model, int, int], str | None] = lambda model, T, B: None

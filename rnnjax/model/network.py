@@ -1,0 +1,135 @@
+"""The nouns of a recurrent network: its shape, its weights, what it reads, what it carries from window to window."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.model.cells import CELLS, Cell
+
+Array = jax.Array
+Carry = tuple[Array, ...]
+"""The state of each layer, [B, states·H] each: all that one window of a stream hands to the next."""
+
+
+class Layer(NamedTuple):
+    """The weights of one recurrent layer; what a network does not have is None.
+
+    Attributes:
+      U: [I, G·H].
+      W: [H, G·H].
+      bh: [G·H].
+      bz: [G·H], the bias of z, for a cell that needs one.
+      gain_a: [G·H], layer normalisation of the product with U.
+      gain_z: [G·H], layer normalisation of the product with W.
+      s0: [states·H], a learned initial state, to which a reset leads back.
+    """
+
+    U: Array
+    W: Array
+    bh: Array
+    bz: Array | None = None
+    gain_a: Array | None = None
+    gain_z: Array | None = None
+    s0: Array | None = None
+
+
+class Params(NamedTuple):
+    """The weights of a network.
+
+    Attributes:
+      layers: from the input to the output; each bidirectional level's forward layer, then its backward one.
+      V: [H, V], the read-out ([2·H, V] after a bidirectional level).
+      by: [V].
+      embedding: [V, E], a row for each input id; None: U is read by id.
+    """
+
+    layers: tuple[Layer, ...]
+    V: Array
+    by: Array
+    embedding: Array | None = None
+
+
+class Batch(NamedTuple):
+    """One window of B streams.
+
+    Attributes:
+      x: input ids, integer [T, B], or real vectors [T, B, I].
+      y: target ids, integer [T, B].
+      weight: [T, B] share of each step in the loss; None counts every step as 1.
+      valid: bool [T, B]; where False the state is held, as after the end of a shorter sequence. None: all valid.
+      reset: bool [T, B]; where True the state is set to the initial one before the step. None: never.
+      noise: for dropout, uniform in [0, 1), [T, B, H] for each level; None: no dropout, as in evaluation.
+    """
+
+    x: Array
+    y: Array
+    weight: Array | None = None
+    valid: Array | None = None
+    reset: Array | None = None
+    noise: tuple[Array, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """The shape of a network: hashable, so that it can be a static argument of `jax.jit`.
+
+    Attributes:
+      vocabulary: V, the number of input ids and of output classes; the last id stands for any unknown character.
+      hidden: H, the units of each layer.
+      layers: L.
+      activation: φ, a name in `cells.ACTIVATIONS`.
+      scan_unroll: time steps that one turn of the compiled loop computes; changes speed, not results.
+      unit: vanilla, leaky, gru or lstm.
+      embedding: E, the width of the input's embedding; 0 is none.
+      layer_norm: whether the products with U and W are normalised.
+      residual: whether each level but the first adds its input to its output.
+      learned_state: whether the initial state is a parameter; otherwise it is zero.
+      bidirectional: whether each level also runs backward in time, for tasks that have the whole sequence at once.
+      dropout: whether training draws noise for it; the rate is in `Hyper`.
+    """
+
+    vocabulary: int
+    hidden: int
+    layers: int = 1
+    activation: str = "tanh"
+    scan_unroll: int = 1
+    unit: str = "vanilla"
+    embedding: int = 0
+    layer_norm: bool = False
+    residual: bool = False
+    learned_state: bool = False
+    bidirectional: bool = False
+    dropout: bool = False
+
+    @property
+    def cell(self) -> Cell:
+        return CELLS[self.unit, self.activation]
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output(self) -> int:
+        """The width of what each level hands up."""
+        return self.directions * self.hidden
+
+    def input(self, level: int) -> int:
+        """The width of what each level reads."""
+        return self.output if level else self.embedding or self.vocabulary
+
+
+def zero_carry(model: Model, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
+    """The state s₋₁ = 0 for streams of the given batch shape."""
+    width = model.cell.states * model.hidden
+    return tuple(jnp.zeros((*batch_shape, width), dtype) for _ in range(model.layers * model.directions))
+
+
+def initial_carry(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Carry:
+    """The state before the first step of a sequence: zero, or the learned one."""
+    zero = zero_carry(model, batch_shape, params.V.dtype)
+    if not model.learned_state:
+        return zero
+    return tuple(jnp.broadcast_to(layer.s0, state.shape) for layer, state in zip(params.layers, zero, strict=True))
