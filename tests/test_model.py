@@ -70,7 +70,7 @@ def test_unroll_equals_the_python_loop(run, scan_unroll):
     result = run(model.cell, layer, Hyper(), state, a, batch.valid, batch.reset, scan_unroll)
     hs = []
     for t in range(5):
-        state, _ = cell_step(model.cell, layer, Hyper(), state, a[t], batch.valid[t], batch.reset[t])
+        (state,), _ = cell_step(model.cell, layer, Hyper(), (state,), a[t], batch.valid[t], batch.reset[t])
         hs.append(state)
     agreement.compare(result, (state, jnp.stack(hs)), 1e-13)
 

@@ -52,7 +52,13 @@ def readout(change):
 
 def adjoint(change):
     """A mutant of the cell's adjoint: change(h, d_h) gives (d_a, d_z, d_state)."""
-    return lambda patch: patch.setitem(CELLS, KIND, CELLS[KIND]._replace(adjoint=lambda hyper, *args: change(*args)))
+
+    def of_parts(hyper, h, d_state):
+        d_a, d_z, d_prev = change(h, *d_state)
+        return d_a, d_z, (d_prev,)
+
+    mutant = CELLS[KIND]._replace(linearize=lambda hyper, h: h, adjoint=of_parts)
+    return lambda patch: patch.setitem(CELLS, KIND, mutant)
 
 
 def from_derivative(derivative):
@@ -81,8 +87,8 @@ LOOP = {  # seen by manual and by its custom_vjp
         lambda tape: tape._replace(saved=jax.tree.map(lambda leaf: jnp.roll(leaf, 1, 0), tape.saved))
     ),
     "state's adjoint passed around W": adjoint(lambda h, d_h: (d_h * (1 - h * h), d_h * (1 - h * h), d_h)),
-    "error replaces the adjoint": patched("add_to_hidden", lambda _: lambda state, d_h, width: d_h),
-    "error subtracted": patched("add_to_hidden", lambda _: lambda state, d_h, width: state - d_h),
+    "error replaces the adjoint": patched("add_to_hidden", lambda _: lambda state, d_h: (d_h,)),
+    "error subtracted": patched("add_to_hidden", lambda _: lambda state, d_h: (state[0] - d_h,)),
     "first error left out": backward(lambda d_hs, **_: {"d_hs": d_hs.at[0].set(0)}),
     "last error twice": backward(lambda d_hs, **_: {"d_hs": d_hs.at[-1].mul(2)}),
     "errors one step late": backward(lambda d_hs, **_: {"d_hs": jnp.roll(d_hs, 1, 0)}),

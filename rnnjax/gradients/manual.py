@@ -24,11 +24,11 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model import dropout
-from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.loss import denominator
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
-from rnnjax.model.rnn import Saved, backward_in_time, cell_step, embed, hidden, input_product, unchanged, upward
+from rnnjax.model.rnn import Saved, backward_in_time, cell_step, embed, input_product, join, split, unchanged, upward
 
 Array = jax.Array
 
@@ -127,18 +127,17 @@ def forward(
     scan_unroll: int,
 ) -> tuple[Array, Array, Tape]:
     """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape."""
-    width = layer.W.shape[0]
 
-    def body(state: Array, step: tuple) -> tuple[Array, tuple[Array, Saved]]:
+    def body(state: State, step: tuple) -> tuple[State, tuple[Array, Saved]]:
         state, saved = cell_step(cell, layer, hyper, state, *step)
-        return state, (hidden(state, width), saved)
+        return state, (state[0], saved)
 
-    h_first = hidden(state, width)
-    state, (hs, saved) = jax.lax.scan(body, state, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
-    h_prev = jnp.concatenate([h_first[None], hs[:-1]])
+    first = split(state, cell)
+    last, (hs, saved) = jax.lax.scan(body, first, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    h_prev = jnp.concatenate([first[0][None], hs[:-1]])
     if reset is not None:
-        h_prev = jnp.where(reset[..., None], 0 if layer.s0 is None else hidden(layer.s0, width), h_prev)
-    return state, hs, Tape(h_prev, saved)
+        h_prev = jnp.where(reset[..., None], 0 if layer.s0 is None else split(layer.s0, cell)[0], h_prev)
+    return join(last), hs, Tape(h_prev, saved)
 
 
 def backward(
@@ -159,27 +158,38 @@ def backward(
       d_hs: ∂L/∂hₜ of what reads this layer at each step [T, B, H].
     """
     W_transposed = layer.W.T
-    width = layer.W.shape[0]
+    local = cell.linearize(hyper, tape.saved.cell)
 
     def body(carried: tuple, step: tuple) -> tuple[tuple, tuple[Array, Array | None]]:
         d_state, d_s0 = carried
-        saved, d_h, valid_t, reset_t = step
-        d_state = add_to_hidden(d_state, d_h, width)
-        d_new = d_state if valid_t is None else jnp.where(valid_t[..., None], d_state, 0)
-        d_a, d_z, d_prev = cell.adjoint(hyper, saved.cell, d_new)
-        d_prev = add_to_hidden(d_prev, product_adjoint(layer, saved.normalized, d_z) @ W_transposed, width)
+        local_t, normalized_t, d_h, valid_t, reset_t = step
+        d_state = add_to_hidden(d_state, d_h)
+        d_a, d_z, d_prev = cell.adjoint(hyper, local_t, d_state if valid_t is None else where(valid_t, d_state, 0))
+        d_prev = add_to_hidden(d_prev, product_adjoint(layer, normalized_t, d_z) @ W_transposed)
         if valid_t is not None:  # a held state hands its adjoint straight back
-            d_prev = jnp.where(valid_t[..., None], d_prev, d_state)
+            d_prev = where(valid_t, d_prev, d_state)
         if reset_t is not None:  # nothing from before a reset can have caused what follows it
-            d_s0 = None if d_s0 is None else d_s0 + jnp.where(reset_t[..., None], d_prev, 0)
-            d_prev = jnp.where(reset_t[..., None], 0, d_prev)
+            d_s0 = None if d_s0 is None else jax.tree.map(jnp.add, d_s0, where(reset_t, d_prev, 0))
+            d_prev = where(~reset_t, d_prev, 0)
         return (d_prev, d_s0), (d_a, None if d_z is d_a else d_z)
 
-    d_s0 = None if layer.s0 is None else jnp.zeros_like(d_state)
-    steps = (tape.saved, d_hs, valid, reset)
+    last = split(d_state, cell)
+    first = last, None if layer.s0 is None else jax.tree.map(jnp.zeros_like, last)
+    steps = (local, tape.saved.normalized, d_hs, valid, reset)
     unroll = min(scan_unroll, d_hs.shape[0])
-    (d_state, d_s0), (d_a, d_z) = jax.lax.scan(body, (d_state, d_s0), steps, reverse=True, unroll=unroll)
-    return Adjoints(d_a, d_a if d_z is None else d_z, d_state, None if d_s0 is None else total(d_s0))
+    (d_state, d_s0), (d_a, d_z) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
+    return Adjoints(d_a, d_a if d_z is None else d_z, join(d_state), None if d_s0 is None else total(join(d_s0)))
+
+
+def add_to_hidden(d_state: State, d_h: Array) -> State:
+    """Adds to the h part of a state's adjoint."""
+    return (d_state[0] + d_h, *d_state[1:])
+
+
+def where(mask: Array, state: State, other: State | int) -> State:
+    """The parts of a state where the mask [B] is true, elsewhere those of another, or a number."""
+    others = (other,) * len(state) if isinstance(other, int) else other
+    return tuple(jnp.where(mask[..., None], a, b) for a, b in zip(state, others, strict=True))
 
 
 def product_adjoint(layer: Layer, normalized: Normalized | None, d_z: Array) -> Array:
@@ -251,13 +261,6 @@ def outer(x: Array, d: Array) -> Array:
 def total(d: Array) -> Array:
     """Σ d over all leading axes."""
     return jnp.sum(d, axis=tuple(range(d.ndim - 1)))
-
-
-def add_to_hidden(state: Array, d_h: Array, width: int) -> Array:
-    """Adds to the h part of a state's adjoint."""
-    if state.shape[-1] == width:
-        return state + d_h
-    return state.at[..., :width].add(d_h)
 
 
 def method(config: GradientConfig) -> Method:

@@ -7,6 +7,8 @@ Every cell is one recurrent product and a function that is local in time:
     sₜ = forward(aₜ, zₜ, sₜ₋₁)   the state; hₜ is its first part
 
 so that one loop forward and one loop backward serve them all. `forward` and `adjoint` know nothing of weights or time.
+The adjoint comes in two parts: `linearize`, the partial derivatives of `forward`, computed for all steps at once, and
+`adjoint` itself, the few multiplications that must wait for the step after.
 The gates of a cell stand side by side in the last axis, in the order of PyTorch and cuDNN.
 """
 
@@ -17,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+State = tuple[Array, ...]
 
 
 class Hyper(NamedTuple):
@@ -37,17 +40,19 @@ class Cell(NamedTuple):
 
     Attributes:
       gates: G, the pre-activations a unit needs; U is [I, G·H] and W is [H, G·H].
-      states: the numbers a unit carries through time; the state is [..., states·H] and starts with h.
+      states: the parts of the state, h first, each [..., H].
       forward: (hyper, a, z, state) -> (state, saved), one time step; `saved` is what the adjoint needs.
-      adjoint: (hyper, saved, d_state) -> (d_a, d_z, d_state_prev), with d_x = ∂L/∂x; the way through z is not in
+      linearize: (hyper, saved) -> local, the partial derivatives of forward.
+      adjoint: (hyper, local, d_state) -> (d_a, d_z, d_state_prev), with d_x = ∂L/∂x; the way through z is not in
         d_state_prev. Where d_z equals d_a both are the same object, and are stored once.
       recurrent_bias: whether z has a bias bz of its own, because a gate stands between it and a.
     """
 
     gates: int
     states: int
-    forward: Callable[[Hyper, Array, Array, Array], tuple[Array, Any]]
-    adjoint: Callable[[Hyper, Any, Array], tuple[Array, Array, Array]]
+    forward: Callable[[Hyper, Array, Array, State], tuple[State, Any]]
+    linearize: Callable[[Hyper, Any], Any]
+    adjoint: Callable[[Hyper, Any, State], tuple[Array, Array, State]]
     recurrent_bias: bool = False
 
 
@@ -68,17 +73,21 @@ ACTIVATIONS = {
 def vanilla(activation: Activation) -> Cell:
     """The simple recurrent unit, hₜ = φ(aₜ + zₜ) (Elman, 1990, "Finding structure in time")."""
 
-    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, Array]:
+    def forward(hyper: Hyper, a: Array, z: Array, state: State) -> tuple[State, Array]:
         del hyper, state  # the state acts through z alone
         h = activation.function(a + z)
-        return h, h
+        return (h,), h
 
-    def adjoint(hyper: Hyper, saved: Array, d_state: Array) -> tuple[Array, Array, Array]:
+    def linearize(hyper: Hyper, h: Array) -> Array:
         del hyper
-        d_a = d_state * activation.derivative(saved)
-        return d_a, d_a, jnp.zeros_like(d_a)
+        return activation.derivative(h)
 
-    return Cell(gates=1, states=1, forward=forward, adjoint=adjoint)
+    def adjoint(hyper: Hyper, derivative: Array, d_state: State) -> tuple[Array, Array, State]:
+        del hyper
+        d_a = d_state[0] * derivative
+        return d_a, d_a, (jnp.zeros_like(d_a),)
+
+    return Cell(1, 1, forward, linearize, adjoint)
 
 
 def leaky(activation: Activation) -> Cell:
@@ -86,15 +95,18 @@ def leaky(activation: Activation) -> Cell:
     "Optimization and applications of echo state networks with leaky-integrator neurons"); α = 1 is the simple unit.
     """
 
-    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, Array]:
+    def forward(hyper: Hyper, a: Array, z: Array, state: State) -> tuple[State, Array]:
         value = activation.function(a + z)
-        return state + hyper.leak * (value - state), value
+        return (state[0] + hyper.leak * (value - state[0]),), value
 
-    def adjoint(hyper: Hyper, saved: Array, d_state: Array) -> tuple[Array, Array, Array]:
-        d_a = hyper.leak * d_state * activation.derivative(saved)
-        return d_a, d_a, (1 - hyper.leak) * d_state
+    def linearize(hyper: Hyper, value: Array) -> Array:
+        return hyper.leak * activation.derivative(value)
 
-    return Cell(gates=1, states=1, forward=forward, adjoint=adjoint)
+    def adjoint(hyper: Hyper, derivative: Array, d_state: State) -> tuple[Array, Array, State]:
+        d_a = d_state[0] * derivative
+        return d_a, d_a, (d_state[0] * (1 - hyper.leak),)
+
+    return Cell(1, 1, forward, linearize, adjoint)
 
 
 def gru() -> Cell:
@@ -107,28 +119,34 @@ def gru() -> Cell:
     these libraries, whose weights then carry over one to one.
     """
 
-    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, tuple[Array, ...]]:
+    def forward(hyper: Hyper, a: Array, z: Array, state: State) -> tuple[State, tuple[Array, ...]]:
         del hyper
-        H = state.shape[-1]
+        (h_prev,) = state
+        H = h_prev.shape[-1]
         gates = sigmoid(a[..., : 2 * H] + z[..., : 2 * H])
         r, u = gates[..., :H], gates[..., H:]
         z_n = z[..., 2 * H :]
         n = jnp.tanh(a[..., 2 * H :] + r * z_n)
-        return n + u * (state - n), (gates, n, z_n, state)
+        return (n + u * (h_prev - n),), (gates, n, z_n, h_prev)
 
-    def adjoint(hyper: Hyper, saved: tuple[Array, ...], d_state: Array) -> tuple[Array, Array, Array]:
+    def linearize(hyper: Hyper, saved: tuple[Array, ...]) -> tuple[Array, ...]:
         del hyper
         gates, n, z_n, h_prev = saved
         H = n.shape[-1]
         r, u = gates[..., :H], gates[..., H:]
-        d_n = d_state * (1 - u) * (1 - n * n)
-        d_r = d_n * z_n * r * (1 - r)
-        d_u = d_state * (h_prev - n) * u * (1 - u)
-        d_a = jnp.concatenate([d_r, d_u, d_n], axis=-1)
-        d_z = jnp.concatenate([d_r, d_u, d_n * r], axis=-1)
-        return d_a, d_z, d_state * u
+        through_n = (1 - u) * (1 - n * n)
+        return through_n * z_n * r * (1 - r), (h_prev - n) * u * (1 - u), through_n, through_n * r, u
 
-    return Cell(gates=3, states=1, forward=forward, adjoint=adjoint, recurrent_bias=True)
+    def adjoint(hyper: Hyper, local: tuple[Array, ...], d_state: State) -> tuple[Array, Array, State]:
+        del hyper
+        to_r, to_u, to_n, to_z_n, kept = local
+        (d_h,) = d_state
+        d_r, d_u = d_h * to_r, d_h * to_u
+        d_a = jnp.concatenate([d_r, d_u, d_h * to_n], axis=-1)
+        d_z = jnp.concatenate([d_r, d_u, d_h * to_z_n], axis=-1)
+        return d_a, d_z, (d_h * kept,)
+
+    return Cell(3, 1, forward, linearize, adjoint, recurrent_bias=True)
 
 
 def lstm() -> Cell:
@@ -140,31 +158,39 @@ def lstm() -> Cell:
     Gates in the order i, f, g, o; the state is h, then c.
     """
 
-    def forward(hyper: Hyper, a: Array, z: Array, state: Array) -> tuple[Array, tuple[Array, ...]]:
+    def forward(hyper: Hyper, a: Array, z: Array, state: State) -> tuple[State, tuple[Array, ...]]:
         del hyper
-        H = state.shape[-1] // 2
+        c_prev = state[1]
         # One tanh over all four gates, σ(x) = ½ + ½ tanh(½x): XLA on a CPU would compute exponentials gate by gate.
-        scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), H)
+        scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), c_prev.shape[-1])
         gates = scale * jnp.tanh(scale * (a + z)) + (1 - scale)
-        i, f, g, o = (gates[..., k * H : (k + 1) * H] for k in range(4))
-        c_prev = state[..., H:]
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
         c = f * c_prev + i * g
         tanh_c = jnp.tanh(c)
-        return jnp.concatenate([o * tanh_c, c], axis=-1), (gates, c_prev, tanh_c)
+        return (o * tanh_c, c), (gates, c_prev, tanh_c)
 
-    def adjoint(hyper: Hyper, saved: tuple[Array, ...], d_state: Array) -> tuple[Array, Array, Array]:
+    def linearize(hyper: Hyper, saved: tuple[Array, ...]) -> tuple[Array, ...]:
         del hyper
         gates, c_prev, tanh_c = saved
-        H = tanh_c.shape[-1]
-        i, f, g, o = (gates[..., k * H : (k + 1) * H] for k in range(4))
-        d_h = d_state[..., :H]
-        d_c = d_state[..., H:] + d_h * o * (1 - tanh_c * tanh_c)
-        d_i, d_f = d_c * g * i * (1 - i), d_c * c_prev * f * (1 - f)
-        d_g, d_o = d_c * i * (1 - g * g), d_h * tanh_c * o * (1 - o)
-        d_a = jnp.concatenate([d_i, d_f, d_g, d_o], axis=-1)
-        return d_a, d_a, jnp.concatenate([jnp.zeros_like(d_h), d_c * f], axis=-1)
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
+        return (
+            g * i * (1 - i),
+            c_prev * f * (1 - f),
+            i * (1 - g * g),
+            tanh_c * o * (1 - o),
+            o * (1 - tanh_c * tanh_c),
+            f,
+        )
 
-    return Cell(gates=4, states=2, forward=forward, adjoint=adjoint)
+    def adjoint(hyper: Hyper, local: tuple[Array, ...], d_state: State) -> tuple[Array, Array, State]:
+        del hyper
+        to_i, to_f, to_g, to_o, h_to_c, kept = local
+        d_h, d_c = d_state
+        d_c = d_c + d_h * h_to_c
+        d_a = jnp.concatenate([d_c * to_i, d_c * to_f, d_c * to_g, d_h * to_o], axis=-1)
+        return d_a, d_a, (jnp.zeros_like(d_h), d_c * kept)
+
+    return Cell(4, 2, forward, linearize, adjoint)
 
 
 def sigmoid(a: Array) -> Array:

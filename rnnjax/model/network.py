@@ -10,7 +10,7 @@ from rnnjax.model.cells import CELLS, Cell
 
 Array = jax.Array
 Carry = tuple[Array, ...]
-"""The state of each layer, [B, states·H] each: all that one window of a stream hands to the next."""
+"""The state of each layer, its parts side by side, [B, states·H]: what one window of a stream hands to the next."""
 
 
 class Layer(NamedTuple):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.model import dropout
-from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize
 
@@ -59,11 +59,6 @@ def hidden_to_hidden(layer: Layer, h_prev: Array) -> tuple[Array, Normalized | N
     return (z if layer.bz is None else z + layer.bz), normalized
 
 
-def hidden(state: Array, width: int) -> Array:
-    """h, the first `width` numbers of a state."""
-    return state[..., :width]
-
-
 class Saved(NamedTuple):
     """What a step's adjoint needs: of the cell, and of the normalisation of h W."""
 
@@ -71,26 +66,40 @@ class Saved(NamedTuple):
     normalized: Normalized | None
 
 
+def split(state: Array, cell: Cell) -> State:
+    """The parts of a state [..., states·H]: h, then what else the cell carries. Apart, a loop need not copy them."""
+    return tuple(jnp.split(state, cell.states, axis=-1))
+
+
+def join(state: State) -> Array:
+    """The inverse of `split`."""
+    return state[0] if len(state) == 1 else jnp.concatenate(state, axis=-1)
+
+
 def cell_step(
     cell: Cell,
     layer: Layer,
     hyper: Hyper,
-    state: Array,
+    state: State,
     a_t: Array,
     valid_t: Array | None = None,
     reset_t: Array | None = None,
-) -> tuple[Array, Saved]:
+) -> tuple[State, Saved]:
     """One time step of one layer.
+
+    Args:
+      state: its parts, each [B, H].
 
     Returns:
       The new state, and what the step's adjoint needs.
     """
     if reset_t is not None:
-        state = jnp.where(reset_t[..., None], 0 if layer.s0 is None else layer.s0, state)
-    z, normalized = hidden_to_hidden(layer, hidden(state, layer.W.shape[0]))
+        first = (0,) * cell.states if layer.s0 is None else split(layer.s0, cell)
+        state = tuple(jnp.where(reset_t[..., None], start, part) for start, part in zip(first, state, strict=True))
+    z, normalized = hidden_to_hidden(layer, state[0])
     new, saved = cell.forward(hyper, a_t, z, state)
     if valid_t is not None:
-        new = jnp.where(valid_t[..., None], new, state)
+        new = tuple(jnp.where(valid_t[..., None], part, held) for part, held in zip(new, state, strict=True))
     return new, Saved(saved, normalized)
 
 
@@ -108,7 +117,7 @@ def unroll(
 
         for t in range(T):
             state = cell_step(cell, layer, hyper, state, a[t], valid[t], reset[t])
-            hs[t] = hidden(state)
+            hs[t] = state[0]
 
     Args:
       state: [B, states·H], before the first step.
@@ -120,11 +129,12 @@ def unroll(
       The state after the last step, and h of every step [T, B, H].
     """
 
-    def body(state: Array, step: tuple) -> tuple[Array, Array]:
+    def body(state: State, step: tuple) -> tuple[State, Array]:
         state, _ = cell_step(cell, layer, hyper, state, *step)
-        return state, hidden(state, layer.W.shape[0])
+        return state, state[0]
 
-    return jax.lax.scan(body, state, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    last, hs = jax.lax.scan(body, split(state, cell), (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    return join(last), hs
 
 
 def upward(model: Model, level: int, hyper: Hyper, x: Array, hs: Array, noise: tuple[Array, ...] | None) -> Array:
@@ -212,7 +222,7 @@ def step(model: Model, params: Params, hyper: Hyper, carry: Carry, batch_t: Batc
     x, states = embed(params, batch_t.x), []
     for level, (layer, state) in enumerate(zip(params.layers, carry, strict=True)):
         a_t = input_to_hidden(layer, x)
-        state, _ = cell_step(model.cell, layer, hyper, state, a_t, batch_t.valid, batch_t.reset)
-        x = upward(model, level, hyper, x, hidden(state, model.hidden), batch_t.noise)
-        states.append(state)
+        parts, _ = cell_step(model.cell, layer, hyper, split(state, model.cell), a_t, batch_t.valid, batch_t.reset)
+        x = upward(model, level, hyper, x, parts[0], batch_t.noise)
+        states.append(join(parts))
     return tuple(states), hidden_to_output(params, x)
