@@ -76,7 +76,8 @@ def gradient(
         for index, order in passes(model, level):
             layer = params.layers[index]
             a, reading = read(layer, x)
-            state, hs, tape = forward(model.cell, layer, hyper, carry[index], *order((a, *masks)), model.scan_unroll)
+            a, valid, reset = order((a, *masks))
+            state, hs, tape = forward(model.cell, layer, hyper, carry[index], a, valid, reset, model.scan_unroll)
             readings.append(reading)
             tapes.append(tape)
             states.append(state)
@@ -91,9 +92,10 @@ def gradient(
         d_hs = d_x if batch.noise is None else d_x * dropout.mask(batch.noise[level], hyper.dropout)
         d_x = d_x if model.residual and level else jnp.zeros((), d_x.dtype)
         for (index, order), d_h in zip(passes(model, level), jnp.split(d_hs, model.directions, -1), strict=True):
-            layer, end = params.layers[index], jnp.zeros_like(states[index])
-            found = backward(model.cell, layer, hyper, tapes[index], end, *order((d_h, *masks)), model.scan_unroll)
-            d_layer = recurrent_weights(layer, tapes[index], found)
+            layer, tape, end = params.layers[index], tapes[index], jnp.zeros_like(states[index])
+            d_h, valid, reset = order((d_h, *masks))
+            found = backward(model.cell, layer, hyper, tape, end, d_h, valid, reset, model.scan_unroll)
+            d_layer = recurrent_weights(layer, tape, found)
             d_layers[index], d_below = input_weights(layer, readings[index], order(found.a), d_layer)
             d_carry[index] = found.state
             d_x = d_x + d_below
@@ -160,7 +162,7 @@ def backward(
     W_transposed = layer.W.T
     local = cell.linearize(hyper, tape.saved.cell)
 
-    def body(carried: tuple, step: tuple) -> tuple[tuple, tuple[Array, Array | None]]:
+    def body(carried: tuple[State, Any], step: tuple) -> tuple[tuple[State, Any], tuple[Array, Array | None]]:
         d_state, d_s0 = carried
         local_t, normalized_t, d_h, valid_t, reset_t = step
         d_state = add_to_hidden(d_state, d_h)
@@ -177,8 +179,8 @@ def backward(
     first = last, None if layer.s0 is None else jax.tree.map(jnp.zeros_like, last)
     steps = (local, tape.saved.normalized, d_hs, valid, reset)
     unroll = min(scan_unroll, d_hs.shape[0])
-    (d_state, d_s0), (d_a, d_z) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
-    return Adjoints(d_a, d_a if d_z is None else d_z, join(d_state), None if d_s0 is None else total(join(d_s0)))
+    (d_first, d_s0), (d_a, d_z) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
+    return Adjoints(d_a, d_a if d_z is None else d_z, join(d_first), None if d_s0 is None else total(join(d_s0)))
 
 
 def add_to_hidden(d_state: State, d_h: Array) -> State:
@@ -188,7 +190,7 @@ def add_to_hidden(d_state: State, d_h: Array) -> State:
 
 def where(mask: Array, state: State, other: State | int) -> State:
     """The parts of a state where the mask [B] is true, elsewhere those of another, or a number."""
-    others = (other,) * len(state) if isinstance(other, int) else other
+    others: tuple = (other,) * len(state) if isinstance(other, int) else other
     return tuple(jnp.where(mask[..., None], a, b) for a, b in zip(state, others, strict=True))
 
 

@@ -1,7 +1,7 @@
 """The nouns of a recurrent network: its shape, its weights, what it reads, what it carries from window to window."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +29,10 @@ class Layer(NamedTuple):
     U: Array
     W: Array
     bh: Array
-    bz: Array | None = None
-    gain_a: Array | None = None
-    gain_z: Array | None = None
-    s0: Array | None = None
+    bz: Any = None
+    gain_a: Any = None
+    gain_z: Any = None
+    s0: Any = None
 
 
 class Params(NamedTuple):

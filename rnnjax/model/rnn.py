@@ -94,7 +94,7 @@ def cell_step(
       The new state, and what the step's adjoint needs.
     """
     if reset_t is not None:
-        first = (0,) * cell.states if layer.s0 is None else split(layer.s0, cell)
+        first: tuple = (0,) * cell.states if layer.s0 is None else split(layer.s0, cell)
         state = tuple(jnp.where(reset_t[..., None], start, part) for start, part in zip(first, state, strict=True))
     z, normalized = hidden_to_hidden(layer, state[0])
     new, saved = cell.forward(hyper, a_t, z, state)

@@ -1,6 +1,7 @@
 """The jitted chunk of training steps: stateful truncated BPTT over contiguous streams, many steps in one dispatch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -73,7 +74,8 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         params, opt_state, new_carry, new_trace = jax.lax.cond(good, advance, stay)
         skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
         learning_rate = schedule(state.step - state.skipped)  # Adam's own count does not move in a skipped step
-        state = state.replace(
+        state = replace(
+            state,
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
