@@ -8,10 +8,10 @@ With h the context and h' the context without its oldest character,
 
     P(c | h) = (n(hc) - D(n(hc))) / n(h) + P(c | h') Σ_b D(n(hb)) / n(h),    n(h) = Σ_b n(hb),
 
-where n counts at the model's own order how often a stretch stands in the training text, and at the orders below how many
-different characters stand before it there. A context that was never seen gives way to the shorter one; below order 0 all
-ids are equally likely. What the discounts D take from the stretches seen is what the shorter context hands out: the
-probabilities of all ids sum to one. Nothing is tuned on held-out text.
+where n counts at the model's own order how often a stretch stands in the training text, and at the orders below how
+many different characters stand before it there. A context that was never seen gives way to the shorter one; below order
+0 all ids are equally likely. What the discounts D take from the stretches seen is what the shorter context hands out:
+the probabilities of all ids sum to one. Nothing is tuned on held-out text.
 
 A stretch of k + 1 ids is one number of k + 1 digits, the newest id the last, so that all counting is sorting.
 """
@@ -137,7 +137,7 @@ def count_ngrams(
 def held_out_bits(
     ids: Split[np.ndarray], vocabulary_size: int, advance: Advance = lambda characters: None
 ) -> dict[str, dict[str, float]]:
-    """Bits per character of each order, by its name, on each held-out text that there is, trained on the training text."""
+    """Bits per character on each held-out text that there is: by text, by order; counted on the training text."""
     texts = {name: text for name, text in (("validation", ids.validation), ("test", ids.test)) if text.size}
     if not texts:
         return {}
@@ -154,14 +154,15 @@ def best_order(bits: dict[str, dict[str, float]]) -> str:
 
 
 def _count(ids: np.ndarray, order: int, base: int, advance: Advance, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The different stretches [G] that end at the character `first` or later, sorted, and how often each stands there."""
-    padded = np.concatenate([np.full(order, base - 1, np.uint64), ids], dtype=np.uint64, casting="unsafe")
+    """The different stretches [G] that end at the character `first` or later, sorted, and how often each does."""
     blocks = []
     for start in range(first, len(ids), BLOCK):
         stop = min(start + BLOCK, len(ids))
+        before = ids[max(start - order, 0) : start]
+        digits = np.concatenate([np.full(order - len(before), base - 1), before, ids[start:stop]]).astype(np.uint64)
         stretches = np.zeros(stop - start, np.uint64)
         for digit in range(order + 1):
-            stretches = stretches * np.uint64(base) + padded[start + digit : stop + digit]
+            stretches = stretches * np.uint64(base) + digits[digit : digit + len(stretches)]
         blocks.append(np.unique(stretches, return_counts=True))
         advance(stop - start)
     stretches, place = np.unique(np.concatenate([block[0] for block in blocks]), return_inverse=True)
