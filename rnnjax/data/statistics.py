@@ -1,4 +1,4 @@
-"""What there is to know about a corpus before training on it, as plain numbers and strings: the content of a JSON file."""
+"""What there is to know about a corpus before training on it, as plain numbers and strings, ready for a JSON file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def song_statistics(songs: Songs, config: DataConfig) -> dict[str, Any]:
         "rows_without_text": songs.skipped,
         "songs": len(songs.texts),
         "songs_equal_to_an_earlier_one": len(songs.texts) - len(set(songs.texts)),
-        "held_out_songs_equal_to_a_training_song": copies,
+        "held_out_songs_equal_to_a_training_song": int(copies),
         "song_lengths": _lengths(np.array([len(text) for text in songs.texts])),
     }
 
@@ -84,6 +84,7 @@ def text_statistics(corpus: Corpus, config: DataConfig) -> dict[str, Any]:
         "unknown_in": {name: int(np.sum(ids == corpus.vocabulary.unknown)) for name, ids in _held_out(corpus).items()},
         "ids": len(corpus.vocabulary),
         "vocabulary": [{"id": i, "character": c, "count": count} for i, (c, count) in enumerate(characters)],
+        "example": {"id": int(corpus.ids.train[0]), "character": corpus.text.train[0]},
     }
 
 
