@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 5
 SHOWN_CHARACTERS = 300
 
-BINS = 60
-SHOWN_SHARE = 99.5
-"""Percent of the songs in the histogram; the few longest would squeeze it."""
+MOST_BINS = 60
+MOST_SHARE = 99.5
+"""Percent of the songs in the histogram where the few longest are so long that they would squeeze it."""
 
 
 def song_statistics(songs: Songs, config: DataConfig) -> dict[str, Any]:
@@ -40,8 +40,10 @@ def song_statistics(songs: Songs, config: DataConfig) -> dict[str, Any]:
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, Any]:
-    shown = lengths[lengths <= np.percentile(lengths, SHOWN_SHARE)]
-    counts, edges = np.histogram(shown, min(BINS, int(np.ptp(shown)) + 1))
+    usual = np.percentile(lengths, MOST_SHARE)
+    shown = lengths[lengths <= usual] if lengths.max() > 2 * usual else lengths
+    bins = min(MOST_BINS, int(2 * np.sqrt(len(shown))), int(np.ptp(shown)) + 1)
+    counts, edges = np.histogram(shown, bins)
     return {
         "min": int(lengths.min()),
         "median": float(np.median(lengths)),
@@ -81,15 +83,10 @@ def text_statistics(corpus: Corpus, config: DataConfig) -> dict[str, Any]:
         "summary": corpus.summary,
         "beginning": _beginning(corpus.songs.texts, config.separator),
         "characters_in": {name: len(text) for name, text in corpus.text._asdict().items()},
-        "unknown_in": {name: int(np.sum(ids == corpus.vocabulary.unknown)) for name, ids in _held_out(corpus).items()},
         "ids": len(corpus.vocabulary),
         "vocabulary": [{"id": i, "character": c, "count": count} for i, (c, count) in enumerate(characters)],
         "example": {"id": int(corpus.ids.train[0]), "character": corpus.text.train[0]},
     }
-
-
-def _held_out(corpus: Corpus) -> dict[str, np.ndarray]:
-    return {"validation": corpus.ids.validation, "test": corpus.ids.test}
 
 
 def _beginning(texts: list[str], separator: str) -> str:

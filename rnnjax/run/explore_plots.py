@@ -6,7 +6,7 @@ from typing import Any
 
 from rnnjax.run.directory import write_figure
 
-MOST_CHARACTERS = 60
+MOST_CHARACTERS = 80
 MOST_ARTISTS = 10
 SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥"}
 
@@ -42,7 +42,8 @@ def _characters(found: dict[str, Any], title: str):
     if any(len(label.get_text()) > 1 for label in axes.get_xticklabels()):
         axes.tick_params("x", rotation=90)
     of = f"the {len(shown)} most frequent of {len(most)} characters" if len(most) > len(shown) else "character"
-    axes.set(xlabel=of, ylabel="share of the training text (%, log)", yscale="log", xlim=(-0.7, len(shown) - 0.3))
+    axes.set(xlabel=of, ylabel="share of the training text (%)", yscale="log", xlim=(-0.7, len(shown) - 0.3))
+    axes.yaxis.set_major_formatter("{x:g}")
     _title(axes, title)
     axes.grid(axis="y", alpha=0.3)
     return figure
@@ -86,7 +87,7 @@ def _song_lengths(found: dict[str, Any], title: str):
     for number, name in enumerate(("median", "mean")):
         label = f"{name}: {lengths[name]:,.0f}"
         axes.axvline(lengths[name], color=f"C{number + 1}", linestyle="--", label=label)
-    longer = f" ({histogram['longer']:,} longer ones, up to {lengths['max']:,}, are not shown)"
+    longer = f" (not shown: {histogram['longer']:,} of up to {lengths['max']:,})"
     axes.set(xlabel=f"characters of a song{longer if histogram['longer'] else ''}", ylabel="songs")
     _title(axes, title)
     axes.legend(framealpha=0.8)

@@ -8,8 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rnnjax.data.ngrams import HIGHEST_ORDER
+
 MOST_ARTISTS = 10
 MOST_CHARACTERS = 200
+MOST_COLUMNS = 6
 MOST_CELLS = 200
 WIDEST_CELL = 80
 
@@ -18,17 +21,21 @@ def show(console: Console, found: dict[str, Any]) -> None:
     """Prints the content of explore.json, as far as it fits."""
     if "rows" in found:
         _show_songs(console, found)
+    else:
+        console.print("song figures are left out: a plain text has no songs to tell apart")
     if "first_rows" in found:
         console.print(_row_table(found["first_rows"]))
     if "songs_of_artist" in found:
         _show_artists(console, found)
     elif "no_artists" in found:
         console.print(Text(f"artists are left out: {found['no_artists']}"))
-    console.print(Text(f"\nthe joined text begins:\n{printable(found['beginning'], keep=chr(10))}…\n"))
-    console.print(Text(found["summary"]))
+    console.print(Text(f"\nthe joined text begins:\n{printable(found['beginning'], keep=chr(10))}\n"))
+    console.print(Text(found["summary"]), soft_wrap=True)
     _show_vocabulary(console, found)
     if "ngram_bits" in found:
         console.print(_ngram_table(found))
+        if found["highest_order"] < HIGHEST_ORDER:
+            console.print(Text(f"higher orders are left out: {found['ids']} ids are too many for them"))
     else:
         console.print(Text("n-gram models are left out: there is no held-out text"))
 
@@ -37,43 +44,42 @@ def _show_songs(console: Console, found: dict[str, Any]) -> None:
     table = Table("songs", show_header=False, box=None)
     table.add_column(justify="right")
     lengths = found["song_lengths"]
-    for name in ("min", "median", "mean", "max"):
-        lengths = {**lengths, name: f"{lengths[name]:,.0f}"}
     for label, value in (
-        ("rows", f"{found['rows']:,}"),
-        ("rows without text", f"{found['rows_without_text']:,}"),
-        ("songs equal to an earlier one", f"{found['songs_equal_to_an_earlier_one']:,}"),
-        ("held-out songs equal to a training song", f"{found['held_out_songs_equal_to_a_training_song']:,}"),
+        ("rows", found["rows"]),
+        ("rows without text", found["rows_without_text"]),
+        ("songs equal to an earlier one", found["songs_equal_to_an_earlier_one"]),
+        ("held-out songs equal to a training song", found["held_out_songs_equal_to_a_training_song"]),
         ("characters of a song: shortest", lengths["min"]),
         ("  median", lengths["median"]),
         ("  mean", lengths["mean"]),
         ("  longest", lengths["max"]),
     ):
-        table.add_row(label, value)
+        table.add_row(label, f"{value:,.0f}")
     console.print(table)
 
 
 def _row_table(rows: list[dict[str, str | None]]) -> Table:
     table = Table(title="first rows", title_justify="left", expand=True)
-    for name in rows[0]:
+    names = list(rows[0])[:MOST_COLUMNS]
+    for name in names:
         table.add_column(Text(printable(name)), no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
-        table.add_row(*(Text("" if value is None else printable(value[:WIDEST_CELL])) for value in row.values()))
+        table.add_row(*(Text(printable((row[name] or "")[:WIDEST_CELL])) for name in names))
     return table
 
 
 def _show_artists(console: Console, found: dict[str, Any]) -> None:
     per_artist = found["songs_per_artist"]
     first = list(found["songs_of_artist"].items())[:MOST_ARTISTS]
-    table = Table("artist", title=f"the {len(first)} artists with most songs", title_justify="left")
+    console.print(
+        f"artists with most songs, {len(first)} of {found['artists']:,}; songs of an artist: mean "
+        f"{per_artist['mean']:.2f}, median {per_artist['median']:g}"
+    )
+    table = Table("artist")
     table.add_column("songs", justify="right")
     for artist, songs in first:
         table.add_row(Text(printable(artist)), f"{songs:,}")
     console.print(table)
-    console.print(
-        f"{found['artists']:,} artists, songs of an artist: mean {per_artist['mean']:.2f}, "
-        f"median {per_artist['median']:g}"
-    )
 
 
 def _show_vocabulary(console: Console, found: dict[str, Any]) -> None:
