@@ -37,13 +37,16 @@ def _characters(found: dict[str, Any], title: str):
     shown = most[:MOST_CHARACTERS]
     figure = _figure(11.0)
     axes = figure.add_subplot()
-    axes.bar(range(len(shown)), [100 * entry["count"] / total for entry in shown])
+    shares = [100 * entry["count"] / total for entry in shown]
+    axes.bar(range(len(shown)), shares)
     axes.set_xticks(range(len(shown)), [_sign(entry["character"]) for entry in shown], parse_math=False)
     if any(len(label.get_text()) > 1 for label in axes.get_xticklabels()):
-        axes.tick_params("x", rotation=90)
+        axes.tick_params("x", rotation=90, labelsize=7)
     of = f"the {len(shown)} most frequent of {len(most)} characters" if len(most) > len(shown) else "character"
     axes.set(xlabel=of, ylabel="share of the training text (%)", yscale="log", xlim=(-0.7, len(shown) - 0.3))
+    axes.set_ylim(min(0.7 * shares[-1], shares[0] / 100))  # some powers of ten, which alone have labels
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     _title(axes, title)
     axes.grid(axis="y", alpha=0.3)
     return figure
@@ -103,10 +106,12 @@ def _artists(found: dict[str, Any], title: str):
     bars = most.barh(range(len(first)), [count for _, count in first])
     most.bar_label(bars, padding=2, fontsize=8)
     most.margins(x=0.1)
+    most.set_ylim(len(first) - MOST_ARTISTS - 0.6, len(first) - 0.4)
     most.set_yticks(range(len(first)), [_drawable(name) for name, _ in first], parse_math=False)
     most.set(xlabel="songs")
     _title(most, f"{title}: the artists with most songs")
-    all_artists.plot(range(1, len(songs) + 1), list(songs.values()), drawstyle="steps-mid")
+    marker = "." if len(songs) < 50 else ""  # the line of a single artist has no length
+    all_artists.plot(range(1, len(songs) + 1), list(songs.values()), drawstyle="steps-mid", marker=marker)
     mean = found["songs_per_artist"]["mean"]
     all_artists.axhline(mean, color="C1", linestyle="--", label=f"mean: {mean:.2f}")
     all_artists.set(xlabel=f"{len(songs):,} artists, by their number of songs", ylabel="songs", ylim=(0, None))
