@@ -20,6 +20,7 @@ import numpy as np
 from rnnjax.cli import INTERRUPTED
 from rnnjax.config import Config
 from rnnjax.data.corpus import Corpus, load_corpus
+from rnnjax.data.ngrams import best_order, held_out_bits
 from rnnjax.data.novelty import longest_copied
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
@@ -243,6 +244,7 @@ def conclude(
     song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.hyper, state.carry, streams, state.step)))
     copied = longest_copied(song, corpus.text.train)
     result: dict = {"step": int(state.step), **losses(model, state.params, state.hyper, corpus)}
+    result["ngram_bits"] = held_out_bits(corpus.ids, len(corpus.vocabulary))
     result |= {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)}
     write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
@@ -262,9 +264,15 @@ def report(result: dict, directory: RunDirectory) -> None:
         f"longest stretch that stands in the training text: {result['longest_copied_characters']} characters, "
         f"{result['longest_copied']!r}"
     )
+    ngram_bits = result.get("ngram_bits", {})
     for name in ("validation", "test"):
         if (loss := result.get(f"{name}_loss")) is not None:
             print(f"{name} loss {loss:#.5g} nats per character ({loss / NATS_PER_BIT:#.5g} bits)")
+        if name in ngram_bits:
+            order = best_order(ngram_bits)
+            print(
+                f"  n-gram model of order {order} on the same text: {ngram_bits[name][order]:#.5g} bits per character"
+            )
     print(f"the run is in {directory.path}")
 
 

@@ -294,7 +294,7 @@ def test_a_sample_with_a_wrong_argument(here, argument):
     message(call(door_of("sample"), "--run", str(started(here)), argument))
 
 
-@pytest.mark.parametrize("door_name", ["train", "sample", "compare"])
+@pytest.mark.parametrize("door_name", ["train", "sample", "compare", "explore"])
 def test_help_is_no_error(here, door_name):
     answer = call(door_of(door_name), "--help")
     assert answer.code == 0

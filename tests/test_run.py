@@ -8,7 +8,9 @@ import pytest
 from command import TINY, call, door, read_rows, write_songs
 
 from rnnjax import compare, sample
-from rnnjax.config import Config, ModelConfig, RunConfig, SamplingConfig
+from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig
+from rnnjax.data.corpus import load_corpus
+from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
 from rnnjax.gradients import METHODS
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum
@@ -268,6 +270,8 @@ def test_the_result_holds_losses_and_a_song(place):
     assert result["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-5)
     assert len(result["song"]) == 20
     assert result["longest_copied"] in result["song"]
+    corpus = load_corpus(DataConfig(path=str(place[0] / "songs.csv")))
+    assert result["ngram_bits"] == held_out_bits(corpus.ids, len(corpus.vocabulary))
 
 
 def test_the_screen_says_what_where_and_how_well(place):
@@ -278,6 +282,7 @@ def test_the_screen_says_what_where_and_how_well(place):
     assert "parameters" in first
     assert any("compiled" in line for line in lines)
     assert any(line.startswith("test loss") and "bits" in line for line in lines)
+    assert sum("n-gram model" in line and "on the same text" in line for line in lines) == 2
     assert lines[-1].endswith("runs/tiny")
 
 

@@ -52,7 +52,11 @@ def load_corpus(config: DataConfig) -> Corpus:
     Raises:
       UserError: if it cannot be read, or the training or a wanted held-out text is too short.
     """
-    songs = read_songs(config)
+    return make_corpus(read_songs(config), config)
+
+
+def make_corpus(songs: Songs, config: DataConfig) -> Corpus:
+    """Splits and encodes songs; raises what `load_corpus` raises."""
     text = split_songs(songs, config)
     for name, fraction in (("train", 1), ("validation", config.validation_fraction), ("test", config.test_fraction)):
         if fraction and len(getattr(text, name)) < 2:

@@ -1,13 +1,19 @@
 """Reading songs: a CSV file, a plain text, an address, or the corpus that ships with the package."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from rnnjax.config import DataConfig
 from rnnjax.errors import UserError
+
+if TYPE_CHECKING:  # late where it runs: a plain text does not need it
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ def read_songs(config: DataConfig) -> Songs:
     Raises:
       UserError: if the file is missing, empty, cut off, not UTF-8, or has no such column.
     """
+    return read_table(config)[0]
+
+
+def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
+    """The same, with all rows and columns of a CSV file, as strings; None for a plain text."""
     if config.path == "bundled":
         with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
             return _read_csv(path, config.text_column)
@@ -54,8 +65,8 @@ def read_songs(config: DataConfig) -> Songs:
         raise UserError(f"data.path: cannot read {path}: {error.strerror}") from None
 
 
-def _read_csv(path: Path, column: str) -> Songs:
-    import pandas as pd  # late: a plain text does not need it
+def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
+    import pandas as pd
 
     try:
         # "NA" or "null" may be a song's whole text; only an empty field is missing.
@@ -80,11 +91,12 @@ def _read_csv(path: Path, column: str) -> Songs:
     texts = table[column].dropna()
     if texts.empty:
         raise UserError(f"data.path: no row of {path} has a text in column {column!r}")
-    return Songs([_unix_lines(text) for text in texts], len(table) - len(texts), str(path), is_one_text=False)
+    songs = Songs([_unix_lines(text) for text in texts], len(table) - len(texts), str(path), is_one_text=False)
+    return songs, table
 
 
-def _read_text(path: Path) -> Songs:
-    return Songs([_unix_lines(path.read_text(encoding="utf-8-sig"))], 0, str(path), is_one_text=True)
+def _read_text(path: Path) -> tuple[Songs, None]:
+    return Songs([_unix_lines(path.read_text(encoding="utf-8-sig"))], 0, str(path), is_one_text=True), None
 
 
 def _unix_lines(text: str) -> str:

@@ -27,11 +27,20 @@ def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
     Raises:
       UserError: if there are too few songs for three parts.
     """
-    fractions = config.validation_fraction, config.test_fraction
     if songs.is_one_text:
-        return Split(*_cut(songs.texts[0], *fractions))
+        return Split(*_cut(songs.texts[0], config.validation_fraction, config.test_fraction))
+    part = draw_parts(songs, config)
+    join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)
+    return Split(join(0), join(1), join(2))
+
+
+def draw_parts(songs: Songs, config: DataConfig) -> np.ndarray:
+    """The part that each song is in, as an index of Split, [songs]; raises what `split_songs` raises."""
     count = len(songs.texts)
-    validation, test = (max(1, round(fraction * count)) if fraction else 0 for fraction in fractions)
+    validation, test = (
+        max(1, round(fraction * count)) if fraction else 0
+        for fraction in (config.validation_fraction, config.test_fraction)
+    )
     if validation + test >= count:
         raise UserError(
             f"data.path: {songs.source} has {count} song(s), too few to hold out {validation} for validation and "
@@ -41,8 +50,7 @@ def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
     drawn = np.random.default_rng(config.split_seed).permutation(count)
     part[drawn[:validation]] = 1
     part[drawn[validation : validation + test]] = 2
-    join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)
-    return Split(join(0), join(1), join(2))
+    return part
 
 
 def _cut(text: str, validation: float, test: float) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnjax.model.loss import NATS_PER_BIT
+from rnnjax.run.directory import write_figure
 from rnnjax.run.metrics import read_metrics
 
 BITS = 1 / NATS_PER_BIT
@@ -36,7 +37,7 @@ def plot_run(directory: Path, title: str) -> None:
     bits.set_ylabel("bits per character")
     axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
-    _save(figure, directory / "loss.png")
+    write_figure(directory / "loss.png", figure)
 
     figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="tight")
     axes = figure.add_subplot()
@@ -55,15 +56,9 @@ def plot_run(directory: Path, title: str) -> None:
     axes.legend(framealpha=0.8, loc="upper left")
     share.legend(framealpha=0.8, loc="upper right")
     axes.grid(alpha=0.3)
-    _save(figure, directory / "gradient_norm.png")
+    write_figure(directory / "gradient_norm.png", figure)
 
 
 def _line(axes, rows: list[dict], key: str, label: str, **style) -> None:
     points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
     axes.plot(*zip(*points, strict=True) if points else ([], []), label=label, **style)
-
-
-def _save(figure, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, dpi=120, format="png")
-    part.replace(path)

@@ -2,9 +2,10 @@
 
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -62,6 +63,43 @@ class Reporter:
     def show_validation(self, loss: float) -> None:
         """Shows a validation loss beside the training loss from now on."""
         self._validation = f"  validation {loss:.3f}"
+
+
+class Stages:
+    """What a command is doing, one stage after the other. As a context manager it owns the bar."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+
+    def __enter__(self) -> "Stages":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+        self._bar.stop()
+
+    def begin(self, name: str, total: int | None = None) -> Callable[[int], None]:
+        """Ends the stage before and begins one.
+
+        Args:
+          total: of the stage's work, where that is known.
+
+        Returns:
+          A function that is told how much more of it is done.
+        """
+        self._finish()
+        if not self._console.is_terminal:
+            self._console.print(Text(name))
+        task = self._bar.add_task(name, total=total)
+        return lambda more: self._bar.advance(task, more)
+
+    def _finish(self) -> None:
+        for task in self._bar.tasks:
+            self._bar.update(task.id, total=task.total or 1, completed=task.total or 1)
+            self._bar.stop_task(task.id)
 
 
 def warn(line: str) -> None:

@@ -42,8 +42,8 @@ def fold(ids: np.ndarray) -> Batch:
     weight = (offsets < share) & (positions < targets)
     positions = np.minimum(positions, targets - 1)
     cut = lambda a: a.reshape(-1, WINDOW, streams)
-    x, y, weight = (jnp.asarray(cut(a)) for a in (ids[positions], ids[positions + 1], weight))
-    return Batch(x, y, weight)
+    x, y, counted = (jnp.asarray(cut(a)) for a in (ids[positions], ids[positions + 1], weight))
+    return Batch(x, y, counted)
 
 
 def make_evaluate(model: Model) -> Callable[[Params, Hyper, Batch], Array]:

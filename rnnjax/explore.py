@@ -1,0 +1,76 @@
+"""Looks at the data before training: python -m rnnjax.explore --data.path songdata.csv.
+
+Songs, artists, characters, and the bits per character of n-gram models on the held-out text, which a network must pass.
+With the config of a run the text is split as in that run.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rnnjax.cli import add_config, config_of, make_parser, run
+from rnnjax.config import DataConfig
+from rnnjax.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser("explore", __doc__)
+    add_config(parser)
+    parser.add_argument("--artist_column", type=str, default="artist", help="the CSV column that names the artist")
+    parser.add_argument(
+        "--out", type=str, default="", help="directory of the figures; by default runs/explore-<name of the file>"
+    )
+    options = parser.parse_args(argv)
+    return explore(config_of(parser, options).data, options.artist_column, options.out)
+
+
+def explore(config: DataConfig, artist_column: str, out: str) -> int:
+    """Prints what there is to know about the data, and writes it with its pictures into a directory."""
+    from rich.console import Console
+
+    from rnnjax.run.directory import write_whole
+    from rnnjax.run.explore_plots import plot_corpus
+    from rnnjax.run.explore_tables import show
+    from rnnjax.run.progress import Stages
+
+    console = Console(highlight=False)
+    stem = "bundled" if config.path == "bundled" else Path(config.path).stem
+    directory = Path(out or f"runs/explore-{stem}")
+    with Stages(console) as stages:
+        found = look(config, artist_column, stages)
+        stages.begin("drawing")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out: cannot make {directory}: {error.strerror}") from None
+        write_whole(directory / "explore.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        pictures = plot_corpus(directory, found, stem)
+    show(console, found)
+    print(f"{directory} has explore.json, {', '.join(pictures)}")
+    return 0
+
+
+def look(config: DataConfig, artist_column: str, stages) -> dict[str, Any]:
+    """The content of explore.json."""
+    from rnnjax.data.corpus import make_corpus
+    from rnnjax.data.ngrams import best_order, held_out_bits, highest_order
+    from rnnjax.data.songs import read_table
+    from rnnjax.data.statistics import artist_statistics, first_rows, song_statistics, text_statistics
+
+    stages.begin("reading")
+    songs, table = read_table(config)
+    stages.begin("splitting and encoding")
+    corpus = make_corpus(songs, config)
+    stages.begin("describing songs and characters")
+    found: dict[str, Any] = {"source": songs.source, **song_statistics(songs, config)}
+    if table is not None:
+        found |= {"first_rows": first_rows(table), **artist_statistics(table, artist_column)}
+    found |= text_statistics(corpus, config)
+    advance = stages.begin("counting n-grams", sum(len(ids) for ids in corpus.ids))
+    if bits := held_out_bits(corpus.ids, len(corpus.vocabulary), advance):
+        found |= {"ngram_bits": bits, "best_order": best_order(bits), "highest_order": highest_order(found["ids"])}
+    return found
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+"""The pictures of a corpus: its characters, its songs, its artists, and the n-gram bar."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rnnjax.run.directory import write_figure
+
+MOST_CHARACTERS = 80
+MOST_ARTISTS = 10
+SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥"}
+
+
+def plot_corpus(directory: Path, found: dict[str, Any], title: str) -> list[str]:
+    """Draws what there is to draw of the content of explore.json. Returns their names."""
+    draw = {"characters.png": _characters}
+    if "ngram_bits" in found:
+        draw["ngrams.png"] = _ngrams
+    if "song_lengths" in found:
+        draw["song_lengths.png"] = _song_lengths
+    if "songs_of_artist" in found:
+        draw["artists.png"] = _artists
+    for name, function in draw.items():
+        write_figure(directory / name, function(found, title))
+    return list(draw)
+
+
+def _figure(width: float = 7.0):
+    import matplotlib.figure
+
+    return matplotlib.figure.Figure(figsize=(width, 4.2), layout="tight")
+
+
+def _characters(found: dict[str, Any], title: str):
+    total = found["characters_in"]["train"]
+    most = sorted(found["vocabulary"], key=lambda entry: -entry["count"])
+    shown = most[:MOST_CHARACTERS]
+    figure = _figure(11.0)
+    axes = figure.add_subplot()
+    shares = [100 * entry["count"] / total for entry in shown]
+    axes.bar(range(len(shown)), shares)
+    axes.set_xticks(range(len(shown)), [_sign(entry["character"]) for entry in shown], parse_math=False)
+    if any(len(label.get_text()) > 1 for label in axes.get_xticklabels()):
+        axes.tick_params("x", rotation=90, labelsize=7)
+    of = f"the {len(shown)} most frequent of {len(most)} characters" if len(most) > len(shown) else "character"
+    axes.set(xlabel=of, ylabel="share of the training text (%)", yscale="log", xlim=(-0.7, len(shown) - 0.3))
+    axes.set_ylim(min(0.7 * shares[-1], shares[0] / 100))  # some powers of ten, which alone have labels
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    _title(axes, title)
+    axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def _sign(character: str) -> str:
+    """What stands for a character in a picture: itself, where the font can draw it."""
+    from matplotlib.font_manager import findfont
+    from matplotlib.ft2font import FT2Font
+
+    if character in SIGNS:
+        return SIGNS[character]
+    drawn = character.isprintable() and FT2Font(findfont("DejaVu Sans")).get_char_index(ord(character))
+    return character if drawn else f"U+{ord(character):04X}"
+
+
+def _ngrams(found: dict[str, Any], title: str):
+    figure = _figure()
+    axes = figure.add_subplot()
+    texts = found["ngram_bits"]
+    width = 0.8 / len(texts)
+    for number, (name, bits) in enumerate(texts.items()):
+        places = [int(order) + (number - (len(texts) - 1) / 2) * width for order in bits]
+        bars = axes.bar(places, list(bits.values()), width, label=f"{name} text")
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
+    uniform = math.log2(found["ids"])
+    axes.axhline(uniform, color="C3", linestyle="--", label=f"all {found['ids']} ids equally likely: {uniform:.2f}")
+    axes.set(xlabel="characters of context", ylabel="bits per character", ylim=(0, 1.25 * uniform))
+    _title(axes, title)
+    axes.legend(framealpha=0.8, loc="upper right", ncols=len(texts) + 1, fontsize=8)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _song_lengths(found: dict[str, Any], title: str):
+    figure = _figure()
+    axes = figure.add_subplot()
+    lengths, histogram = found["song_lengths"], found["song_lengths"]["histogram"]
+    axes.stairs(histogram["counts"], histogram["edges"], fill=True, alpha=0.7)
+    for number, name in enumerate(("median", "mean")):
+        label = f"{name}: {lengths[name]:,.0f}"
+        axes.axvline(lengths[name], color=f"C{number + 1}", linestyle="--", label=label)
+    longer = f" (not shown: {histogram['longer']:,} of up to {lengths['max']:,})"
+    axes.set(xlabel=f"characters of a song{longer if histogram['longer'] else ''}", ylabel="songs")
+    _title(axes, title)
+    axes.legend(framealpha=0.8)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _artists(found: dict[str, Any], title: str):
+    songs = found["songs_of_artist"]
+    first = list(songs.items())[:MOST_ARTISTS][::-1]
+    figure = _figure(11.0)
+    most, all_artists = figure.subplots(1, 2)
+    bars = most.barh(range(len(first)), [count for _, count in first])
+    most.bar_label(bars, padding=2, fontsize=8)
+    most.margins(x=0.1)
+    most.set_ylim(len(first) - MOST_ARTISTS - 0.6, len(first) - 0.4)
+    most.set_yticks(range(len(first)), [_drawable(name) for name, _ in first], parse_math=False)
+    most.set(xlabel="songs")
+    _title(most, f"{title}: the artists with most songs")
+    marker = "." if len(songs) < 50 else ""  # the line of a single artist has no length
+    all_artists.plot(range(1, len(songs) + 1), list(songs.values()), drawstyle="steps-mid", marker=marker)
+    mean = found["songs_per_artist"]["mean"]
+    all_artists.axhline(mean, color="C1", linestyle="--", label=f"mean: {mean:.2f}")
+    all_artists.set(xlabel=f"{len(songs):,} artists, by their number of songs", ylabel="songs", ylim=(0, None))
+    all_artists.legend(framealpha=0.8)
+    all_artists.grid(alpha=0.3)
+    return figure
+
+
+def _drawable(name: str) -> str:
+    short = name if len(name) <= 28 else name[:27] + "…"
+    return "".join(_sign(character) if character != " " else " " for character in short)
+
+
+def _title(axes, title: str) -> None:
+    axes.set_title(title, parse_math=False)
