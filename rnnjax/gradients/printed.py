@@ -82,4 +82,5 @@ def recurrent_weights(params: Params, before: Array, hs: Array, error: Array, re
       ValueError: if the formula, so read, multiplies what does not fit.
     """
     pairs = [(j, k) for j in range(len(hs)) for k in range(j + 1)]
-    return sum(jnp.outer(before[k], carried_back(params, hs, error, j, k, reading)) for j, k in pairs)
+    terms = [jnp.outer(before[k], carried_back(params, hs, error, j, k, reading)) for j, k in pairs]
+    return jnp.sum(jnp.stack(terms), axis=0)

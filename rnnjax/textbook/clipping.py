@@ -34,8 +34,8 @@ def show(seed: int) -> int:
     example = jnp.asarray(EXAMPLE)
     console.print(summary_table(f"1. g = {EXAMPLE}, threshold {THRESHOLD:g}, the chapter's", example, THRESHOLD, True))
     console.print(
-        f"By norm g keeps its direction and ends with length {THRESHOLD:g}. By value it turns, as only the large element "
-        f"shrinks, and may stay longer than {THRESHOLD:g}: up to {THRESHOLD:g} · sqrt(n) for n elements.\n"
+        f"By norm g keeps its direction and ends with length {THRESHOLD:g}. By value it turns, as only the large "
+        f"element shrinks, and may stay longer than {THRESHOLD:g}: up to {THRESHOLD:g} · sqrt(n) for n elements.\n"
     )
 
     case = small_case(seed)
@@ -44,8 +44,8 @@ def show(seed: int) -> int:
     threshold = float(jnp.abs(flat).max()) / 2
     console.print(
         f"The same on a real gradient, of the network of python -m rnnjax.textbook gradients --seed {seed}: all "
-        f"{flat.size} elements, biases too, for the average loss. Its largest element is {2 * threshold:.4f}, so at {THRESHOLD:g} "
-        f"the code would leave it alone; the threshold here is half of the largest element, {threshold:.4f}.\n"
+        f"{flat.size} elements, biases too, for the average loss. Its largest element is {2 * threshold:.4f}, far "
+        f"below the chapter's {THRESHOLD:g}, so the threshold here is half of the largest element, {threshold:.4f}.\n"
     )
     console.print(summary_table(f"2. The small network's gradient, threshold {threshold:.4f}", gradient, threshold))
     console.print()

@@ -26,9 +26,9 @@ def show(seed: int) -> int:
     console.print(output_table("1. The chapter's table: the hidden state is left at zero", INPUTS, y_hat))
     console.print(
         "In the chapter's loop the line that computes h_t is commented out. Every h_t stays the row of zeros that it "
-        f"was made as, so ŷ_t = softmax(V 0) = 1/{size} in each place: the {y_hat.size} numbers run from "
-        f"{y_hat.min():.15g} to {y_hat.max():.15g}, whatever U, W, V and x are. The network has read nothing; its loss "
-        f"is ln {size} = {math.log(size):.4f} nats a step, whatever the target.\n"
+        f"was made as, so ŷ_t = softmax(V 0) = 1/{size} in each place (smallest of the {y_hat.size} numbers "
+        f"{y_hat.min():.15g}, largest {y_hat.max():.15g}), whatever U, W, V and x are. The network has read nothing; "
+        f"its loss is ln {size} = {math.log(size):.4f} nats a step, whatever the target.\n"
     )
 
     console.print(

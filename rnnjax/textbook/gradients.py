@@ -33,8 +33,6 @@ READINGS = {
 
 LETTERS = "abc"
 
-TERMS = "The corrected double sum, term by term"
-
 
 class Truth(NamedTuple):
     """The gradient of the summed loss, in two ways that owe nothing to a formula."""
@@ -51,8 +49,9 @@ def show(seed: int) -> int:
 
     console.print(
         f"A network to follow with pencil and paper (float64, seed {seed}): 3 inputs, the letters a, b, c; 2 hidden "
-        "units; 3 outputs; no biases; first state 0. The weights are uniform in ±sqrt(1/n), "
-        "rounded to two digits. It reads the text abac: given a, b, a it is to answer b, a, c. Vectors are columns, as in the chapter, and U x_t is the column of U that the letter x_t names.\n"
+        "units; 3 outputs; no biases; first state 0; weights uniform in ±sqrt(1/n), rounded to two digits. It reads "
+        "the text abac: given a, b, a it is to answer b, a, c. Vectors are columns, as in the chapter, and U x_t is the "
+        "column of U that the letter x_t names.\n"
     )
     console.print(weight_table(small.params))
     console.print()
@@ -61,7 +60,7 @@ def show(seed: int) -> int:
     console.print(
         f"L is the sum of the L_t in the chapter's formula, {total:.4f} nats, and their average in its code "
         f"(reduce_mean), {total / small.steps:.4f}. The formulas below are gradients of the sum; those of the code are "
-        f"these divided by T = {small.steps}: two right gradients that differ by a factor of T.\n"
+        f"these divided by T = {small.steps}: both are right, each of its own loss.\n"
     )
     formulas = make_formulas(small, steps)
     console.print(formula_table(formulas))
@@ -117,6 +116,12 @@ def make_formulas(case: Case, steps: Trace) -> list[Claim]:
         Claim("∂L_j/∂(V h_j) = ŷ_j - y_j\n(row j: step j)", error, [d_logits]),
         Claim("tanh' =\n  1 - tanh²(W h_(m-1) + U x_m)\n(row m: step m)", DERIVATIVES["tanh"](steps.h), [d_tanh]),
         Claim("∂L/∂V = Σ_j (ŷ_j - y_j) ⊗ h_j", as_in_the_book(dV), true_V),
+        Claim(
+            "the same, taken for the gradient of\n  the code's loss, the average",
+            as_in_the_book(dV),
+            [gradient / case.steps for gradient in true_V],
+            DIFFERS,
+        ),
         as_printed._replace(
             text="∂L/∂W as printed =\n  Σ_j Σ_k≤j (ŷ_j - y_j)\n  ∏_m=k+1..j Wᵀ diag(1 - h_m²)\n  ⊗ h_(k-1)"
         ),
@@ -180,7 +185,8 @@ def formula_table(formulas: list[Claim]):
 
 def term_table(case: Case, steps: Trace):
     """The corrected double sum, one line for each j and k."""
-    table = make_table("j", "k", "d_jk", "h_(k-1)", "d_jk ⊗ h_(k-1), row after row", "x_k", title=TERMS)
+    columns = ("j", "k", "d_jk", "h_(k-1)", "d_jk ⊗ h_(k-1), row after row", "x_k")
+    table = make_table(*columns, title="The corrected double sum, term by term")
     error = printed.output_error(steps.logits, case.batch.y)
     pairs = [(j, k) for j in range(case.steps) for k in range(j + 1)]
     d = np.stack([printed.carried_back(case.params, steps.h, error, j, k, CORRECTED) for j, k in pairs])
@@ -193,9 +199,8 @@ def term_table(case: Case, steps: Trace):
 
 
 def reading_table(small: list[Claim], square: list[Claim]):
-    table = make_table(
-        "∂L/∂W", "2 units, 3 outputs", "10 units, 10 outputs", title="The printed ∂L/∂W, mended step by step"
-    )
-    for one, other in zip(small, square, strict=True):
-        table.add_row(one.text, *(f"{judge(c).text}{c.reason and ': ' + c.reason}" for c in (one, other)))
+    columns = ("∂L/∂W", "2 units, 3 outputs", "10 units, 10 outputs")
+    table = make_table(*columns, title="The printed ∂L/∂W, mended step by step")
+    for claims in zip(small, square, strict=True):
+        table.add_row(claims[0].text, *(judge(claim).text + (claim.reason and f": {claim.reason}") for claim in claims))
     return table

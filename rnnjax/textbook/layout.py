@@ -4,8 +4,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 118
-"""Columns of the screen that the tables need."""
+WIDTH = 120
+"""Columns of the screen that the widest table needs."""
 
 
 def make_console() -> Console:
@@ -18,7 +18,7 @@ def make_table(*columns: str, title: str | None = None, lines: bool = False) -> 
 
 
 def lines(array, decimals: int = 4, marked=None) -> list[str]:
-    """An array as lines of numbers in columns, its last axis along the line; where `marked` (bool, same shape) a star."""
+    """An array as aligned lines of numbers, its last axis along the line, starred where `marked` (bool, same shape)."""
     rows = np.atleast_2d(np.asarray(array)) + 0.0  # which makes 0 of -0
     stars = None if marked is None else np.atleast_2d(np.asarray(marked))
     width = max(len(f"{number:.{decimals}f}") for number in rows.ravel())

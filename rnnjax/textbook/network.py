@@ -52,7 +52,7 @@ class Trace(NamedTuple):
 
 
 def draw_case(seed: int, hidden: int, vocabulary: int, x: list[int], y: list[int], decimals: int | None = None) -> Case:
-    """Weights uniform in ±sqrt(1/n), rounded to `decimals` where that is asked for; biases and first state 0; float64."""
+    """Weights uniform in ±sqrt(1/n), rounded to `decimals` where asked; biases and first state 0; float64."""
     model = Model(vocabulary, hidden)
     params = init_params(jax.random.key(seed), model, "uniform", 1.0, jnp.float64)
     if decimals is not None:
