@@ -40,8 +40,7 @@ def show(seed: int) -> int:
         f"For ids up to {columns - 1} there are two ways out: U gets {columns} columns (rows, in this package, which "
         f"writes vectors as rows), or the ids are taken modulo {size}.\n"
     )
-    wide = with_input_weights(case, draw_case(seed, size, columns, INPUTS, INPUTS))
-    h, y_hat = run_over(wide, INPUTS)
+    h, y_hat = run_over(with_columns(case, seed, columns), INPUTS)
     wrapped = [x % size for x in INPUTS]
     h_wrapped, y_hat_wrapped = run_over(case, wrapped)
     title = f"2. h_t computed; U with {columns} columns, uniform in ±sqrt(1/{columns}), W and V as in 1"
@@ -60,6 +59,11 @@ def show(seed: int) -> int:
 def outputs_without_hidden_state(case: Case) -> np.ndarray:
     """ŷ of every step as the chapter's loop computes it, from states that nothing has written to [T, V]."""
     return np.asarray(outputs(case, jnp.zeros((case.steps, case.model.hidden))))
+
+
+def with_columns(case: Case, seed: int, columns: int) -> Case:
+    """The same network with a U of its own for so many ids; it still has as many outputs as before."""
+    return with_input_weights(case, draw_case(seed, case.model.hidden, columns, INPUTS, INPUTS))
 
 
 def run_over(case: Case, x: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -50,8 +50,8 @@ def show(seed: int) -> int:
     console.print(
         f"A network to follow with pencil and paper (float64, seed {seed}): 3 inputs, the letters a, b, c; 2 hidden "
         "units; 3 outputs; no biases; first state 0; weights uniform in ±sqrt(1/n), rounded to two digits. It reads "
-        "the text abac: given a, b, a it is to answer b, a, c. Vectors are columns, as in the chapter, and U x_t is the "
-        "column of U that the letter x_t names.\n"
+        "the text abac: given a, b, a it is to answer b, a, c. Vectors are columns, as in the chapter, and U x_t is "
+        "the column of U that the letter x_t names.\n"
     )
     console.print(weight_table(small.params))
     console.print()
@@ -109,15 +109,15 @@ def make_formulas(case: Case, steps: Trace) -> list[Claim]:
     d_logits = jax.grad(lambda logits: jnp.sum(negative_log_likelihood(logits, y)))(steps.logits)
     d_tanh = jax.grad(lambda argument: jnp.sum(jnp.tanh(argument)))(steps.argument)
     dV = case.steps * manual.readout(case.params, steps.h, case.batch)[2]
-    whole = [("V", lambda p: p.V), ("W", lambda p: p.layers[0].W), ("U", lambda p: p.layers[0].U)]
-    true_V, true_W, true_U = ([as_in_the_book(part(gradient)) for gradient in truth] for _, part in whole)
+    true_V = [as_in_the_book(gradient.V) for gradient in truth]
+    true_W, true_U = ([as_in_the_book(getattr(gradient.layers[0], name)) for gradient in truth] for name in "WU")
     as_printed = make_readings(case)[0]
     return [
         Claim("∂L_j/∂(V h_j) = ŷ_j - y_j\n(row j: step j)", error, [d_logits]),
         Claim("tanh' =\n  1 - tanh²(W h_(m-1) + U x_m)\n(row m: step m)", DERIVATIVES["tanh"](steps.h), [d_tanh]),
         Claim("∂L/∂V = Σ_j (ŷ_j - y_j) ⊗ h_j", as_in_the_book(dV), true_V),
         Claim(
-            "the same, taken for the gradient of\n  the code's loss, the average",
+            "the same, as the gradient of the\n  code's loss, the average",
             as_in_the_book(dV),
             [gradient / case.steps for gradient in true_V],
             DIFFERS,
