@@ -54,7 +54,7 @@ def matrix(cells):
 
 
 def loop_of_the_book(U, W, V, x):
-    """The chapter's loop with the line that it comments out. As there, the last row of the states is the first state."""
+    """The chapter's loop with the line that it comments out; there too the last row of states is the first state."""
     states, y_hat = np.zeros((len(x) + 1, len(W)), U.dtype), []
     for t in range(len(x)):
         states[t] = np.tanh(U[:, x[t]] + W.dot(states[t - 1]))

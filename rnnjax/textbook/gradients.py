@@ -62,7 +62,9 @@ def show(seed: int) -> int:
         f"(reduce_mean), {total / small.steps:.4f}. The formulas below are gradients of the sum; those of the code are "
         f"these divided by T = {small.steps}: both are right, each of its own loss.\n"
     )
-    formulas = make_formulas(small, steps)
+    truth = true_gradient(small)
+    readings = make_readings(small, steps, truth), make_readings(square, trace(square), true_gradient(square))
+    formulas = make_formulas(small, steps, truth, as_printed=readings[0][0])
     console.print(formula_table(formulas))
     console.print("Distances are the largest difference, as a share of the largest entry of the reference.\n")
     console.print(term_table(small, steps))
@@ -71,7 +73,6 @@ def show(seed: int) -> int:
         "step k. ∂L/∂W is the sum of d_jk ⊗ h_(k-1), to which k = 0 adds nothing, as h_(-1) = 0; for ∂L/∂U, add each "
         "d_jk to the column of x_k.\n"
     )
-    readings = make_readings(small), make_readings(square)
     console.print(reading_table(*readings))
     console.print(
         "Two factors are missing. Vᵀ turns the error, one number for each output, into one for each unit; without it "
@@ -99,19 +100,19 @@ def true_gradient(case: Case) -> Truth:
 
 def of_the_sum(case: Case, method: str) -> Params:
     """A method's gradient, made that of the summed loss."""
-    return jax.tree.map(lambda leaf: case.steps * leaf, METHODS[method](*case).params)
+    gradient = jax.jit(METHODS[method], static_argnums=0)(*case)
+    return jax.tree.map(lambda leaf: case.steps * leaf, gradient.params)
 
 
-def make_formulas(case: Case, steps: Trace) -> list[Claim]:
+def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> list[Claim]:
     """The chapter's formulas in the order in which a hand calculation needs them."""
-    y, truth, corrected = case.batch.y, true_gradient(case), of_the_sum(case, "textbook")
+    y, corrected = case.batch.y, of_the_sum(case, "textbook")
     error = printed.output_error(steps.logits, y)
     d_logits = jax.grad(lambda logits: jnp.sum(negative_log_likelihood(logits, y)))(steps.logits)
     d_tanh = jax.grad(lambda argument: jnp.sum(jnp.tanh(argument)))(steps.argument)
     dV = case.steps * manual.readout(case.params, steps.h, case.batch)[2]
     true_V = [as_in_the_book(gradient.V) for gradient in truth]
     true_W, true_U = ([as_in_the_book(getattr(gradient.layers[0], name)) for gradient in truth] for name in "WU")
-    as_printed = make_readings(case)[0]
     return [
         Claim("∂L_j/∂(V h_j) = ŷ_j - y_j\n(row j: step j)", error, [d_logits]),
         Claim("tanh' =\n  1 - tanh²(W h_(m-1) + U x_m)\n(row m: step m)", DERIVATIVES["tanh"](steps.h), [d_tanh]),
@@ -139,11 +140,10 @@ def make_formulas(case: Case, steps: Trace) -> list[Claim]:
     ]
 
 
-def make_readings(case: Case) -> list[Claim]:
+def make_readings(case: Case, steps: Trace, truth: Truth) -> list[Claim]:
     """∂L/∂W in each of its readings. Where outputs and units are as many, what had no value has a wrong one."""
-    steps = trace(case)
     error = printed.output_error(steps.logits, case.batch.y)
-    true_W = [as_in_the_book(gradient.layers[0].W) for gradient in true_gradient(case)]
+    true_W = [as_in_the_book(gradient.layers[0].W) for gradient in truth]
     square = case.model.hidden == case.model.vocabulary
     claims = []
     for text, (reading, claim) in READINGS.items():
