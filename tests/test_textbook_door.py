@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from command import call, door
 
-from rnnjax.gradients import METHODS, printed
+from rnnjax.gradients import METHODS, autodiff, printed
+from rnnjax.gradients.method import Method
 from rnnjax.textbook import clipping, forward, main
 from rnnjax.textbook.claims import AGREES, DIFFERS, NO_VALUE, Claim, judge
 from rnnjax.textbook.network import small_case, square_case, trace
@@ -222,10 +223,10 @@ def test_the_printed_formula_is_no_gradient_method():
 
 def test_a_corrected_formula_that_is_wrong_is_told(monkeypatch):
     def wrong(*arguments):
-        result = METHODS["autodiff"](*arguments)
+        result = autodiff.gradient(*arguments)
         return result._replace(params=jax.tree.map(lambda leaf: leaf * (1 + 1e-8), result.params))
 
-    monkeypatch.setitem(METHODS, "textbook", wrong)
+    monkeypatch.setitem(METHODS, "textbook", lambda config: Method(wrong))
     answer = show("gradients")
     assert answer.code == 1
     assert "NOT AS CLAIMED: ∂L/∂W corrected" in answer.stdout

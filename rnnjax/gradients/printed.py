@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.rnn import Params
+from rnnjax.model.network import Params
 
 Array = jax.Array
 

@@ -8,9 +8,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import OptimizerConfig
-from rnnjax.gradients import METHODS
 from rnnjax.textbook.layout import as_in_the_book, make_console, make_table, numbers
-from rnnjax.textbook.network import small_case
+from rnnjax.textbook.network import gradient, small_case
 from rnnjax.training.optimizer import make_clip
 
 THRESHOLD = 5.0
@@ -39,17 +38,17 @@ def show(seed: int) -> int:
     )
 
     case = small_case(seed)
-    gradient = METHODS["autodiff"](*case).params
-    flat, _ = ravel_pytree(gradient)
+    whole = gradient(case, "autodiff")
+    flat, _ = ravel_pytree(whole)
     threshold = float(jnp.abs(flat).max()) / 2
     console.print(
         f"The same on a real gradient, of the network of python -m rnnjax.textbook gradients --seed {seed}: all "
         f"{flat.size} elements, biases too, for the average loss. Its largest element is {2 * threshold:.4f}, far "
         f"below the chapter's {THRESHOLD:g}, so the threshold here is half of the largest element, {threshold:.4f}.\n"
     )
-    console.print(summary_table(f"2. The small network's gradient, threshold {threshold:.4f}", gradient, threshold))
+    console.print(summary_table(f"2. The small network's gradient, threshold {threshold:.4f}", whole, threshold))
     console.print()
-    console.print(element_table(gradient, threshold))
+    console.print(element_table(whole, threshold))
     console.print(
         "Elements that are exactly 0 stay 0 either way: the letter c is never read, so its column of ∂L/∂U is 0. "
         "The norm is that of the whole gradient, all arrays together."
@@ -57,10 +56,10 @@ def show(seed: int) -> int:
     return 0
 
 
-def clip(gradient, way: Way, threshold: float):
+def clip(grads, way: Way, threshold: float):
     """The gradient as the training step would hand it to Adam."""
     link = make_clip(OptimizerConfig(clip=way, clip_threshold=threshold))
-    return link.update(gradient, link.init(gradient))[0]
+    return link.update(grads, link.init(grads))[0]
 
 
 def angle(a, b) -> float:
@@ -69,13 +68,13 @@ def angle(a, b) -> float:
     return float(np.degrees(2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))))
 
 
-def summary_table(title: str, gradient, threshold: float, with_elements: bool = False):
+def summary_table(title: str, grads, threshold: float, with_elements: bool = False):
     """Length, angle to the gradient before, and number of changed elements, for each way to clip."""
     columns = ("length", "largest element", "turned by (degrees)", "elements changed")
     table = make_table("", *(("g",) if with_elements else ()), *columns, title=title)
-    before = np.asarray(ravel_pytree(gradient)[0])
+    before = np.asarray(ravel_pytree(grads)[0])
     rows = {"before": before}
-    rows |= {text: np.asarray(ravel_pytree(clip(gradient, way, threshold))[0]) for way, text in WAYS.items()}
+    rows |= {text: np.asarray(ravel_pytree(clip(grads, way, threshold))[0]) for way, text in WAYS.items()}
     for text, g in rows.items():
         elements = (numbers(g),) if with_elements else ()
         is_before = text == "before"
@@ -85,13 +84,13 @@ def summary_table(title: str, gradient, threshold: float, with_elements: bool = 
     return table
 
 
-def element_table(gradient, threshold: float):
+def element_table(grads, threshold: float):
     """Each array before and after, with a star at what has changed."""
     title = "Its elements, as the chapter has the matrices; * where changed"
     table = make_table("", "before", *WAYS.values(), title=title, lines=True)
-    clipped = [clip(gradient, way, threshold) for way in WAYS]
-    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(gradient)[0]]
-    for path, before, *after in zip(paths, *map(jax.tree.leaves, (gradient, *clipped)), strict=True):
+    clipped = [clip(grads, way, threshold) for way in WAYS]
+    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(grads)[0]]
+    for path, before, *after in zip(paths, *map(jax.tree.leaves, (grads, *clipped)), strict=True):
         name = jax.tree_util.keystr(path[-1:], simple=True)
         before = as_in_the_book(before)
         cells = [numbers(as_in_the_book(g), marked=as_in_the_book(g) != before) for g in after]

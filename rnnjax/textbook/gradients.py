@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from rnnjax.gradients import METHODS, manual, printed
+from rnnjax.gradients import manual, printed
 from rnnjax.gradients.printed import AS_PRINTED, CORRECTED, Reading
 from rnnjax.gradients.textbook import DERIVATIVES
 from rnnjax.model.loss import negative_log_likelihood
-from rnnjax.model.rnn import Params
+from rnnjax.model.network import Params
 from rnnjax.textbook.claims import AGREES, DIFFERS, NO_VALUE, Claim, judge
 from rnnjax.textbook.layout import as_in_the_book, lines, make_console, make_table, numbers
-from rnnjax.textbook.network import Case, Trace, small_case, square_case, summed_loss, trace
+from rnnjax.textbook.network import Case, Trace, gradient, small_case, square_case, summed_loss, trace
 
 WRONG = 1
 """The exit code where a formula does not do what is said of it."""
@@ -100,8 +100,7 @@ def true_gradient(case: Case) -> Truth:
 
 def of_the_sum(case: Case, method: str) -> Params:
     """A method's gradient, made that of the summed loss."""
-    gradient = jax.jit(METHODS[method], static_argnums=0)(*case)
-    return jax.tree.map(lambda leaf: case.steps * leaf, gradient.params)
+    return jax.tree.map(lambda leaf: case.steps * leaf, gradient(case, method))
 
 
 def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> list[Claim]:
@@ -111,8 +110,8 @@ def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> 
     d_logits = jax.grad(lambda logits: jnp.sum(negative_log_likelihood(logits, y)))(steps.logits)
     d_tanh = jax.grad(lambda argument: jnp.sum(jnp.tanh(argument)))(steps.argument)
     dV = case.steps * manual.readout(case.params, steps.h, case.batch)[2]
-    true_V = [as_in_the_book(gradient.V) for gradient in truth]
-    true_W, true_U = ([as_in_the_book(getattr(gradient.layers[0], name)) for gradient in truth] for name in "WU")
+    true_V = [as_in_the_book(one.V) for one in truth]
+    true_W, true_U = ([as_in_the_book(getattr(one.layers[0], name)) for one in truth] for name in "WU")
     return [
         Claim("∂L_j/∂(V h_j) = ŷ_j - y_j\n(row j: step j)", error, [d_logits]),
         Claim("tanh' =\n  1 - tanh²(W h_(m-1) + U x_m)\n(row m: step m)", DERIVATIVES["tanh"](steps.h), [d_tanh]),
@@ -120,7 +119,7 @@ def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> 
         Claim(
             "the same, as the gradient of the\n  code's loss, the average",
             as_in_the_book(dV),
-            [gradient / case.steps for gradient in true_V],
+            [dV_sum / case.steps for dV_sum in true_V],
             DIFFERS,
         ),
         as_printed._replace(
@@ -143,7 +142,7 @@ def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> 
 def make_readings(case: Case, steps: Trace, truth: Truth) -> list[Claim]:
     """∂L/∂W in each of its readings. Where outputs and units are as many, what had no value has a wrong one."""
     error = printed.output_error(steps.logits, case.batch.y)
-    true_W = [as_in_the_book(gradient.layers[0].W) for gradient in truth]
+    true_W = [as_in_the_book(one.layers[0].W) for one in truth]
     square = case.model.hidden == case.model.vocabulary
     claims = []
     for text, (reading, claim) in READINGS.items():

@@ -1,23 +1,19 @@
-"""The chapter's network, one tanh layer without biases, drawn small. All that this door asks of `model.rnn` is here."""
+"""The chapter's network, one tanh layer without biases, drawn small. All that this door asks of the network and of the
+gradient methods is here.
+"""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from rnnjax.config import GradientConfig
+from rnnjax.gradients import METHODS
+from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import cross_entropy
-from rnnjax.model.rnn import (
-    Batch,
-    Carry,
-    Model,
-    Params,
-    apply,
-    hidden_to_output,
-    input_to_hidden,
-    run_layers,
-    zero_carry,
-)
+from rnnjax.model.network import Batch, Carry, Model, Params, zero_carry
+from rnnjax.model.rnn import apply, hidden_to_output, input_to_hidden, run_layers
 
 Array = jax.Array
 
@@ -27,6 +23,7 @@ class Case(NamedTuple):
 
     model: Model
     params: Params
+    hyper: Hyper
     carry: Carry
     batch: Batch
 
@@ -57,7 +54,8 @@ def draw_case(seed: int, hidden: int, vocabulary: int, x: list[int], y: list[int
     params = init_params(jax.random.key(seed), model, "uniform", 1.0, jnp.float64)
     if decimals is not None:
         params = jax.tree.map(lambda leaf: jnp.round(leaf, decimals), params)
-    return Case(model, params, zero_carry(model, (), jnp.float64), Batch(jnp.asarray(x), jnp.asarray(y)))
+    batch = Batch(jnp.asarray(x), jnp.asarray(y))
+    return Case(model, params, Hyper(), zero_carry(model, (), jnp.float64), batch)
 
 
 def small_case(seed: int) -> Case:
@@ -89,7 +87,7 @@ def outputs(case: Case, h: Array) -> Array:
 def trace(case: Case) -> Trace:
     """The forward pass, with everything that a hand calculation writes down."""
     layer = case.params.layers[0]
-    _, h = run_layers(case.model, case.params, case.carry, case.batch)
+    _, h = run_layers(*case)
     before = jnp.concatenate([case.carry[0][None], h[:-1]])
     argument = input_to_hidden(layer, case.batch.x) + before @ layer.W
     return Trace(before, argument, h, hidden_to_output(case.params, h))
@@ -97,5 +95,10 @@ def trace(case: Case) -> Trace:
 
 def summed_loss(case: Case, params: Params) -> Array:
     """L = Σ L_t in nats, the sum of the chapter's formula; its code, and the rest of this package, take the average."""
-    _, logits = apply(case.model, params, case.carry, case.batch)
+    _, logits = apply(*case._replace(params=params))
     return case.steps * cross_entropy(logits, case.batch.y)
+
+
+def gradient(case: Case, method: str) -> Params:
+    """The gradient of the average loss by a method of the table."""
+    return jax.jit(METHODS[method](GradientConfig()).gradient, static_argnums=0)(*case).params
