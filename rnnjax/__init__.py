@@ -8,5 +8,5 @@ The layers, from the mathematics outwards; each imports only what stands above i
     training          clipping and Adam, the jitted chunk of steps, the held-out loss
     data, run         songs to ids; a run's directory, checkpoints, plots
     trained, loop     a network read back from its run; the training loop
-    train, sample, compare, explore     the doors: python -m rnnjax.<door> --help
+    train, sample, compare, explore, textbook     the doors: python -m rnnjax.<door> --help
 """

@@ -43,6 +43,15 @@ def add_config(parser: Parser) -> None:
     parser.add_class_arguments(Config, as_group=False)
 
 
+def add_commands(parser: Parser, commands: dict[str, Parser]) -> None:
+    """Gives a parser commands of which one must be named; it is `command` of the parsed options, whose options are
+    under its own name.
+    """
+    group = parser.add_subcommands(required=True, dest="command", title="commands", description="each has its --help")
+    for name, command in commands.items():
+        group.add_subcommand(name, command, help=command.description)
+
+
 def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
     """The Config that the parsed fields make; its own checks run here."""
     for field in dataclasses.fields(Config):

@@ -1,0 +1,59 @@
+"""What is claimed of a formula, and whether it is so."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+AGREES, DIFFERS, NO_VALUE = "agrees", "differs", "no value"
+
+TOLERANCES = (1e-10, 1e-6)
+"""Largest difference from the first reference (autodiff: float64 rounding) and from the second (central differences) of
+what agrees, as a share of the reference's largest entry."""
+
+WAYS = ("autodiff", "central differences")
+"""The names of the references."""
+
+
+class Claim(NamedTuple):
+    """One formula.
+
+    Attributes:
+      text: as it is shown.
+      gives: its number, an array; None where its shapes do not fit.
+      references: the true number, from autodiff, and, for a gradient by the weights, from central differences.
+      claim: agrees, differs, or no value.
+      reason: why it has no value.
+    """
+
+    text: str
+    gives: Any
+    references: Sequence
+    claim: str = AGREES
+    reason: str = ""
+
+
+class Verdict(NamedTuple):
+    """What a formula does, in words, and whether that is what is claimed."""
+
+    text: str
+    holds: bool
+
+
+def judge(claim: Claim) -> Verdict:
+    """Holds the number of a formula against each reference."""
+    if claim.gives is None:
+        return Verdict(NO_VALUE, claim.claim == NO_VALUE)
+    shares = [share(claim.gives, reference) for reference in claim.references]
+    near = [difference <= allowed for difference, allowed in zip(shares, TOLERANCES, strict=False)]
+    if all(near):
+        distances = [f"{way}: {number:.0e}" for way, number in zip(WAYS, shares, strict=False)]
+        return Verdict("\n".join([AGREES, *distances]), claim.claim == AGREES)
+    differs = all(np.isfinite(shares)) and not any(near)
+    return Verdict(f"{DIFFERS} by {max(shares):.1%}", claim.claim == DIFFERS and differs)
+
+
+def share(value: Any, reference: Any) -> float:
+    """The largest difference, as a share of the reference's largest entry."""
+    value, reference = np.asarray(value), np.asarray(reference)
+    return float(np.abs(value - reference).max() / np.abs(reference).max())
