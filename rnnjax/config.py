@@ -235,6 +235,8 @@ class RunConfig:
       name: the run is kept in root/name; the same command again goes on where it stopped.
       root: the directory of all runs.
       platform: where to compute; auto takes the best that is there.
+      devices: over how many devices the streams of a batch are divided, each with the whole network; 0 takes all that
+        are there. On a CPU they are threads of this process, and as many as are asked for.
       precision: float32, or float64.
       checkpoint_every_steps: training steps between two checkpoints.
       keep_checkpoints: the newest checkpoints to keep, beside the best.
@@ -244,6 +246,7 @@ class RunConfig:
     name: str = "run"
     root: str = "runs"
     platform: Platform = "auto"
+    devices: int = 1
     precision: Literal["float32", "float64"] = "float32"
     checkpoint_every_steps: int = 1_000
     keep_checkpoints: int = 2
@@ -252,6 +255,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         plain = bool(self.name) and self.name not in (".", "..") and not set(self.name) & set("/\\\0")
         _check(plain, "run.name", self.name, "a plain directory name")
+        _at_least(0, run__devices=self.devices)
         _at_least(
             1, run__checkpoint_every_steps=self.checkpoint_every_steps, run__keep_checkpoints=self.keep_checkpoints
         )

@@ -39,6 +39,7 @@ from rnnjax.run.tensorboard import TensorBoard
 from rnnjax.trained import make_model, read_config
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
+from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import StepInfo, TrainState, from_arrays, init_state, to_arrays
 from rnnjax.training.step import choose_scan_unroll, make_chunk
 
@@ -57,12 +58,13 @@ def train(config: Config) -> int:
     with RunDirectory(Path(config.run.root) / config.run.name) as directory:
         config = pin(config, corpus, directory)
         model = make_model(config, corpus.vocabulary)
-        streams = jax.device_put(folded)
+        mesh = make_mesh(config.run.devices, config.training.batch_size)
+        streams = divide(mesh, folded)
         sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
         checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
         try:
             with Interrupt() as interrupt:
-                finished = learn(config, model, corpus, streams, sampler, directory, checkpoints, interrupt)
+                finished = learn(config, model, corpus, mesh, streams, sampler, directory, checkpoints, interrupt)
             if finished:
                 result = conclude(config, model, corpus, streams, sampler, directory, checkpoints)
             plot_run(directory.path, config.run.name)
@@ -114,6 +116,7 @@ def learn(
     config: Config,
     model: Model,
     corpus: Corpus,
+    mesh: jax.sharding.Mesh,
     streams: jax.Array,
     sampler: Sampler,
     directory: RunDirectory,
@@ -125,7 +128,7 @@ def learn(
     step = int(resumed.step) if resumed else 0
     also = TensorBoard(directory.path, step).write if config.run.tensorboard else None
     total = config.training.steps
-    shapes = jax.eval_shape(partial(start, config, model))
+    shapes = place(mesh, jax.eval_shape(partial(start, config, model)))
     reporter = Reporter(total, step, streams.shape[0] * config.training.sequence_length)
     reporter.say(describe(config.run.precision, count_parameters(shapes.params)))
     if accelerator := unused_accelerator():
@@ -141,12 +144,12 @@ def learn(
         validation = fold(corpus.ids.validation[: config.training.eval_characters + 1])
     began = time.monotonic()
     chunk, sampler, evaluate, begin = compile_together(
-        (make_chunk(config, model), (shapes, streams, np.int32(0))),
+        (make_chunk(config, model, shardings(mesh, shapes)), (shapes, streams, np.int32(0))),
         (sampler, (shapes.params, shapes.hyper, shapes.carry, streams, jnp.int32(0))),
         (make_evaluate(model), (shapes.params, shapes.hyper, validation)) if validation else None,
         (jax.jit(partial(start, config, model)), ()) if resumed is None else None,
     )
-    state = begin() if resumed is None else resumed
+    state = place(mesh, begin() if resumed is None else resumed)
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
     log = MetricsLog(directory.metrics, step, config.training.log_every_steps, also)

@@ -9,8 +9,11 @@ from pathlib import Path
 from rnnjax.errors import UserError
 
 
-def set_up(platform: str, precision: str) -> None:
+def set_up(platform: str, precision: str, devices: int = 1) -> None:
     """Chooses where and how precisely JAX computes; before any array is made.
+
+    Args:
+      devices: how many devices a CPU is to be divided into.
 
     Raises:
       UserError: if the platform is not there.
@@ -18,6 +21,8 @@ def set_up(platform: str, precision: str) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", precision == "float64")
+    if devices > 1:
+        jax.config.update("jax_num_cpu_devices", devices)  # says nothing about other platforms
     if platform != "auto":
         jax.config.update("jax_platforms", platform)
     try:
@@ -40,7 +45,9 @@ def describe(precision: str, parameters: int) -> str:
     import jax
 
     devices = jax.devices()
-    count = f"{os.cpu_count()} cores" if devices[0].platform == "cpu" else f"{len(devices)} x {devices[0].device_kind}"
+    count = f"{len(devices)} x {devices[0].device_kind}"
+    if devices[0].platform == "cpu":
+        count = f"{os.cpu_count()} cores" + (f", {len(devices)} devices" if len(devices) > 1 else "")
     return (
         f"rnnjax {importlib.metadata.version('rnnjax')} on {devices[0].platform} ({count}), {precision}, "
         f"jax {jax.__version__}, python {machine.python_version()}, {parameters:,} parameters"

@@ -116,13 +116,16 @@ def add_to_learned_state(grads: Params, d_carry: Carry, starts_pass: Array) -> P
     return grads._replace(layers=tuple(layers))
 
 
-def make_chunk(config: Config, model: Model) -> Chunk:
+def make_chunk(config: Config, model: Model, shardings: TrainState | None = None) -> Chunk:
     """Compiles to one program for any number of steps up to `training.steps_per_dispatch`; the same as
 
         for i in range(steps):
             state, infos[i] = train_step(state, streams)
 
     A step's result does not depend on how a run is cut into chunks. The state is donated.
+
+    Args:
+      shardings: where each leaf of the state lies, before and after; None: on one device.
 
     Returns:
       (state, streams [B, S + 1], steps) -> (state, infos), each field of infos as long as the most steps of a chunk,
@@ -143,7 +146,7 @@ def make_chunk(config: Config, model: Model) -> Chunk:
         state, rows = jax.lax.fori_loop(0, steps, body, (state, rows))
         return state, StepInfo(*rows.T)
 
-    return jax.jit(chunk, donate_argnums=0)
+    return jax.jit(chunk, donate_argnums=0, out_shardings=None if shardings is None else (shardings, None))
 
 
 def choose_scan_unroll(batch_size: int, sequence_length: int) -> int:

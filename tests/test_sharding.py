@@ -1,0 +1,83 @@
+"""One program over several devices: a process of its own, as a CPU is divided into devices before JAX starts."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from command import TINY, door, write_songs
+
+PROGRAM = """
+import json, sys
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_enable_x64", True)
+import jax.numpy as jnp, numpy as np
+from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from rnnjax.trained import make_model
+from rnnjax.training.sharding import divide, make_mesh, place, shardings
+from rnnjax.training.state import init_state
+from rnnjax.training.step import make_chunk
+
+config = Config(
+    model=ModelConfig(cell=sys.argv[1], hidden_size=5, layers=2, dropout=0.2, learned_state=True),
+    gradient=GradientConfig(sys.argv[2]),
+    training=TrainingConfig(steps=8, batch_size=4, sequence_length=6, steps_per_dispatch=3),
+)
+model = make_model(config, range(7))
+ids = jnp.asarray(np.random.default_rng(0).integers(6, size=(4, 25)), jnp.uint8)
+results = []
+for devices in (1, 2):
+    mesh = make_mesh(devices, 4)
+    state = place(mesh, init_state(config, model, jnp.float64))
+    chunk = make_chunk(config, model, shardings(mesh, state))
+    streams, losses, norms = divide(mesh, ids), [], []
+    for _ in range(3):
+        state, infos = chunk(state, streams, np.int32(2))
+        losses += infos.loss[:2].tolist()
+        norms += infos.grad_norm[:2].tolist()
+    placed = [len(leaf.sharding.device_set) for leaf in jax.tree.leaves((state.params, state.carry))]
+    split = [leaf.addressable_shards[0].data.shape[0] for leaf in state.carry]
+    results.append({"losses": losses, "norms": norms, "weights": float(jnp.sum(jnp.sin(state.params.layers[1].W))),
+                    "placed": placed, "split": split, "programs": chunk._cache_size()})
+print(json.dumps(results))
+"""
+
+
+@pytest.mark.parametrize(("cell", "method"), [("lstm", "manual"), ("vanilla", "autodiff")])
+def test_two_devices_train_as_one(cell, method):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, cell, method], capture_output=True, text=True, check=True)
+    one, two = json.loads(done.stdout)
+    assert set(one["placed"]) == {1}
+    assert set(two["placed"]) == {2}
+    assert set(two["split"]) == {2}
+    assert one["programs"] == two["programs"] == 1
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-12)
+    assert two["norms"] == pytest.approx(one["norms"], rel=1e-11)
+    assert two["weights"] == pytest.approx(one["weights"], rel=1e-10)
+
+
+def test_a_run_over_two_devices(tmp_path):
+    write_songs(tmp_path / "songs.csv")
+    command = [*TINY, "--run.devices", "2", "--training.steps", "14", "--run.checkpoint_every_steps", "7"]
+    stopped = door("train", *command, cwd=tmp_path, at=("os.rename", "checkpoints", signal.SIGKILL))
+    assert stopped.code == -signal.SIGKILL
+    resumed = door("train", *command, cwd=tmp_path)
+    assert resumed.code == 0, resumed.stderr
+    assert "2 devices" in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--run.devices", "3"], "training.batch_size is 2, which does not divide over run.devices 3"),
+        (["--run.devices", "-1"], "run.devices is -1, but must be at least 0"),
+    ],
+)
+def test_devices_that_do_not_fit_are_one_line(tmp_path, options, message):
+    write_songs(tmp_path / "songs.csv")
+    answer = door("train", *TINY, *options, cwd=tmp_path)
+    assert answer.code == 2
+    assert message in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
