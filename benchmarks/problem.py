@@ -10,7 +10,7 @@ VOCABULARY = 76
 LEARNING_RATE = 1e-3
 CLIP_NORM = 5.0
 ADAM_EPSILON = 1e-8
-"""The default of every peer but Keras and TensorFlow 1, whose 1e-7 and other place of it would train another network."""
+"""The default of most peers; Keras has 1e-7, which is given this one so that all train the same network."""
 
 STEPS_PER_DISPATCH = 100
 """K, the most training steps that one call of a compiled program takes, where a peer can take more than one."""
@@ -31,7 +31,7 @@ SIZES = {"S": Size(1, 25, 100), "M": Size(32, 64, 256), "L": Size(64, 128, 512)}
 
 
 class Text(NamedTuple):
-    """Ids of N windows, x and y [N, T, B] int32; window n + 1 goes on where window n ends, so that the state carries."""
+    """Ids of N windows, x and y [N, T, B] int32; window n + 1 goes on where n ends, so that the state carries."""
 
     x: np.ndarray
     y: np.ndarray

@@ -14,8 +14,8 @@ class Weights(NamedTuple):
       U: [V, G·H], gates side by side in PyTorch's order: i, f, g, o of an LSTM, r, z, n of a GRU.
       W: [H, G·H].
       bh: [G·H]. Nothing is added to an LSTM's forget gate behind the scenes.
-      bz: [G·H], a GRU's: n = tanh(a_n + r ⊙ z_n), the reset gate after the product. Only its part n is not zero, as flax
-        and equinox have only that. Zero for the other cells.
+      bz: [G·H], a GRU's: n = tanh(a_n + r ⊙ z_n), the reset gate after the product. Only its part n is not zero, as
+        Flax and Equinox have only that. Zero for the other cells.
       V: [H, V].
       by: [V].
     """

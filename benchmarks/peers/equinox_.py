@@ -1,5 +1,5 @@
-"""Equinox: its cells under lax.scan, vmapped over the batch, one-hot inputs. It has no vanilla cell: that one is written
-here of its linear layers, and looks ids up in the best style."""
+"""Equinox: its cells under lax.scan, vmapped over the batch, one-hot inputs. It has no vanilla cell:
+that one is written here of its linear layers, and looks ids up in the best style."""
 
 import equinox as eqx
 import jax
@@ -26,27 +26,24 @@ class Network(eqx.Module):
 
     cell: eqx.Module
     readout: eqx.nn.Linear
-    unroll: int = eqx.field(static=True)
 
     def __call__(self, carry, ids):
         table = getattr(self.cell, "input", None)
-        if isinstance(table, eqx.nn.Embedding):
-            xs = jax.vmap(jax.vmap(table))(ids)
-        else:
-            xs = jax.nn.one_hot(ids, VOCABULARY)
+        looked_up = isinstance(table, eqx.nn.Embedding)
+        xs = jax.vmap(jax.vmap(table))(ids) if looked_up else jax.nn.one_hot(ids, VOCABULARY)
 
         def body(carry, x):
             carry = jax.vmap(self.cell)(x, carry)
             h = carry[0] if isinstance(carry, tuple) else carry
             return carry, h
 
-        carry, hs = jax.lax.scan(body, carry, xs, unroll=self.unroll)
+        carry, hs = jax.lax.scan(body, carry, xs)
         return carry, jax.vmap(jax.vmap(self.readout))(hs)
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     readout = linear(weights.V, weights.by)
-    network = Network(make_cell(cell, size, weights, style), readout, jax_loop.scan_unroll(size, style))
+    network = Network(make_cell(cell, size, weights, style), readout)
     params, static = eqx.partition(network, eqx.is_array)
     h = jnp.zeros((size.batch, size.hidden))
 

@@ -1,5 +1,5 @@
-"""Flax linen: nn.RNN over its cells, one-hot inputs. Its cells take vectors only, so the best style has one-hot rows too;
-it has more steps a call, turns of the scan written out, and the LSTM with joined products."""
+"""Flax linen: nn.RNN over its cells, one-hot inputs. Its cells take vectors only, so the best style has one-hot rows
+too, more steps a call, and the LSTM with joined products."""
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,10 @@ class Network(nn.Module):
     """One recurrent layer and the read-out."""
 
     cell: nn.RNNCellBase
-    unroll: int
 
     @nn.compact
     def __call__(self, carry, ids):
-        layer = nn.RNN(self.cell, time_major=True, return_carry=True, unroll=self.unroll)
+        layer = nn.RNN(self.cell, time_major=True, return_carry=True)
         carry, hs = layer(jax.nn.one_hot(ids, VOCABULARY), initial_carry=carry)
         return carry, nn.Dense(VOCABULARY)(hs)
 
@@ -29,7 +28,7 @@ class Network(nn.Module):
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     lstm = nn.OptimizedLSTMCell if style == "best" else nn.LSTMCell
     layer = {"rnn": nn.SimpleCell, "gru": nn.GRUCell, "lstm": lstm}[cell](size.hidden)
-    network = Network(layer, jax_loop.scan_unroll(size, style))
+    network = Network(layer)
     h = jnp.zeros((size.batch, size.hidden))
     carry = (h, h) if cell == "lstm" else h
     template = network.init(jax.random.key(0), carry, jnp.asarray(text.x[0]))

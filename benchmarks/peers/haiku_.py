@@ -1,5 +1,5 @@
-"""Haiku: dynamic_unroll over its cores, one-hot inputs. Its vanilla core has the ReLU; the tanh one is a core of our own,
-in the way that its documentation writes them, and looks ids up in the best style."""
+"""Haiku: dynamic_unroll over its cores, one-hot inputs. Its vanilla core has the ReLU; the tanh one is a core of our
+own, in the way that its documentation writes them, and looks ids up in the best style."""
 
 import haiku as hk
 import jax
@@ -37,7 +37,7 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
             inputs = hk.Embed(VOCABULARY, size.hidden)(ids) + bias
         else:
             inputs = jax.nn.one_hot(ids, VOCABULARY)
-        hs, carry = hk.dynamic_unroll(core, inputs, carry, unroll=jax_loop.scan_unroll(size, style))
+        hs, carry = hk.dynamic_unroll(core, inputs, carry)
         return carry, hk.BatchApply(hk.Linear(VOCABULARY))(hs)
 
     network = hk.without_apply_rng(hk.transform(network))
@@ -65,7 +65,7 @@ def convert_rnn(weights: Weights, looked_up: bool) -> dict:
 
 
 def convert_lstm(weights: Weights) -> dict:
-    """Haiku has the gates i, g, f, o, one matrix for x and h, and adds 1 to the forget gate: taken off the bias here."""
+    """Haiku has the gates i, g, f, o, one matrix for x and h, and adds 1 to the forget gate: taken off the bias."""
     order = (0, 2, 1, 3)
     W = jnp.concatenate([reorder(weights.U, order), reorder(weights.W, order)])
     H = len(weights.W)

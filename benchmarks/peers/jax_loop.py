@@ -8,20 +8,18 @@ import numpy as np
 import optax
 
 from benchmarks.peers import Run
-from benchmarks.problem import CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, Size, Text
-from rnnjax.training.step import choose_scan_unroll
+from benchmarks.problem import CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, Text
 
 Forward = Callable[..., tuple]
 """(params, carry, ids [T, B]) -> (carry, logits [T, B, V])."""
 
 
-def scan_unroll(size: Size, style: str) -> int:
-    """Turns of the scan over time written out: none as documented; at best as many as rnnjax itself would."""
-    return choose_scan_unroll(size.batch, size.length) if style == "best" else 1
-
-
 def make_run(forward: Forward, params, carry, text: Text, style: str) -> Run:
-    """Trains a network: one jitted step a call (documented), or up to K steps in one donated call (best)."""
+    """Trains a network: one jitted step a call (documented), or up to K steps in one donated call (best).
+
+    The scans over time are rolled in both: written out at size S, some were a little faster, others several times
+    slower, and all took long to compile.
+    """
     optimizer = optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adam(LEARNING_RATE))
     start = params, optimizer.init(params), carry
     zeros = jax.tree.map(jnp.zeros_like, carry)

@@ -1,5 +1,5 @@
-"""PyTorch: nn.RNN, nn.GRU, nn.LSTM with one-hot inputs. These take vectors only, so the best style has one-hot rows too:
-it takes them from a table, leaves the loss on the device until the end, and has the fused Adam."""
+"""PyTorch: nn.RNN, nn.GRU, nn.LSTM with one-hot inputs. These take vectors only, so the best style has one-hot rows
+too: it takes them from a table, reads the losses at the end, and has the fused Adam, and one thread at batch 1."""
 
 import numpy as np
 import torch
@@ -25,8 +25,12 @@ class Network(nn.Module):
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     best = style == "best"
+    if best and size.batch == 1:
+        torch.set_num_threads(1)  # measured: nothing to share out between threads, and much to wait for
     network = Network(cell, size)
     network.load_state_dict(convert(weights))
+    if cell != "gru":  # two biases that both learn would take steps twice as long as those of one
+        network.layer.bias_hh_l0.requires_grad_(False)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True if best else None)
     criterion = nn.CrossEntropyLoss()
     xs, ys = torch.from_numpy(text.x).long(), torch.from_numpy(text.y).long()
