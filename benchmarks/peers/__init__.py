@@ -20,7 +20,7 @@ class Peer(NamedTuple):
     Attributes:
       title: its name in a table.
       module: its file in this package.
-      distribution: what must be installed.
+      imports: the packages that must be there.
       cells: the cells that it has with the same equations.
       styles: `documented`, as its documentation trains such a network, and `best`, as fast as we could make it without
         rewriting the library's own layer; for rnnjax the gradient methods.
@@ -28,20 +28,20 @@ class Peer(NamedTuple):
 
     title: str
     module: str
-    distribution: str
+    imports: tuple[str, ...]
     cells: tuple[str, ...] = ("rnn", "gru", "lstm")
     styles: tuple[str, ...] = ("documented", "best")
 
 
 PEERS = {
-    "rnnjax": Peer("rnnjax", "rnnjax_", "rnnjax", styles=("manual", "autodiff")),
-    "tf1": Peer("TensorFlow 1 graph", "tf1", "tensorflow-cpu", cells=("rnn",), styles=("documented",)),
-    "torch": Peer("PyTorch", "torch_", "torch"),
-    "keras": Peer("Keras on TensorFlow", "keras_", "keras"),
-    "flax": Peer("Flax", "flax_", "flax"),
+    "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", "autodiff")),
+    "tf1": Peer("TensorFlow 1 graph", "tf1", ("tensorflow",), cells=("rnn",), styles=("documented",)),
+    "torch": Peer("PyTorch", "torch_", ("torch",)),
+    "keras": Peer("Keras on TensorFlow", "keras_", ("keras", "tensorflow")),
+    "flax": Peer("Flax", "flax_", ("flax",)),
     # Haiku's GRU resets before the product, which is another network.
-    "haiku": Peer("Haiku", "haiku_", "dm-haiku", cells=("rnn", "lstm")),
-    "equinox": Peer("Equinox", "equinox_", "equinox"),
+    "haiku": Peer("Haiku", "haiku_", ("haiku",), cells=("rnn", "lstm")),
+    "equinox": Peer("Equinox", "equinox_", ("equinox",)),
 }
 
 
