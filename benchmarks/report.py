@@ -15,7 +15,17 @@ from benchmarks.spread import duration, spread
 REFERENCE = ("rnnjax", "manual")
 """The program that ratios are to."""
 
-COLUMNS = ("step", "quartiles", "× manual", "× floor", "first step", "memory (MB)", "of it loading", "first loss")
+COLUMNS = (
+    "step",
+    "lowest",
+    "quartiles",
+    "× manual",
+    "× floor",
+    "first step",
+    "memory (MB)",
+    "of it loading",
+    "first loss",
+)
 
 
 class Case(NamedTuple):
@@ -58,8 +68,8 @@ class Case(NamedTuple):
     def calibration(self) -> str:
         work = flops(self.cell, SIZES[self.size]) / 1e9
         return (
-            f"Floor: {duration(self.floor)}, the {work:.3g} GFLOP of the products at the {self.gemm / 1e9:.0f} GFLOP/s of "
-            f"a large one; 2T turns of an almost empty loop: {duration(self.turns)}."
+            f"Floor: {duration(self.floor)}, the {work:.3g} GFLOP of the products at the {self.gemm / 1e9:.0f} GFLOP/s "
+            f"of a large one; 2T turns of an almost empty loop: {duration(self.turns)}."
         )
 
 
@@ -70,6 +80,7 @@ def cells_of(case: Case, program: Program) -> list[str]:
     taken = spread(program.times)
     return [
         duration(taken.median),
+        duration(taken.low),
         f"{duration(taken.quartile_1)} – {duration(taken.quartile_3)}",
         f"{taken.median / case.reference:.2f}" if case.reference else "",
         f"{taken.median / case.floor:.1f}",
@@ -135,7 +146,8 @@ def markdown(machine: dict, cases: list[Case]) -> str:
         f"{machine['python']}; {versions}.",
         "",
         "Medians and quartiles of repetitions that took turns. First step: from the weights to the end of the first "
-        "step, compilation included. Memory: peak of the process, and of it what it had when library and data were loaded.",
+        "step, compilation included. Memory: peak of the process, and of it what it had when library and data were "
+        "loaded.",
     ]
     for case in cases:
         lines += ["", f"## {case.title}", "", case.calibration, ""]

@@ -2,7 +2,9 @@
 
 Forward, backward, clipping by global norm, Adam, and every step's loss read out; the state goes from window to window.
 All programs start from the same weights and must agree on the losses of the first steps. Each has a process of its own;
-they take turns, so that a busy moment of the machine falls on all.
+they take turns, so that a busy moment of the machine falls on all. It does not fall on all alike: threads that wait
+for one another at every product, as PyTorch's do, were up to 30 times slower beside one other busy process, and the
+JAX programs up to 2 times. So run it on an idle machine, and not under nice; the lowest time is reported too.
 """
 
 import argparse
@@ -49,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(cell: str, size: str, peers: list[str], repetitions: int) -> report.Case:
-    """All programs of one cell and size, built one after another, then timed in turns with the machine's calibration."""
+    """All programs of one cell and size, built one after another, then timed in turns with the calibration."""
     programs = [Program(peer, style) for peer in peers for style in PEERS[peer].styles]
     calibration = Worker("calibration", cell, size, "-")
     floors = []
