@@ -30,6 +30,15 @@ def version(distribution: str) -> str | None:
         return None
 
 
+def busy_seconds() -> float | None:
+    """Processor time that all processes of the machine together have taken; None where the system does not say."""
+    stat = Path("/proc/stat")
+    if not stat.is_file():
+        return None
+    user, nice, system = map(int, stat.read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_memory() -> float:
     """Peak resident memory of this process, in MB (1e6 bytes)."""
     status = Path("/proc/self/status")

@@ -21,6 +21,7 @@ class Worker:
     """A process of `benchmarks.worker`."""
 
     def __init__(self, *arguments: str):
+        self.cpu = 0.0
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", *arguments],
@@ -44,7 +45,9 @@ class Worker:
             self.process.wait()
             self.errors.seek(0)
             raise WorkerFailed(self.errors.read()[-2000:])
-        return json.loads(answer)
+        answer = json.loads(answer)
+        self.cpu += answer["cpu"]
+        return answer
 
     def close(self) -> None:
         """Ends the process: it has nothing to save, and some runtimes are slow to say goodbye."""

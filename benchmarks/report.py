@@ -34,6 +34,7 @@ class Case(NamedTuple):
     Attributes:
       gemm: floating-point operations a second of a large matrix product on this machine.
       loop: seconds of a turn of a compiled loop that hardly computes.
+      others: mean number of cores that other processes kept busy meanwhile, where known.
       programs: everything that was to be measured.
     """
 
@@ -41,6 +42,7 @@ class Case(NamedTuple):
     size: str
     gemm: float
     loop: float
+    others: float | None
     programs: list[Program]
 
     @property
@@ -65,18 +67,27 @@ class Case(NamedTuple):
         return f"{self.cell}, size {self.size}: B = {batch}, T = {length}, H = {hidden}"
 
     @property
+    def company(self) -> str:
+        return "" if self.others is None else f" Other processes kept {self.others:.2f} cores busy meanwhile."
+
+    @property
+    def notes(self) -> list[str]:
+        """Why some programs have no numbers."""
+        return [f"{program.title}: {program.status}" for program in self.programs if not program.times]
+
+    @property
     def calibration(self) -> str:
         work = flops(self.cell, SIZES[self.size]) / 1e9
         return (
             f"Floor: {duration(self.floor)}, the {work:.3g} GFLOP of the products at the {self.gemm / 1e9:.0f} GFLOP/s "
-            f"of a large one; 2T turns of an almost empty loop: {duration(self.turns)}."
+            f"of a large one; 2T turns of an almost empty loop: {duration(self.turns)}.{self.company}"
         )
 
 
 def cells_of(case: Case, program: Program) -> list[str]:
     """A program's row of a table."""
     if not program.times:
-        return [program.status, *[""] * (len(COLUMNS) - 1)]
+        return ["–", *[""] * (len(COLUMNS) - 1)]
     taken = spread(program.times)
     return [
         duration(taken.median),
@@ -93,13 +104,14 @@ def cells_of(case: Case, program: Program) -> list[str]:
 
 def show(case: Case) -> None:
     """Prints a case."""
-    table = Table("program", title=case.title, caption=case.calibration)
+    table = Table(title=case.title, caption="\n".join([case.calibration, *case.notes]), caption_justify="left")
+    table.add_column("program", no_wrap=True)
     for column in COLUMNS:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for program in case.programs:
         table.add_row(program.title, *cells_of(case, program))
     console = Console(highlight=False)
-    console.width = max(console.width, 150)  # a table that is cut says nothing
+    console.width = max(console.width, 160)  # a table that is cut says nothing
     console.print(table)
 
 
@@ -118,6 +130,7 @@ def as_json(case: Case) -> dict:
         "size": {"name": case.size, **SIZES[case.size]._asdict()},
         "gemm_flop_per_s": case.gemm,
         "loop_turn_s": case.loop,
+        "cores_busy_with_others": case.others,
         "flop": flops(case.cell, SIZES[case.size]),
         "floor_s": case.floor,
         "programs": [
@@ -153,4 +166,5 @@ def markdown(machine: dict, cases: list[Case]) -> str:
         lines += ["", f"## {case.title}", "", case.calibration, ""]
         lines += ["| program | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
         lines += [f"| {p.title} | " + " | ".join(cells_of(case, p)) + " |" for p in case.programs]
+        lines += ["", *(f"- {note}" for note in case.notes)] if case.notes else []
     return "\n".join(lines) + "\n"

@@ -9,11 +9,12 @@ JAX programs up to 2 times. So run it on an idle machine, and not under nice; th
 
 import argparse
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.machine import describe
+from benchmarks.machine import busy_seconds, describe
 from benchmarks.peers import PEERS
 from benchmarks.problem import GATES, SIZES
 from benchmarks.programs import Program, Worker
@@ -59,16 +60,35 @@ def measure(cell: str, size: str, peers: list[str], repetitions: int) -> report.
         for program in programs:
             prepare(program, cell, size)
         running = [program for program in programs if program.worker is not None]
+        load = ForeignLoad([calibration, *(program.worker for program in running)])
         for _ in range(repetitions):
             floors.append(calibration.ask("calibrate"))
             for program in running:
                 program.measure()
+        others = load.share()
     finally:
         calibration.close()
         for program in programs:
             program.close()
     gemm, loop = max(floor["gemm"] for floor in floors), min(floor["loop"] for floor in floors)
-    return report.Case(cell, size, gemm, loop, programs)
+    return report.Case(cell, size, gemm, loop, others, programs)
+
+
+class ForeignLoad:
+    """What the rest of the machine does meanwhile."""
+
+    def __init__(self, workers: list[Worker]):
+        self.workers = workers
+        self.began, self.busy, self.own = time.perf_counter(), busy_seconds(), self._own()
+
+    def share(self) -> float | None:
+        """Mean number of cores that other processes kept busy since the beginning."""
+        if self.busy is None:
+            return None
+        return max(0.0, busy_seconds() - self.busy - self._own() + self.own) / (time.perf_counter() - self.began)
+
+    def _own(self) -> float:
+        return sum(worker.cpu for worker in self.workers)
 
 
 def prepare(program: Program, cell: str, size: str) -> None:

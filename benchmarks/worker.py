@@ -8,6 +8,8 @@ slower, and its idle workers sleep after some milliseconds anyway. Orders and an
     {"do": "build"}               -> {"losses": [...], "build": seconds, "imported_mb": ..., "peak_mb": ...}
     {"do": "steps", "count": n}   -> {"seconds": ..., "peak_mb": ...}
     {"do": "calibrate"}           -> {"gemm": flop/s, "loop": seconds}
+
+and each answer has "cpu", the processor time that it took.
 """
 
 import importlib
@@ -35,7 +37,9 @@ def main() -> None:
     handlers = calibration(size) if name == "calibration" else program(name, cell, size, style)
     for line in sys.stdin:
         order = json.loads(line)
-        answers.write(json.dumps(handlers[order.pop("do")](**order)) + "\n")
+        before = time.process_time()
+        answer = handlers[order.pop("do")](**order)
+        answers.write(json.dumps({**answer, "cpu": time.process_time() - before}) + "\n")
 
 
 def calibration(size: str) -> dict:
