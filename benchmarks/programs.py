@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[1]
 class WorkerFailed(Exception):
     """A worker ended; the message is the end of what it wrote."""
 
+    @property
+    def last_line(self) -> str:
+        lines = str(self).strip().splitlines()
+        return lines[-1] if lines else "ended without a word"
+
 
 class Worker:
     """A process of `benchmarks.worker`."""

@@ -1,7 +1,7 @@
 """Characters a second of the sampler at the book's size, untrained: python -m benchmarks.sampling.
 
-The loop alone, `model.sampling.generate` with its noise in one compiled program, and the whole way of `rnnjax.sample` from
-the weights to text, once all is compiled. The book's program writes 1,870 characters a second.
+The loop alone, `model.sampling.generate` with its noise in one compiled program, and the whole way of `rnnjax.sample`
+from the weights to text, once all is compiled. The book's program writes 1,870 characters a second.
 """
 
 import argparse

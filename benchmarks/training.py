@@ -17,7 +17,7 @@ from benchmarks import report
 from benchmarks.machine import busy_seconds, describe
 from benchmarks.peers import PEERS
 from benchmarks.problem import GATES, SIZES
-from benchmarks.programs import Program, Worker
+from benchmarks.programs import Program, Worker, WorkerFailed
 
 BLOCK_SECONDS = 0.5
 """About how long one repetition of one program takes."""
@@ -26,7 +26,10 @@ FIRST_LOSS_TOLERANCE = 1e-5
 LATER_LOSS_TOLERANCE = 1e-3
 """Relative. Sums in another order, and a GRU's second bias, which is one weight more in some libraries."""
 
+FAILED = "failed"
+
 DISAGREE = 1
+"""Also where a program failed."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -99,13 +102,17 @@ def prepare(program: Program, cell: str, size: str) -> None:
     elif not all(map(find_spec, peer.imports)):
         program.status = "not installed (pip install 'rnnjax[bench]')"
     else:
-        program.start(cell, size, BLOCK_SECONDS)
+        try:
+            program.start(cell, size, BLOCK_SECONDS)
+        except WorkerFailed as error:  # the others need not suffer for it; the exit code tells
+            program.status = f"{FAILED}: {error.last_line}"
+            program.close()
 
 
 def disagreements(case: report.Case) -> list[str]:
-    """A line for each program whose losses are not those of the first one."""
+    """A line for each program that failed, or whose losses are not those of the first one."""
     ran = [program for program in case.programs if program.losses]
-    lines = []
+    lines = [f"{case.cell} {case.size}, {p.title} {p.status}" for p in case.programs if p.status.startswith(FAILED)]
     for program in ran[1:]:
         pairs = list(zip(program.losses, ran[0].losses, strict=True))
         later = max(abs(a - b) / b for a, b in pairs)
