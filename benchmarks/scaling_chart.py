@@ -24,6 +24,7 @@ def draw(path: Path, curves: list, names: dict[str, str]) -> None:
         axes.set_ylabel("time of a training step (ms)" if quantity == "time" else "temporary memory (MB)")
         axes.xaxis.set_major_formatter(plain)
         axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axes.grid(which="both", alpha=0.2)
         axes.legend(fontsize=8)
