@@ -110,7 +110,7 @@ def show(case: Case) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for program in case.programs:
         table.add_row(program.title, *cells_of(case, program))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.width = max(console.width, 160)  # a table that is cut says nothing
     console.print(table)
 
