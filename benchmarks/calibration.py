@@ -1,0 +1,40 @@
+"""What this machine can do at best: the rate of a large matrix product, and the time of a loop's turn."""
+
+import time
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+GEMM_SIZE = 2048
+TURNS = 10_000
+
+
+def gemm_rate() -> float:
+    """Floating-point operations a second of one product of two large matrices."""
+    a = jnp.ones((GEMM_SIZE, GEMM_SIZE))
+    product = jax.jit(jnp.matmul)
+    return 2 * GEMM_SIZE**3 / _best_time(partial(product, a, a))
+
+
+def loop_latency(batch: int, hidden: int) -> float:
+    """Seconds of a turn of a compiled loop that hardly computes: h := tanh(a_t + h), h stored, [B, H]."""
+    turns = max(100, TURNS // batch)
+    a = jnp.ones((turns, batch, hidden))
+
+    @jax.jit
+    def loop(a):
+        return jax.lax.scan(lambda h, a_t: (jnp.tanh(a_t + h),) * 2, a[0], a)
+
+    return _best_time(partial(loop, a)) / turns
+
+
+def _best_time(program, seconds: float = 0.2) -> float:
+    """The shortest of the runs that fit into some time: what else the machine does can only add to it."""
+    jax.block_until_ready(program())
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        began = time.perf_counter()
+        jax.block_until_ready(program())
+        times.append(time.perf_counter() - began)
+    return min(times)

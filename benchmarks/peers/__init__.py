@@ -1,0 +1,49 @@
+"""The programs that `benchmarks.training` times. Each file has one function,
+
+    make(cell, size, weights, text, style) -> Run
+
+and imports its library only there or at its top: a file is imported in a process of its own. A Run takes a number of
+training steps, trains on for as many, waits until the last is done, and returns the loss of each.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+Run = Callable[[int], np.ndarray]
+
+
+class Peer(NamedTuple):
+    """One library.
+
+    Attributes:
+      title: its name in a table.
+      module: its file in this package.
+      imports: the packages that must be there.
+      cells: the cells that it has with the same equations.
+      styles: `documented`, as its documentation trains such a network, and `best`, as fast as we could make it without
+        rewriting the library's own layer; for rnnjax the gradient methods.
+    """
+
+    title: str
+    module: str
+    imports: tuple[str, ...]
+    cells: tuple[str, ...] = ("rnn", "gru", "lstm")
+    styles: tuple[str, ...] = ("documented", "best")
+
+
+PEERS = {
+    "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", "autodiff")),
+    "tf1": Peer("TensorFlow 1 graph", "tf1", ("tensorflow",), cells=("rnn",), styles=("documented",)),
+    "torch": Peer("PyTorch", "torch_", ("torch",)),
+    "keras": Peer("Keras on TensorFlow", "keras_", ("keras", "tensorflow")),
+    "flax": Peer("Flax", "flax_", ("flax",)),
+    # Haiku's GRU resets before the product, which is another network.
+    "haiku": Peer("Haiku", "haiku_", ("haiku",), cells=("rnn", "lstm")),
+    "equinox": Peer("Equinox", "equinox_", ("equinox",)),
+}
+
+
+class NotYet(Exception):
+    """The installed version of the library lacks this cell."""

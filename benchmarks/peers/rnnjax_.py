@@ -1,0 +1,70 @@
+"""This package, through its own training step: clipping report, skipping of non-finite steps and all."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.peers import NotYet, Run
+from benchmarks.problem import CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, VOCABULARY, Size, Text
+from benchmarks.weights import Weights
+from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from rnnjax.errors import UserError
+from rnnjax.model.rnn import Layer, Params
+from rnnjax.trained import make_model
+from rnnjax.training.state import init_state
+from rnnjax.training.step import choose_scan_unroll, make_chunk
+
+CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
+
+
+def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
+    """The style is the name of the gradient method."""
+    config = make_config(cell, size, style)
+    model = make_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
+    state = init_state(config, model, jnp.dtype("float32"))
+    state = state.replace(params=jax.tree.map(jnp.asarray, make_params(cell, weights)))
+    chunk = make_chunk(config, model)
+    streams = jnp.asarray(text.streams)
+
+    def run(steps: int) -> np.ndarray:
+        nonlocal state
+        losses = []
+        for done in range(0, steps, STEPS_PER_DISPATCH):
+            now = min(STEPS_PER_DISPATCH, steps - done)
+            state, info = jax.block_until_ready(chunk(state, streams, np.int32(now)))
+            losses.append(np.asarray(info.loss)[:now])
+        return np.concatenate(losses)
+
+    return run
+
+
+def make_config(cell: str, size: Size, method: str, layers: int = 1, **run) -> Config:
+    """The config of a benchmark's network.
+
+    Raises:
+      NotYet: if the package lacks the cell or the method.
+    """
+    model = {"hidden_size": size.hidden, "layers": layers, "scan_unroll": choose_scan_unroll(size.batch, size.length)}
+    if "cell" in (field.name for field in dataclasses.fields(ModelConfig)):
+        model["cell"] = CELLS[cell]
+    elif cell != "rnn":
+        raise NotYet(f"no {cell} in this version")
+    training = TrainingConfig(
+        steps=10**9, batch_size=size.batch, sequence_length=size.length, steps_per_dispatch=STEPS_PER_DISPATCH
+    )
+    optimizer = OptimizerConfig(learning_rate=LEARNING_RATE, clip="global_norm", clip_threshold=CLIP_NORM)
+    try:
+        config = Config(
+            model=ModelConfig(**model), gradient=GradientConfig(method), optimizer=optimizer, training=training
+        )
+    except UserError as error:
+        raise NotYet(str(error)) from error
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, **run))
+
+
+def make_params(cell: str, weights: Weights) -> Params:
+    """The shared weights in the package's own tree: by name, as only a GRU's layer has bz."""
+    names = ("U", "W", "bh", "bz") if cell == "gru" else ("U", "W", "bh")
+    return Params((Layer(**{name: getattr(weights, name) for name in names}),), weights.V, weights.by)

@@ -1,0 +1,170 @@
+"""The results of `benchmarks.training`: a table on the terminal, JSON, Markdown and a picture."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import chart
+from benchmarks.problem import SIZES, flops
+from benchmarks.programs import Program
+from benchmarks.spread import duration, spread
+
+REFERENCE = ("rnnjax", "manual")
+"""The program that ratios are to."""
+
+COLUMNS = (
+    "step",
+    "lowest",
+    "quartiles",
+    "× manual",
+    "× floor",
+    "first step",
+    "memory (MB)",
+    "of it loading",
+    "first loss",
+)
+
+
+class Case(NamedTuple):
+    """One cell at one size.
+
+    Attributes:
+      gemm: floating-point operations a second of a large matrix product on this machine.
+      loop: seconds of a turn of a compiled loop that hardly computes.
+      others: mean number of cores that other processes kept busy meanwhile, where known.
+      programs: everything that was to be measured.
+    """
+
+    cell: str
+    size: str
+    gemm: float
+    loop: float
+    others: float | None
+    programs: list[Program]
+
+    @property
+    def floor(self) -> float:
+        """Seconds that the unavoidable products would take at the rate of a large one."""
+        return flops(self.cell, SIZES[self.size]) / self.gemm
+
+    @property
+    def turns(self) -> float:
+        """Seconds of the 2T turns of the loops over time, forward and backward."""
+        return 2 * SIZES[self.size].length * self.loop
+
+    @property
+    def reference(self) -> float | None:
+        """Median seconds of rnnjax's manual gradient."""
+        times = [p.times for p in self.programs if (p.peer, p.style) == REFERENCE and p.times]
+        return spread(times[0]).median if times else None
+
+    @property
+    def title(self) -> str:
+        batch, length, hidden = SIZES[self.size]
+        return f"{self.cell}, size {self.size}: B = {batch}, T = {length}, H = {hidden}"
+
+    @property
+    def company(self) -> str:
+        return "" if self.others is None else f" Other processes kept {self.others:.2f} cores busy meanwhile."
+
+    @property
+    def notes(self) -> list[str]:
+        """Why some programs have no numbers."""
+        return [f"{program.title}: {program.status}" for program in self.programs if not program.times]
+
+    @property
+    def calibration(self) -> str:
+        work = flops(self.cell, SIZES[self.size]) / 1e9
+        return (
+            f"Floor: {duration(self.floor)}, the {work:.3g} GFLOP of the products at the {self.gemm / 1e9:.0f} GFLOP/s "
+            f"of a large one; 2T turns of an almost empty loop: {duration(self.turns)}.{self.company}"
+        )
+
+
+def cells_of(case: Case, program: Program) -> list[str]:
+    """A program's row of a table."""
+    if not program.times:
+        return ["–", *[""] * (len(COLUMNS) - 1)]
+    taken = spread(program.times)
+    return [
+        duration(taken.median),
+        duration(taken.low),
+        f"{duration(taken.quartile_1)} – {duration(taken.quartile_3)}",
+        f"{taken.median / case.reference:.2f}" if case.reference else "",
+        f"{taken.median / case.floor:.1f}",
+        duration(program.build),
+        f"{program.peak_mb:,.0f}",
+        f"{program.imported_mb:,.0f}",
+        f"{program.losses[0]:.5f}",
+    ]
+
+
+def show(case: Case) -> None:
+    """Prints a case."""
+    table = Table(title=case.title, caption="\n".join([case.calibration, *case.notes]), caption_justify="left")
+    table.add_column("program", no_wrap=True)
+    for column in COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    for program in case.programs:
+        table.add_row(program.title, *cells_of(case, program))
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, 160)  # a table that is cut says nothing
+    console.print(table)
+
+
+def save(out: Path, machine: dict, cases: list[Case]) -> None:
+    """Writes training.json, training.md and training.png."""
+    out.mkdir(parents=True, exist_ok=True)
+    content = {"machine": machine, "cases": [as_json(case) for case in cases]}
+    (out / "training.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (out / "training.md").write_text(markdown(machine, cases), encoding="utf-8")
+    chart.draw(out / "training.png", machine, cases)
+
+
+def as_json(case: Case) -> dict:
+    return {
+        "cell": case.cell,
+        "size": {"name": case.size, **SIZES[case.size]._asdict()},
+        "gemm_flop_per_s": case.gemm,
+        "loop_turn_s": case.loop,
+        "cores_busy_with_others": case.others,
+        "flop": flops(case.cell, SIZES[case.size]),
+        "floor_s": case.floor,
+        "programs": [
+            {
+                "peer": program.peer,
+                "style": program.style,
+                "status": program.status,
+                "step_s": spread(program.times)._asdict() if program.times else None,
+                "steps_per_repetition": program.steps,
+                "first_step_s": program.build,
+                "peak_mb": program.peak_mb,
+                "loading_mb": program.imported_mb,
+                "losses": program.losses,
+            }
+            for program in case.programs
+        ],
+    }
+
+
+def markdown(machine: dict, cases: list[Case]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    lines = [
+        "# Time of a training step",
+        "",
+        f"`python -m benchmarks.training` on {machine['processor']}, {machine['cores']} cores, Python "
+        f"{machine['python']}; {versions}.",
+        "",
+        "Medians and quartiles of repetitions that took turns. First step: from the weights to the end of the first "
+        "step, compilation included. Memory: peak of the process, and of it what it had when library and data were "
+        "loaded.",
+    ]
+    for case in cases:
+        lines += ["", f"## {case.title}", "", case.calibration, ""]
+        lines += ["| program | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+        lines += [f"| {p.title} | " + " | ".join(cells_of(case, p)) + " |" for p in case.programs]
+        lines += ["", *(f"- {note}" for note in case.notes)] if case.notes else []
+    return "\n".join(lines) + "\n"

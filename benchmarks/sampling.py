@@ -1,0 +1,85 @@
+"""Characters a second of the sampler at the book's size, untrained: python -m benchmarks.sampling.
+
+The loop alone, `model.sampling.generate` with its noise in one compiled program, and the whole way of `rnnjax.sample`
+from the weights to text, once all is compiled. The book's program writes 1,870 characters a second.
+"""
+
+import argparse
+import time
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.problem import VOCABULARY
+from benchmarks.spread import spread
+from rnnjax.config import Config
+from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.model.initializers import init_params
+from rnnjax.model.rnn import Model, zero_carry
+from rnnjax.model.sampling import generate, gumbel_noise
+from rnnjax.sample import CHUNK, make_writer
+from rnnjax.trained import Trained
+
+HIDDEN = 100
+LENGTH = 2_000
+TEMPERATURE = 0.8
+BATCHES = (1, 32)
+BOOK = 1_870
+"""Characters a second of the book's program."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("benchmarks.sampling", description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=15)
+    options = parser.parse_args(argv)
+    model = Model(VOCABULARY, HIDDEN)
+    params = init_params(jax.random.key(0), model, "normal", 0.1, jnp.dtype("float32"))
+    programs = {("generate", batch): make_generate(model, params, batch) for batch in BATCHES}
+    programs |= {("rnnjax.sample", batch): make_sample(model, params, batch) for batch in BATCHES}
+    rates: dict[tuple, list[float]] = {key: [] for key in programs}
+    for repetition in range(options.repetitions + 1):
+        for key, program in programs.items():
+            began = time.perf_counter()
+            program()
+            if repetition:  # the first compiles
+                rates[key].append(LENGTH * key[1] / (time.perf_counter() - began))
+    Console(highlight=False).print(table(rates))
+
+
+def make_generate(model: Model, params, batch: int):
+    """The loop and its noise in one program."""
+
+    @jax.jit
+    def program(params, key):
+        noise = gumbel_noise(key, 0, LENGTH, (batch, VOCABULARY), jnp.dtype("float32"))
+        start = zero_carry(model, (batch,), jnp.dtype("float32"))
+        return generate(model, params, start, jnp.zeros(batch, jnp.uint8), noise, TEMPERATURE)
+
+    return lambda: jax.block_until_ready(program(params, jax.random.key(0)))
+
+
+def make_sample(model: Model, params, batch: int):
+    """What the command does after it has read the run, in its pieces of CHUNK characters, decoded."""
+    vocabulary = Vocabulary("".join(chr(ord("0") + number) for number in range(VOCABULARY - 1)))
+    trained = Trained(Config(), vocabulary, model, params, 0)
+    options = SimpleNamespace(prime="0", length=LENGTH, temperature=TEMPERATURE, top_k=0, seed=0)
+    write = make_writer(trained, options, batch, CHUNK)
+    return lambda: list(write(0))
+
+
+def table(rates: dict[tuple, list[float]]) -> Table:
+    result = Table("", title=f"H = {HIDDEN}, V = {VOCABULARY}, {LENGTH:,} characters a text")
+    for column in ("texts at once", "characters/s", "quartiles", "× the book's"):
+        result.add_column(column, justify="right")
+    for (name, batch), values in rates.items():
+        rate = spread(values)
+        quartiles = f"{rate.quartile_1:,.0f} – {rate.quartile_3:,.0f}"
+        result.add_row(name, str(batch), f"{rate.median:,.0f}", quartiles, f"{rate.median / BOOK:,.0f}")
+    return result
+
+
+if __name__ == "__main__":
+    main()

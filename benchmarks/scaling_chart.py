@@ -1,0 +1,31 @@
+"""The picture of `benchmarks.scaling`: a panel for each axis and quantity, a line for each method."""
+
+from pathlib import Path
+
+
+def draw(path: Path, curves: list, names: dict[str, str]) -> None:
+    import matplotlib.figure
+    import matplotlib.ticker
+
+    panels = list(dict.fromkeys((curve.quantity, curve.axis) for curve in curves))
+    methods = list(dict.fromkeys(curve.method for curve in curves))
+    figure = matplotlib.figure.Figure(figsize=(3.4 * len(panels), 3.6), layout="constrained")
+    plain = matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}")
+    for axes, (quantity, axis) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for curve in curves:
+            if (curve.quantity, curve.axis) == (quantity, axis):
+                scale = 1e3 if quantity == "time" else 1e-6
+                label = f"{curve.method}: exponent {curve.exponent:.2f}"
+                values = [scale * value for value in curve.values]
+                axes.plot(curve.at, values, "o-", color=f"C{methods.index(curve.method)}", label=label)
+                axes.set_xscale("log", base=2)
+                axes.set_xticks(curve.at)
+        axes.set(yscale="log", xlabel=names[axis], title=f"{quantity} against {names[axis]}")
+        axes.set_ylabel("time of a training step (ms)" if quantity == "time" else "temporary memory (MB)")
+        axes.xaxis.set_major_formatter(plain)
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        axes.grid(which="both", alpha=0.2)
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,127 @@
+"""Time of one training step of a character network, here and elsewhere: python -m benchmarks.training.
+
+Forward, backward, clipping by global norm, Adam, and every step's loss read out; the state goes from window to window.
+All programs start from the same weights and must agree on the losses of the first steps. Each has a process of its own;
+they take turns, so that a busy moment of the machine falls on all. It does not fall on all alike: threads that wait
+for one another at every product, as PyTorch's do, were up to 30 times slower beside one other busy process, and the
+JAX programs up to 2 times. So run it on an idle machine, and not under nice; the lowest time is reported too.
+"""
+
+import argparse
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.machine import busy_seconds, describe
+from benchmarks.peers import PEERS
+from benchmarks.problem import GATES, SIZES
+from benchmarks.programs import Program, Worker, WorkerFailed
+
+BLOCK_SECONDS = 0.5
+"""About how long one repetition of one program takes."""
+
+FIRST_LOSS_TOLERANCE = 1e-5
+LATER_LOSS_TOLERANCE = 1e-3
+"""Relative. Sums in another order, and a GRU's second bias, which is one weight more in some libraries."""
+
+FAILED = "failed"
+
+DISAGREE = 1
+"""Also where a program failed."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("benchmarks.training", description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--cells", nargs="+", default=list(GATES), choices=GATES)
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
+    options = parser.parse_args(argv)
+    cases = []
+    for cell in options.cells:
+        for size in options.sizes:
+            print(f"{cell}, size {size} ...", file=sys.stderr, flush=True)
+            case = measure(cell, size, options.peers, options.repetitions)
+            cases.append(case)
+            report.show(case)
+    report.save(options.out, describe(), cases)
+    complaints = [complaint for case in cases for complaint in disagreements(case)]
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return DISAGREE if complaints else 0
+
+
+def measure(cell: str, size: str, peers: list[str], repetitions: int) -> report.Case:
+    """All programs of one cell and size, built one after another, then timed in turns with the calibration."""
+    programs = [Program(peer, style) for peer in peers for style in PEERS[peer].styles]
+    calibration = Worker("calibration", cell, size, "-")
+    floors = []
+    try:
+        for program in programs:
+            prepare(program, cell, size)
+        running = [program for program in programs if program.worker is not None]
+        load = ForeignLoad([calibration, *(program.worker for program in running)])
+        for _ in range(repetitions):
+            floors.append(calibration.ask("calibrate"))
+            for program in running:
+                program.measure()
+        others = load.share()
+    finally:
+        calibration.close()
+        for program in programs:
+            program.close()
+    gemm, loop = max(floor["gemm"] for floor in floors), min(floor["loop"] for floor in floors)
+    return report.Case(cell, size, gemm, loop, others, programs)
+
+
+class ForeignLoad:
+    """What the rest of the machine does meanwhile."""
+
+    def __init__(self, workers: list[Worker]):
+        self.workers = workers
+        self.began, self.busy, self.own = time.perf_counter(), busy_seconds(), self._own()
+
+    def share(self) -> float | None:
+        """Mean number of cores that other processes kept busy since the beginning."""
+        if self.busy is None:
+            return None
+        return max(0.0, busy_seconds() - self.busy - self._own() + self.own) / (time.perf_counter() - self.began)
+
+    def _own(self) -> float:
+        return sum(worker.cpu for worker in self.workers)
+
+
+def prepare(program: Program, cell: str, size: str) -> None:
+    """Starts a program, or notes why it cannot be."""
+    peer = PEERS[program.peer]
+    if cell not in peer.cells:
+        program.status = "no such cell"
+    elif not all(map(find_spec, peer.imports)):
+        program.status = "not installed (pip install 'rnnjax[bench]')"
+    else:
+        try:
+            program.start(cell, size, BLOCK_SECONDS)
+        except WorkerFailed as error:  # the others need not suffer for it; the exit code tells
+            program.status = f"{FAILED}: {error.last_line}"
+            program.close()
+
+
+def disagreements(case: report.Case) -> list[str]:
+    """A line for each program that failed, or whose losses are not those of the first one."""
+    ran = [program for program in case.programs if program.losses]
+    lines = [f"{case.cell} {case.size}, {p.title} {p.status}" for p in case.programs if p.status.startswith(FAILED)]
+    for program in ran[1:]:
+        pairs = list(zip(program.losses, ran[0].losses, strict=True))
+        later = max(abs(a - b) / b for a, b in pairs)
+        if not (abs(pairs[0][0] - pairs[0][1]) <= FIRST_LOSS_TOLERANCE and later <= LATER_LOSS_TOLERANCE):
+            lines.append(
+                f"{case.cell} {case.size}: {program.title} has {program.losses}, {ran[0].title} {ran[0].losses}"
+            )
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

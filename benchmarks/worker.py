@@ -1,0 +1,81 @@
+"""One program in a process of its own, that takes orders from `benchmarks.training` line by line.
+
+    python -m benchmarks.worker torch gru M best
+
+Runtimes and thread pools do not mix so. OMP_WAIT_POLICY is left as it is: PASSIVE made PyTorch's steps 2 to 4 times
+slower, and its idle workers sleep after some milliseconds anyway. Orders and answers are JSON, an object a line:
+
+    {"do": "build"}               -> {"losses": [...], "build": seconds, "imported_mb": ..., "peak_mb": ...}
+    {"do": "steps", "count": n}   -> {"seconds": ..., "peak_mb": ...}
+    {"do": "calibrate"}           -> {"gemm": flop/s, "loop": seconds}
+
+and each answer has "cpu", the processor time that it took.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import warnings
+
+from benchmarks.machine import peak_memory
+from benchmarks.peers import PEERS, NotYet
+from benchmarks.problem import SIZES, make_text
+from benchmarks.weights import draw_weights
+
+CHECKED_STEPS = 5
+"""Steps whose losses are compared between the peers."""
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # libraries print what they like
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    name, cell, size, style = sys.argv[1:]
+    handlers = calibration(size) if name == "calibration" else program(name, cell, size, style)
+    for line in sys.stdin:
+        order = json.loads(line)
+        before = time.process_time()
+        answer = handlers[order.pop("do")](**order)
+        answers.write(json.dumps({**answer, "cpu": time.process_time() - before}) + "\n")
+
+
+def calibration(size: str) -> dict:
+    from benchmarks.calibration import gemm_rate, loop_latency
+
+    batch, _, hidden = SIZES[size]
+    return {"calibrate": lambda: {"gemm": gemm_rate(), "loop": loop_latency(batch, hidden)}}
+
+
+def program(name: str, cell: str, size_name: str, style: str) -> dict:
+    """What a peer's process can be told to do."""
+    size = SIZES[size_name]
+    module = importlib.import_module(f"benchmarks.peers.{PEERS[name].module}")
+    weights, text = draw_weights(cell, size), make_text(size)
+    imported = peak_memory()
+    run = None
+
+    def build() -> dict:
+        nonlocal run
+        began = time.perf_counter()
+        try:
+            run = module.make(cell, size, weights, text, style)
+        except NotYet as reason:
+            return {"not_yet": str(reason)}
+        losses = [*run(1)]
+        seconds = time.perf_counter() - began
+        losses += [*run(CHECKED_STEPS - 1)]
+        return {"losses": list(map(float, losses)), "build": seconds, "imported_mb": imported, "peak_mb": peak_memory()}
+
+    def steps(count: int) -> dict:
+        began = time.perf_counter()
+        run(count)
+        return {"seconds": time.perf_counter() - began, "peak_mb": peak_memory()}
+
+    return {"build": build, "steps": steps}
+
+
+if __name__ == "__main__":
+    main()
