@@ -18,7 +18,8 @@ from benchmarks.spread import spread
 from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.model.initializers import init_params
-from rnnjax.model.rnn import Model, zero_carry
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Model, zero_carry
 from rnnjax.model.sampling import generate, gumbel_noise
 from rnnjax.sample import CHUNK, make_writer
 from rnnjax.trained import Trained
@@ -56,7 +57,7 @@ def make_generate(model: Model, params, batch: int):
     def program(params, key):
         noise = gumbel_noise(key, 0, LENGTH, (batch, VOCABULARY), jnp.dtype("float32"))
         start = zero_carry(model, (batch,), jnp.dtype("float32"))
-        return generate(model, params, start, jnp.zeros(batch, jnp.uint8), noise, TEMPERATURE)
+        return generate(model, params, Hyper(), start, jnp.zeros(batch, jnp.uint8), noise, TEMPERATURE)
 
     return lambda: jax.block_until_ready(program(params, jax.random.key(0)))
 

@@ -22,8 +22,8 @@ from benchmarks.machine import describe
 from benchmarks.peers.rnnjax_ import CELLS, make_config
 from benchmarks.problem import STEPS_PER_DISPATCH, VOCABULARY, Size, make_text
 from benchmarks.spread import spread
-from rnnjax.gradients import METHODS
-from rnnjax.model.rnn import Batch
+from rnnjax.gradients import METHODS, make_method
+from rnnjax.model.network import Batch
 from rnnjax.trained import make_model
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -114,9 +114,12 @@ def memory(cell: str, method: str) -> Curve:
     """Bytes of temporary memory of the compiled gradient, against T; nothing is run."""
     values = []
     for length in AXES["length"]:
-        _, model, state = build(cell, method, **{**BASE, "length": length})
+        config, model, state = build(cell, method, **{**BASE, "length": length})
         ids = jax.ShapeDtypeStruct((length, BASE["batch"]), jnp.uint8)
-        program = jax.jit(METHODS[method], static_argnums=0).lower(model, state.params, state.carry, Batch(ids, ids))
+        way = make_method(config.gradient)
+        noise = way.draw(jax.random.key(0), model, state.params, ids.shape)
+        arguments = (state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
+        program = jax.jit(way.gradient, static_argnums=0).lower(model, *arguments)
         values.append(float(program.compile().memory_analysis().temp_size_in_bytes))
     return Curve(method, "length", "memory", [*AXES["length"]], values)
 

@@ -1,17 +1,14 @@
 """This package, through its own training step: clipping report, skipping of non-finite steps and all."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers import NotYet, Run
+from benchmarks.peers import Run
 from benchmarks.problem import CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, VOCABULARY, Size, Text
 from benchmarks.weights import Weights
-from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, TrainingConfig
-from rnnjax.errors import UserError
-from rnnjax.model.rnn import Layer, Params
+from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, RunConfig, TrainingConfig
+from rnnjax.model.network import Layer, Params
 from rnnjax.trained import make_model
 from rnnjax.training.state import init_state
 from rnnjax.training.step import choose_scan_unroll, make_chunk
@@ -41,27 +38,15 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
 
 
 def make_config(cell: str, size: Size, method: str, layers: int = 1, **run) -> Config:
-    """The config of a benchmark's network.
-
-    Raises:
-      NotYet: if the package lacks the cell or the method.
-    """
-    model = {"hidden_size": size.hidden, "layers": layers, "scan_unroll": choose_scan_unroll(size.batch, size.length)}
-    if "cell" in (field.name for field in dataclasses.fields(ModelConfig)):
-        model["cell"] = CELLS[cell]
-    elif cell != "rnn":
-        raise NotYet(f"no {cell} in this version")
+    """The config of a benchmark's network."""
+    unroll = choose_scan_unroll(size.batch, size.length)
+    model = ModelConfig(cell=CELLS[cell], hidden_size=size.hidden, layers=layers, scan_unroll=unroll)
     training = TrainingConfig(
         steps=10**9, batch_size=size.batch, sequence_length=size.length, steps_per_dispatch=STEPS_PER_DISPATCH
     )
     optimizer = OptimizerConfig(learning_rate=LEARNING_RATE, clip="global_norm", clip_threshold=CLIP_NORM)
-    try:
-        config = Config(
-            model=ModelConfig(**model), gradient=GradientConfig(method), optimizer=optimizer, training=training
-        )
-    except UserError as error:
-        raise NotYet(str(error)) from error
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, **run))
+    run_config = RunConfig(**run)
+    return Config(model=model, gradient=GradientConfig(method), optimizer=optimizer, training=training, run=run_config)
 
 
 def make_params(cell: str, weights: Weights) -> Params:

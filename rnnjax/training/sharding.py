@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from rnnjax.errors import UserError
@@ -27,7 +28,7 @@ def make_mesh(devices: int, batch_size: int) -> jax.sharding.Mesh:
     return jax.make_mesh((devices,), (AXIS,), devices=jax.devices()[:devices], axis_types=(AxisType.Auto,))
 
 
-def divide(mesh: jax.sharding.Mesh, streams: Array) -> Array:
+def divide(mesh: jax.sharding.Mesh, streams: np.ndarray | Array) -> Array:
     """Streams [B, ...], a share of them on each device."""
     return jax.device_put(streams, NamedSharding(mesh, PartitionSpec(AXIS)))
 
