@@ -17,8 +17,8 @@ from benchmarks.problem import VOCABULARY
 from benchmarks.spread import spread
 from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
-from rnnjax.model.initializers import init_params
 from rnnjax.model.cells import Hyper
+from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Model, zero_carry
 from rnnjax.model.sampling import generate, gumbel_noise
 from rnnjax.sample import CHUNK, make_writer
@@ -65,7 +65,7 @@ def make_generate(model: Model, params, batch: int):
 def make_sample(model: Model, params, batch: int):
     """What the command does after it has read the run, in its pieces of CHUNK characters, decoded."""
     vocabulary = Vocabulary("".join(chr(ord("0") + number) for number in range(VOCABULARY - 1)))
-    trained = Trained(Config(), vocabulary, model, params, 0)
+    trained = Trained(Config(), vocabulary, model, params, Hyper(), 0)
     options = SimpleNamespace(prime="0", length=LENGTH, temperature=TEMPERATURE, top_k=0, seed=0)
     write = make_writer(trained, options, batch, CHUNK)
     return lambda: list(write(0))
