@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from rnnjax.config import DataConfig
+from rnnjax.data.tasks import recall_text
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: a plain text does not need it
@@ -47,6 +48,9 @@ def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
     if config.path == "bundled":
         with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
             return _read_csv(path, config.text_column)
+    if config.path == "recall":
+        text = recall_text(config.recall_lag, config.recall_lines, config.split_seed)
+        return Songs([text], 0, "the recall task", True), None
     path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
     try:
         if path.is_dir():
