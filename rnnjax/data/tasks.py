@@ -13,8 +13,8 @@ MOST_LAG = len(FILLER) + 1
 def recall_text(lag: int, lines: int, seed: int) -> str:
     """Delayed recall: each line shows a random letter, counts, and asks for the letter again, as `C0123456789?c`.
 
-    Every character but the two letters follows from the one before it. The first letter cannot be known; the second can,
-    by a network that has carried it through `lag` steps.
+    Every character but the two letters follows from the one before it. The first letter cannot be known; the second
+    can, by a network that has carried it through `lag` steps.
 
     Args:
       lag: steps between reading the letter and predicting it, in [1, MOST_LAG].
