@@ -142,7 +142,8 @@ def assemble(model: Model, params: Params, matrices: list[Array]) -> tuple[tuple
     for layer in params.layers:
         M, width = next(left), layer.U.shape[0]
         N = next(left) if model.cell.recurrent_bias else M[width:]
-        layers.append(Layer(U=M[:width], W=N[: model.hidden], bh=M[-1], bz=N[-1] if model.cell.recurrent_bias else None))
+        bz = N[-1] if model.cell.recurrent_bias else None
+        layers.append(Layer(U=M[:width], W=N[: model.hidden], bh=M[-1], bz=bz))
     return tuple(layers), next(left) if model.embedding else None
 
 

@@ -157,7 +157,7 @@ def unpack(model: Model, s: Array) -> Carry:
 
 def sizes(model: Model) -> tuple[int, int]:
     """S, the numbers of a stream's state, and P, the parameters that act on it."""
-    shapes = jax.eval_shape(lambda key: init_params(key, model, "uniform", 1.0), jax.random.key(0))
+    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0))
     P = sum(leaf.size for leaf in jax.tree.leaves((shapes.layers, shapes.embedding)))
     return model.layers * model.cell.states * model.hidden, P
 
