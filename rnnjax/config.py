@@ -87,6 +87,7 @@ class ModelConfig:
       init_scale: standard deviation of normal (by default 0.1), factor on W of orthogonal and identity (by default 1);
         unused by uniform.
       forget_bias: added to the bias of the LSTM's forget gate at the start.
+      sparsity: share of W's entries that are fixed at zero, drawn at the start; 0 is a dense W.
       scan_unroll: time steps in one turn of the compiled loop; changes speed, not results. 0 chooses by size and
         version; the choice is kept in the run's config.
     """
@@ -104,6 +105,7 @@ class ModelConfig:
     init: Literal["normal", "uniform", "orthogonal", "identity"] = "orthogonal"
     init_scale: float | None = None
     forget_bias: float = 1.0
+    sparsity: float = 0.0
     scan_unroll: int = 0
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class ModelConfig:
         _check(not gated or self.activation == "tanh", "model.activation", self.activation, f"tanh in a {self.cell}")
         _check(0 < self.leak <= 1, "model.leak", self.leak, "above 0 and at most 1")
         _check(0 <= self.dropout < 1, "model.dropout", self.dropout, "in [0, 1)")
+        _check(0 <= self.sparsity < 1, "model.sparsity", self.sparsity, "in [0, 1)")
         _at_least(0, model__embedding_size=self.embedding_size)
         _check(math.isfinite(self.forget_bias), "model.forget_bias", self.forget_bias, "finite")
         _at_least(1, model__hidden_size=self.hidden_size, model__layers=self.layers)
@@ -124,16 +127,65 @@ class ModelConfig:
         return usual if self.init_scale is None else self.init_scale
 
 
+GradientMethod = Literal[
+    "autodiff",
+    "manual",
+    "textbook",
+    "checkpointed",
+    "rtrl",
+    "parallel",
+    "finite_difference",
+    "truncated",
+    "artbp",
+    "snap",
+    "rflo",
+    "uoro",
+    "kf_rtrl",
+    "forward_gradient",
+    "spsa",
+]
+
+
 @dataclass(frozen=True)
 class GradientConfig:
-    """How the gradient of a window is computed.
+    """How the gradient of a window is computed. A method reads its own fields, and not the others.
 
     Attributes:
-      method: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast one),
-        or textbook (the double sum over steps, corrected: for small cases, as its cost grows with the square of T).
+      method: exact: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast
+        one), textbook (the double sum over steps, corrected: for small cases, as its cost grows with the square of T),
+        checkpointed (autodiff that keeps few states), rtrl (forward in time, across windows: for few units), parallel
+        (a parallel scan back in time: for few units), finite_difference (for very few).
+        truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted).
+        approximate, forward in time and across windows: snap, rflo (one layer of leaky units), uoro and kf_rtrl (right
+        on average). From forward passes: forward_gradient (right on average), spsa (evolution strategies).
+      segments: checkpointed: sqrt (the square root of T segments), or recursive (halves of halves).
+      k1_steps: truncated: steps after which the errors of as many steps are taken back.
+      k2_steps: truncated: steps that they are taken back.
+      cut_probability: artbp: how often the error is cut between two steps.
+      snap_steps: snap: n, steps within which an influence must arrive to be kept.
+      feedback: rflo: what brings the error to the units, readout (V transposed) or random (a fixed random matrix).
+      directions: forward_gradient, spsa: random directions averaged in one gradient.
+      distribution: forward_gradient, spsa: of the directions, gaussian or rademacher (signs).
+      sigma: spsa: how far the parameters are moved along a direction.
     """
 
-    method: Literal["autodiff", "manual", "textbook"] = "manual"
+    method: GradientMethod = "manual"
+    segments: Literal["sqrt", "recursive"] = "sqrt"
+    k1_steps: int = 1
+    k2_steps: int = 10
+    cut_probability: float = 0.1
+    snap_steps: int = 1
+    feedback: Literal["readout", "random"] = "readout"
+    directions: int = 1
+    distribution: Literal["gaussian", "rademacher"] = "rademacher"
+    sigma: float = 0.01
+
+    def __post_init__(self) -> None:
+        _at_least(1, gradient__k1_steps=self.k1_steps, gradient__snap_steps=self.snap_steps)
+        _check(self.k2_steps >= self.k1_steps, "gradient.k2_steps", self.k2_steps, "at least gradient.k1_steps")
+        _check(0 <= self.cut_probability < 1, "gradient.cut_probability", self.cut_probability, "in [0, 1)")
+        _at_least(1, gradient__directions=self.directions)
+        _more_than_zero(gradient__sigma=self.sigma)
 
 
 @dataclass(frozen=True)

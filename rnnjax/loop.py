@@ -24,6 +24,7 @@ from rnnjax.data.ngrams import best_order, held_out_bits
 from rnnjax.data.novelty import longest_copied
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
+from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import count_parameters
 from rnnjax.model.loss import NATS_PER_BIT
@@ -54,6 +55,9 @@ def train(config: Config) -> int:
       UserError: for what the user can mend: the data, another config than the run was started with, a diverging run.
     """
     corpus = load_corpus(config.data)
+    shape = config.training.sequence_length, config.training.batch_size
+    if reason := make_method(config.gradient).refuse(make_model(config, corpus.vocabulary), *shape):
+        raise UserError(f"gradient.method {config.gradient.method}: {reason}")
     folded = fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
     with RunDirectory(Path(config.run.root) / config.run.name) as directory:
         config = pin(config, corpus, directory)

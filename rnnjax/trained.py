@@ -45,6 +45,7 @@ def make_model(config: Config, vocabulary: Vocabulary) -> Model:
         residual=config.model.residual,
         learned_state=config.model.learned_state,
         dropout=config.model.dropout > 0,
+        sparsity=config.model.sparsity,
     )
 
 

@@ -165,9 +165,17 @@ def test_precision_is_that_of_the_parameters(name, dtype):
     (params, _, batch), model = agreement.make(Case(2, (3,), 1, masks="vr"))
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
     carry = zero_carry(model, (3,), dtype)
-    result = jax.eval_shape(
-        lambda *args: METHODS[name](GradientConfig()).gradient(model, *args), params, Hyper(), carry, batch
+    method = METHODS[name](GradientConfig())
+
+    def gradient(params, carry, batch):
+        trace, noise = method.init(model, params, (3,)), method.draw(jax.random.key(0), model, params, (2, 3))
+        return method.gradient(model, params, Hyper(), carry, batch, trace, noise), trace
+
+    result, trace = jax.eval_shape(gradient, params, carry, batch)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (result.trace, None)) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), (trace, None)
     )
+    result = jax.tree.map(lambda leaf: None if leaf.dtype == bool else leaf, result)
     assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {jnp.dtype(dtype)}
     new_carry, logits = jax.eval_shape(lambda *args: apply(model, *args), params, Hyper(), carry, batch)
     assert {leaf.dtype for leaf in (*new_carry, logits)} == {jnp.dtype(dtype)}

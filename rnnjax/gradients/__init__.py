@@ -8,14 +8,46 @@ Adding a method is one file with such a function and a `method`, and one line in
 from collections.abc import Callable
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients import autodiff, manual, textbook
+from rnnjax.gradients import (
+    artbp,
+    autodiff,
+    checkpointed,
+    finite_difference,
+    forward_gradient,
+    kf_rtrl,
+    manual,
+    parallel,
+    rflo,
+    rtrl,
+    snap,
+    spsa,
+    textbook,
+    truncated,
+    uoro,
+)
 from rnnjax.gradients.method import Method
 
 METHODS: dict[str, Callable[[GradientConfig], Method]] = {
     "autodiff": autodiff.method,
     "manual": manual.method,
     "textbook": textbook.method,
+    "checkpointed": checkpointed.method,
+    "rtrl": rtrl.method,
+    "parallel": parallel.method,
+    "finite_difference": finite_difference.method,
+    "truncated": truncated.method,
+    "artbp": artbp.method,
+    "snap": snap.method,
+    "rflo": rflo.method,
+    "uoro": uoro.method,
+    "kf_rtrl": kf_rtrl.method,
+    "forward_gradient": forward_gradient.method,
+    "spsa": spsa.method,
 }
+
+EXACT = frozenset({"autodiff", "manual", "textbook", "checkpointed", "rtrl", "parallel"})
+"""The methods whose gradient of one window, from their initial trace, is that of the loss up to rounding. The others
+leave something out, are exact only on average, or (finite_difference) have an error of their own."""
 
 
 def make_method(config: GradientConfig) -> Method:

@@ -16,7 +16,8 @@ class Gradient(NamedTuple):
     Attributes:
       loss: scalar, nats per character.
       params: ∂L/∂ every parameter, in the shape of the parameters.
-      carry: ∂L/∂ the initial state of each layer.
+      carry: ∂L/∂ the initial state of each layer: that of the window, or by an online method that with which its trace
+        began.
       new_carry: the state of each layer after the window.
       trace: what an online method remembers for the next window; None for a method that remembers nothing.
     """
@@ -37,9 +38,11 @@ class Method(NamedTuple):
       draw: (key, model, params, shape [T, B]) -> the random numbers that one window takes. They are an input, so that
         methods can be compared under the same ones, and their average taken over all of them.
       refuse: (model, T, B) -> why the method cannot be applied, and what it would cost; None where it can.
+      online: whether the trace tells how parameters and initial state act on the state from window to window.
     """
 
     gradient: Callable[..., Gradient]
     init: Callable[[Model, Params, tuple[int, ...]], Any] = lambda model, params, batch_shape: None
     draw: Callable[[Array, Model, Params, tuple[int, ...]], Any] = lambda key, model, params, shape: None
     refuse: Callable[[Model, int, int], str | None] = lambda model, T, B: None
+    online: bool = False

@@ -25,6 +25,7 @@ def init_params(
         identity: W = scale · I (Le et al., 2015, "A simple way to initialize recurrent networks of rectified linear
         units"); U, V, biases as in uniform.
         An embedding is drawn from N(0, 1), but by normal as all the rest; gains are 1, a learned initial state is 0.
+        Where the model is sparse, a share of the entries of each W is then set to zero.
       forget_bias: added to the bias of the LSTM's forget gate, so that it begins open (Jozefowicz et al., 2015, "An
         empirical exploration of recurrent network architectures").
 
@@ -49,7 +50,7 @@ def init_params(
         bh = draw_bias(key_bh, (G * H,))
         layer = Layer(
             U=draw(key_U, (model.input(index // model.directions), G * H)),
-            W=draw_W(key_W, (H, G * H)),
+            W=sparse(jax.random.fold_in(layer_key, 4), draw_W(key_W, (H, G * H)), model.sparsity),
             bh=bh.at[H : 2 * H].add(forget_bias) if model.unit == "lstm" else bh,
             bz=draw_bias(jax.random.fold_in(layer_key, 3), (G * H,)) if model.cell.recurrent_bias else None,
             gain_a=jnp.ones(G * H, dtype) if model.layer_norm else None,
@@ -63,6 +64,14 @@ def init_params(
         shape = (V, model.embedding)
         embedding = deviation * jax.random.normal(jax.random.fold_in(key, 0), shape, dtype)
     return Params(tuple(layers), draw(key_V, (model.output, V)), draw_bias(key_by, (V,)), embedding)
+
+
+def sparse(key: Array, W: Array, sparsity: float) -> Array:
+    """W with a share of its entries, the same number for every key, set to zero."""
+    if not sparsity:
+        return W
+    kept = jax.random.permutation(key, W.size).reshape(W.shape) >= round(sparsity * W.size)
+    return jnp.where(kept, W, 0)
 
 
 def _uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:

@@ -88,6 +88,7 @@ class Model:
       learned_state: whether the initial state is a parameter; otherwise it is zero.
       bidirectional: whether each level also runs backward in time, for tasks that have the whole sequence at once.
       dropout: whether training draws noise for it; the rate is in `Hyper`.
+      sparsity: the share of W's entries that are zero from the start, and stay so in training.
     """
 
     vocabulary: int
@@ -102,6 +103,7 @@ class Model:
     learned_state: bool = False
     bidirectional: bool = False
     dropout: bool = False
+    sparsity: float = 0.0
 
     @property
     def cell(self) -> Cell:

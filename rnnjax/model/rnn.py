@@ -59,6 +59,11 @@ def hidden_to_hidden(layer: Layer, h_prev: Array) -> tuple[Array, Normalized | N
     return (z if layer.bz is None else z + layer.bz), normalized
 
 
+def hidden(state: Array, width: int) -> Array:
+    """h, the first `width` numbers of a state [..., states·H]."""
+    return state[..., :width]
+
+
 class Saved(NamedTuple):
     """What a step's adjoint needs: of the cell, and of the normalisation of h W."""
 

@@ -60,7 +60,10 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         result = method.gradient(model, state.params, state.hyper, carry, batch, trace, noise)
         grads = result.params
         if model.learned_state:
-            grads = add_to_learned_state(grads, result.carry, starts_pass)
+            # An online method knows in every window how the state that began the pass acts.
+            grads = add_to_learned_state(grads, result.carry, starts_pass | method.online)
+        if model.sparsity:
+            grads = keep_zeros(grads, state.params)
         report = report_clipping(clip, grads)
         good = jnp.isfinite(result.loss) & jnp.isfinite(report.norm)
 
@@ -107,11 +110,20 @@ def random_key(seed: Array, purpose: str, step: Array) -> Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), PURPOSES[purpose]), step)
 
 
-def add_to_learned_state(grads: Params, d_carry: Carry, starts_pass: Array) -> Params:
-    """Where a pass begins, every stream's state is the learned one, and so is its gradient."""
+def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Params:
+    """Where d_carry belongs to the state that begins a pass, which is the learned one for every stream."""
     layers = [
-        layer._replace(s0=layer.s0 + jnp.where(starts_pass, jnp.sum(d_state, axis=0), 0))
+        layer._replace(s0=layer.s0 + jnp.where(is_learned, jnp.sum(d_state, axis=0), 0))
         for layer, d_state in zip(grads.layers, d_carry, strict=True)
+    ]
+    return grads._replace(layers=tuple(layers))
+
+
+def keep_zeros(grads: Params, params: Params) -> Params:
+    """No gradient where W is exactly zero: neither Adam nor weight decay then moves it."""
+    layers = [
+        d_layer._replace(W=jnp.where(layer.W == 0, 0, d_layer.W))
+        for d_layer, layer in zip(grads.layers, params.layers, strict=True)
     ]
     return grads._replace(layers=tuple(layers))
 

@@ -1,0 +1,110 @@
+"""Back-propagation through time that keeps few states and computes the others once more (Chen et al., 2016, "Training
+deep nets with sublinear memory cost"; for recurrent networks Gruslys et al., 2016, "Memory-efficient backpropagation
+through time").
+
+The window is cut into segments. Going forward only the state before each segment is kept; going back a segment runs
+forward again, from that state, and then backward:
+
+    sqrt: √T segments of √T steps          O(√T) states, one forward pass more
+    recursive: halves of halves of …       O(log T) states, log T forward passes more
+
+Windows of any length: the last segment is filled up with steps that hold the state and count nothing.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.pieces import pad, piece_loss
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import denominator
+from rnnjax.model.network import Batch, Carry, Model, Params
+
+Array = jax.Array
+
+SHORTEST = 4
+"""Steps below which a half is not cut again: keeping them costs less than cutting."""
+
+
+def gradient(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    batch: Batch,
+    trace: Any = None,
+    noise: Any = None,
+    *,
+    segments: str = "sqrt",
+) -> Gradient:
+    """Loss and gradient of one window, its initial state held constant between windows.
+
+    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H). The window's input
+    and dropout noise are kept whole. Exact within the window.
+
+    Args:
+      segments: sqrt or recursive.
+    """
+    T = batch.y.shape[0]
+    counts, length = cut_sqrt(T) if segments == "sqrt" else cut_in_halves(T)
+    total = denominator(batch.y, batch.weight)
+    padding = math.prod(counts) * length - T
+    if padding:
+        batch = pad(batch, 0, padding)
+    pieces = jax.tree.map(lambda leaf: leaf.reshape(*counts, length, *leaf.shape[1:]), batch)
+
+    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
+        return nest(lambda carry, piece: piece_loss(model, params, hyper, carry, piece, total), counts)(carry, pieces)
+
+    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
+        params, carry
+    )
+    return Gradient(loss, d_params, d_carry, new_carry)
+
+
+def nest(run: Callable[..., tuple[Array, Carry]], counts: list[int]) -> Callable[..., tuple[Array, Carry]]:
+    """A scan over counts[0] parts, each a scan over counts[1] parts, ...; a part keeps nothing but where it began.
+
+    Args:
+      run: (carry, piece) -> (loss, carry) over one segment.
+    """
+    if not counts:
+        return run
+    part = jax.checkpoint(nest(run, counts[1:]), prevent_cse=False)  # inside a scan nothing can be merged
+
+    def parts(carry: Carry, pieces: Batch) -> tuple[Array, Carry]:
+        def body(loop: tuple[Array, Carry], piece: Batch) -> tuple[tuple[Array, Carry], None]:
+            loss, carry = loop
+            more, carry = part(carry, piece)
+            return (loss + more, carry), None
+
+        return jax.lax.scan(body, (jnp.zeros((), carry[0].dtype), carry), pieces)[0]
+
+    return parts
+
+
+def cut_sqrt(T: int) -> tuple[list[int], int]:
+    """[the number of segments], and their length."""
+    length = math.isqrt(T - 1) + 1
+    return [-(-T // length)], length
+
+
+def cut_in_halves(T: int) -> tuple[list[int], int]:
+    """[2, 2, ...], and the length of the last halves: less than a quarter of the steps is padding."""
+    levels = max(T // SHORTEST, 1).bit_length() - 1
+    return [2] * levels, -(-T // 2**levels)
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(partial(gradient, segments=config.segments), refuse=refuse)
+
+
+def refuse(model: Model, T: int, B: int) -> str | None:
+    """Segments follow each other in one direction."""
+    return "the backward layers would need the segments in the other order" if model.bidirectional else None

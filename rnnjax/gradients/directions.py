@@ -1,0 +1,41 @@
+"""Random directions in the space of the parameters, and of the initial states."""
+
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.model.network import Carry, Model, Params, zero_carry
+
+Array = jax.Array
+Tree = TypeVar("Tree")
+
+
+class Directions(NamedTuple):
+    """K directions: each leaf [K, ...]. Those of the initial state are drawn on their own, and used on their own, so
+    that they do not add to the variance of the parameters' gradient."""
+
+    params: Params
+    carry: Carry
+
+
+def draw(
+    key: Array, model: Model, params: Params, shape: tuple[int, ...], *, count: int, distribution: str
+) -> Directions:
+    """`count` directions of independent numbers of mean 0 and variance 1.
+
+    Args:
+      shape: [T, B] of the window.
+      distribution: gaussian, or rademacher (signs).
+    """
+    like = Directions(params, zero_carry(model, shape[1:], params.V.dtype))
+    leaves, structure = jax.tree.flatten(like)
+    sample = jax.random.normal if distribution == "gaussian" else jax.random.rademacher
+    keys = jax.random.split(key, len(leaves))
+    drawn = [sample(key, (count, *leaf.shape), leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, drawn)
+
+
+def average(slopes: Array, directions: Tree) -> Tree:
+    """Σ slopeₖ vₖ / K, in the shape of one direction."""
+    return jax.tree.map(lambda v: jnp.tensordot(slopes, v, axes=1) / slopes.size, directions)

@@ -1,0 +1,54 @@
+"""The forward gradient (Baydin et al., 2022, "Gradients without backpropagation"): the derivative along a random
+direction, times the direction.
+
+    g = (∇L · v) v      E[g] = E[v vᵀ] ∇L = ∇L      for v of independent numbers of mean 0 and variance 1
+
+∇L · v comes from one forward pass with tangents; nothing is kept of the window. K directions are averaged.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.directions import Directions, average, draw
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import cross_entropy
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import apply
+
+Array = jax.Array
+
+
+def gradient(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any, noise: Directions
+) -> Gradient:
+    """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
+
+    Cost: O(K·T·H²) time and O(K·P) memory for the directions, whatever T is. Unbiased within the window; the variance
+    is about P/K times the squared norm of the gradient.
+
+    Args:
+      noise: the K directions, any that have E[v vᵀ] = 1.
+    """
+
+    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
+        new_carry, logits = apply(model, params, hyper, carry, batch)
+        return cross_entropy(logits, batch.y, batch.weight), new_carry
+
+    def slope_of_params(v: Params) -> Array:
+        return jax.jvp(lambda params: window_loss(params, carry)[0], (params,), (v,))[1]
+
+    def slope_of_carry(v: Carry) -> Array:
+        return jax.jvp(lambda carry: window_loss(params, carry)[0], (carry,), (v,))[1]
+
+    loss, new_carry = window_loss(params, carry)
+    d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
+    d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
+    return Gradient(loss, d_params, d_carry, new_carry)
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(gradient, draw=partial(draw, count=config.directions, distribution=config.distribution))

@@ -1,0 +1,105 @@
+"""Random-feedback local online learning (Murray, 2019, "Local online learning in recurrent networks with random
+feedback"), for one layer of leaky units.
+
+Of the influence of a weight on the state only what stays inside its own unit is kept, through the leak and not through
+W: an eligibility eₜ for each weight, of the unit i that the weight belongs to. And the error of the output reaches the
+units through a matrix F: Vᵀ itself, or, as in the paper, a fixed random one.
+
+    eₜ = (1 - α) eₜ₋₁ + ∂hₜ,ᵢ/∂p      ∂L/∂p ≈ Σₜ ((ŷₜ - yₜ) wₜ/Σw F)ᵢ eₜ
+
+With F = Vᵀ and W = 0 it is real-time recurrent learning.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unit_of, walk
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+
+Array = jax.Array
+
+
+class Eligibility(NamedTuple):
+    """e [B, P], and the share of the initial state that is left in each unit [B, H]."""
+
+    params: Array
+    carry: Array
+
+
+def gradient(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    batch: Batch,
+    trace: Eligibility,
+    noise: Any = None,
+    *,
+    feedback: str = "readout",
+) -> Gradient:
+    """Loss and approximate gradient of one window; that of V and by is exact.
+
+    Cost: O(T·P) time, which is O(T·H²), and O(P) memory a stream, whatever T is. Biased.
+
+    Args:
+      feedback: readout: the error comes back through Vᵀ. random: through a random matrix that never changes.
+
+    Returns:
+      Its `carry` approximates ∂L/∂ the state with which the trace began.
+    """
+    unit = unit_of(model, params)
+    F = params.V.T if feedback == "readout" else random_feedback(params)
+    without_W = params._replace(layers=tuple(layer._replace(W=0 * layer.W) for layer in params.layers))
+    p_without_W = ravel_pytree((without_W.layers, None))[0]
+
+    def visit(
+        step: Step, p: Array, readout: Readout, s: Array, trace: Eligibility, batch_t: Batch, noise_t: Any
+    ) -> Found:
+        new, pull = jax.vjp(lambda p: step.advance(p, readout, s, batch_t)[0], p)
+        (immediate,) = pull(jnp.ones_like(new))  # each weight acts on one unit: the sum over units has one term
+        # 1 - α; 1 where the state is held and 0 where it is reset: without W the derivative of a step is diagonal.
+        _, kept = jax.jvp(lambda s: step.advance(p_without_W, readout, s, batch_t)[0], (s,), (jnp.ones_like(s),))
+        eligibility = Eligibility(kept[unit] * trace.params + immediate, kept * trace.carry)
+
+        # The gradient with respect to by is the error of the logits.
+        loss, d_readout = jax.value_and_grad(step.read)(readout, new, batch_t)
+        _, pull_out = jax.vjp(lambda s: step.out(s, batch_t), new)
+        (signal,) = pull_out(d_readout[1] @ F)
+        return Found(new, eligibility, loss, signal[unit] * eligibility.params, d_readout, signal * eligibility.carry)
+
+    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+
+
+def random_feedback(params: Params) -> Array:
+    """F [V, H], drawn like V is by most initialisers, the same in every step and every run."""
+    H, V = params.V.shape
+    return jax.random.uniform(jax.random.key(0), (V, H), params.V.dtype, -(H**-0.5), H**-0.5)
+
+
+def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Eligibility:
+    """No weight has acted yet, and the state is the initial one."""
+    (S, P), dtype = sizes(model), params.V.dtype
+    return Eligibility(jnp.zeros((*batch_shape, P), dtype), jnp.ones((*batch_shape, S), dtype))
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, online=True)
+
+
+def refuse(model: Model, T: int, B: int) -> str | None:
+    """The paper derives one layer of leaky units, whose weights act on one unit each."""
+    if model.unit not in ("vanilla", "leaky"):
+        return f"the eligibility is derived for a leaky or vanilla cell, not for {model.unit}"
+    if model.layers > 1:
+        return "the eligibility is derived for one layer: its error has no way down to another"
+    extras = ("embedding", "layer_norm", "learned_state")
+    if has := [name for name in extras if getattr(model, name)]:
+        return f"the eligibility is derived for weights that act on one unit each, not for {' and '.join(has)}"
+    return refuse_bidirectional(model)

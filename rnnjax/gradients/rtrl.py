@@ -1,0 +1,86 @@
+"""Real-time recurrent learning (Williams & Zipser, 1989, "A learning algorithm for continually running fully recurrent
+neural networks"): the exact gradient, forward in time.
+
+Instead of the error going back, the influence of every parameter on the state goes along:
+
+    Jₜ = ∂sₜ/∂p = Dₜ Jₜ₋₁ + Iₜ      Dₜ = ∂sₜ/∂sₜ₋₁, Iₜ = ∂sₜ/∂p at fixed sₜ₋₁
+    ∂L/∂p = Σₜ ∂ℓₜ/∂p + ∂ℓₜ/∂sₜ₋₁ Jₜ₋₁
+
+and likewise Kₜ = ∂sₜ/∂s₋₁ = Dₜ Kₜ₋₁ for the initial state. J and K are the trace: they go on into the next window, so
+that at fixed parameters the gradients of consecutive windows sum up to that of the whole stream, however it is cut.
+A reset makes Dₜ zero, and with it all influence of what came before.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.stepwise import BYTES, Found, Readout, Step, refuse_bidirectional, sizes, walk
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+
+Array = jax.Array
+
+MOST_BYTES = 8e9
+"""Of the influence matrix; a step holds three of its size at once."""
+
+MOST_PRODUCTS = 1e12
+"""Beyond this a single gradient takes minutes."""
+
+
+class Influence(NamedTuple):
+    """J [B, S, P] and K [B, S, S]."""
+
+    params: Array
+    carry: Array
+
+
+def gradient(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Influence, noise: Any = None
+) -> Gradient:
+    """Loss and gradient of one window, its parameters' influence on the state before it included.
+
+    Cost: O(T·S²·P) time, which is O(T·H⁴), and O(S·P) memory a stream, whatever T is. Exact at fixed parameters; while
+    they change, the trace still tells how older ones acted.
+
+    Returns:
+      Its `carry` is ∂L/∂ the state with which the trace began.
+    """
+    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+
+
+def visit(step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any) -> Found:
+    """One step of one stream: pulling the S unit vectors back through the step gives Dₜ and Iₜ row by row."""
+    (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
+    d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
+    I_t, _, D_t = jax.vmap(lambda row: pull((row, jnp.zeros_like(loss))))(jnp.eye(s.size, dtype=s.dtype))
+    influence = Influence(D_t @ trace.params + I_t, D_t @ trace.carry)
+    return Found(new, influence, loss, d_p + d_s @ trace.params, d_readout, d_s @ trace.carry)
+
+
+def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Influence:
+    """No parameter has acted yet, and the state is the initial one."""
+    (S, P), dtype = sizes(model), params.V.dtype
+    return Influence(
+        jnp.zeros((*batch_shape, S, P), dtype), jnp.broadcast_to(jnp.eye(S, dtype=dtype), (*batch_shape, S, S))
+    )
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(gradient, init, refuse=refuse, online=True)
+
+
+def refuse(model: Model, T: int, B: int) -> str | None:
+    """The influence matrix grows with the third power of H, the time with the fourth."""
+    if reason := refuse_bidirectional(model):
+        return reason
+    S, P = sizes(model)
+    memory, products = B * S * (P + S) * BYTES, T * B * S * S * (P + S)
+    if memory > MOST_BYTES:
+        return f"the influence matrix B S (P + S) takes {memory:.1e} bytes, more than {MOST_BYTES:.0e}"
+    if products > MOST_PRODUCTS:
+        return f"a gradient takes T B S² (P + S) = {products:.1e} products, more than {MOST_PRODUCTS:.0e}"
+    return None

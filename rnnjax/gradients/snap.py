@@ -1,0 +1,117 @@
+"""SnAp-n, the sparse n-step approximation (Menick et al., 2020, "Practical real time recurrent learning with a sparse
+approximation").
+
+Of the influence matrix of real-time recurrent learning only those entries are kept through which a parameter can act on
+a unit within n steps, its own first step included:
+
+    J̃ₜ = M ⊙ (Dₜ J̃ₜ₋₁ + Iₜ)      ∂L/∂p ≈ Σₜ ∂ℓₜ/∂sₜ J̃ₜ
+
+M follows from which entries of W are zero (`model.sparsity`): with A the graph of W, of a unit with itself and of each
+layer with those above it, the first unit that a parameter acts on is spread by n - 1 steps of A. SnAp-1 keeps for each
+parameter the units that its own step reaches; once n covers the graph nothing is left out. With a dense W, n = 2 does
+already.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients import rtrl
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.rtrl import Influence
+from rnnjax.gradients.stepwise import Found, Readout, Step, unit_of, walk
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+
+Array = jax.Array
+
+
+def gradient(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    batch: Batch,
+    trace: Influence,
+    noise: Any = None,
+    *,
+    n: int = 1,
+) -> Gradient:
+    """Loss and approximate gradient of one window.
+
+    Cost: that of `rtrl`, O(T·S²·P) time and O(S·P) memory a stream, as the dropped entries are zeros of a dense array;
+    a store of the kept ones alone would take, for SnAp-1 of one layer, O(P) of both. Biased, but where M is full.
+
+    Args:
+      n: steps within which an influence must arrive to be kept.
+
+    Returns:
+      Its `carry` approximates ∂L/∂ the state with which the trace began.
+    """
+    mask = pattern(model, params, n)
+
+    def visit(
+        step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
+    ) -> Found:
+        new, pull = jax.vjp(lambda p, s: step.advance(p, readout, s, batch_t)[0], p, s)
+        I_t, D_t = jax.vmap(pull)(jnp.eye(s.size, dtype=s.dtype))
+        influence = Influence(
+            jnp.where(mask.params, D_t @ trace.params + I_t, 0), jnp.where(mask.carry, D_t @ trace.carry, 0)
+        )
+        loss, (d_readout, d_new) = jax.value_and_grad(step.read, argnums=(0, 1))(readout, new, batch_t)
+        return Found(new, influence, loss, d_new @ influence.params, d_readout, d_new @ influence.carry)
+
+    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+
+
+def pattern(model: Model, params: Params, n: int) -> Influence:
+    """M, bool: which entries of the influence matrix [S, P], and of ∂sₜ/∂s₋₁ [S, S], are kept.
+
+    A learned initial state acts, as the initial state itself, through the step that follows it: its own first.
+    """
+    L, H = model.layers, model.hidden
+    layer_of = jnp.arange(L * H) // H
+    at_once = jnp.eye(L * H, dtype=bool) | (layer_of[:, None] < layer_of)  # [from, to], within one step
+    through_W = jax.scipy.linalg.block_diag(*(connections(layer.W) for layer in params.layers))
+    graph = compose(through_W | jnp.eye(L * H, dtype=bool), at_once)
+    reached, from_state = at_once, graph
+    for _ in range(n - 1):
+        reached, from_state = compose(reached, graph), compose(from_state, graph)
+
+    index = jnp.arange(L * model.cell.states * H)
+    of_state = index // (model.cell.states * H) * H + index % H  # the unit of each number of the state
+    kept = reached[unit_of(model, params)]
+    if model.learned_state:
+        is_s0 = ravel_pytree(
+            tuple(jax.tree.map(jnp.zeros_like, layer)._replace(s0=jnp.ones_like(layer.s0)) for layer in params.layers)
+        )[0]
+        kept = jnp.where(is_s0[:, None] > 0, from_state[unit_of(model, params)], kept)
+    return Influence(kept[:, of_state].T, from_state[of_state][:, of_state].T)
+
+
+def connections(W: Array) -> Array:
+    """Which unit acts on which, through any gate: bool [from, to] from W [H, G·H]."""
+    H = W.shape[0]
+    return jnp.any(W.reshape(H, -1, H) != 0, axis=1)
+
+
+def compose(first: Array, then: Array) -> Array:
+    """The pairs that are connected by a step of one relation and a step of another."""
+    return first.astype(jnp.float32) @ then.astype(jnp.float32) > 0
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(partial(gradient, n=config.snap_steps), rtrl.init, refuse=refuse, online=True)
+
+
+def refuse(model: Model, T: int, B: int) -> str | None:
+    """It computes what `rtrl` does, and its pattern must be that of W."""
+    if model.layer_norm:
+        return "layer normalisation couples every unit to every other at each step, which leaves nothing to drop"
+    if model.embedding:
+        return "an embedding acts on every unit at its first step, which leaves nothing to drop"
+    return rtrl.refuse(model, T, B)

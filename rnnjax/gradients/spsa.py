@@ -1,0 +1,72 @@
+"""Simultaneous perturbation (Spall, 1992, "Multivariate stochastic approximation using a simultaneous perturbation
+gradient approximation"), the same as evolution strategies with antithetic pairs (Salimans et al., 2017, "Evolution
+strategies as a scalable alternative to reinforcement learning"): no derivative at all.
+
+    g = (L(p + σ v) - L(p - σ v)) / 2σ · v      E[g] = ∇ E[L(p + σ v)] for Gaussian v: the gradient of a smoothed loss
+
+K pairs are averaged. As σ goes to 0 it becomes the forward gradient, until rounding takes over.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.directions import Directions, average, draw
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import cross_entropy
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import apply
+
+Array = jax.Array
+
+
+def gradient(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    batch: Batch,
+    trace: Any,
+    noise: Directions,
+    *,
+    sigma: float,
+) -> Gradient:
+    """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
+
+    Cost: 2 K forward passes, O(K·T·H²) time and O(K·P) memory for the directions, whatever T is. Its bias is O(σ²); the
+    variance is that of the forward gradient.
+
+    Args:
+      noise: the K directions.
+      sigma: how far the parameters are moved along each.
+    """
+
+    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
+        new_carry, logits = apply(model, params, hyper, carry, batch)
+        return cross_entropy(logits, batch.y, batch.weight), new_carry
+
+    def moved(point: Any, v: Any, by: float) -> Any:
+        return jax.tree.map(lambda leaf, direction: leaf + by * direction, point, v)
+
+    def slope_of_params(v: Params) -> Array:
+        up, down = (window_loss(moved(params, v, by), carry)[0] for by in (sigma, -sigma))
+        return (up - down) / (2 * sigma)
+
+    def slope_of_carry(v: Carry) -> Array:
+        up, down = (window_loss(params, moved(carry, v, by))[0] for by in (sigma, -sigma))
+        return (up - down) / (2 * sigma)
+
+    loss, new_carry = window_loss(params, carry)
+    d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
+    d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
+    return Gradient(loss, d_params, d_carry, new_carry)
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(
+        partial(gradient, sigma=config.sigma),
+        draw=partial(draw, count=config.directions, distribution=config.distribution),
+    )

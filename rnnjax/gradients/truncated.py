@@ -1,0 +1,81 @@
+"""Truncated back-propagation through time inside a window (Williams & Peng, 1990, "An efficient gradient-based
+algorithm for on-line training of recurrent network trajectories", their BPTT(h; h')).
+
+Every k₁ steps the losses of the last k₁ steps are taken back k₂ ≥ k₁ steps, from the states of one forward pass:
+
+    ∂L/∂p ≈ Σ over ends e = k₁, 2 k₁, …, T of ∂/∂p (ℓ of the steps since the end before) at fixed state before e - k₂
+
+k₁ = k₂ = T is the whole window's gradient; k₁ = 1 cuts the double sum over steps at lags below k₂.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.pieces import pad, piece_loss
+from rnnjax.gradients.stepwise import refuse_bidirectional
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import denominator
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import step
+
+Array = jax.Array
+
+
+def gradient(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    batch: Batch,
+    trace: Any = None,
+    noise: Any = None,
+    *,
+    k1: int,
+    k2: int,
+) -> Gradient:
+    """Loss and truncated gradient of one window, its initial state held constant between windows.
+
+    Cost: O(T·k₂/k₁·H²) time, and O((T + k₂)·H) memory a stream. Biased: no error goes back more than k₂ steps, nor to
+    before the window.
+
+    Args:
+      k1: steps from one end to the next; k2: steps that the errors go back. More than T is T.
+    """
+    T = batch.y.shape[0]
+    k1, k2 = min(k1, T), min(k2, T)
+    total = denominator(batch.y, batch.weight)
+
+    def advance(carry: Carry, batch_t: Batch) -> tuple[Carry, Carry]:
+        return step(model, params, hyper, carry, batch_t)[0], carry
+
+    new_carry, before = jax.lax.scan(advance, carry, batch)
+    padded = pad(batch, k2, 0)  # so that the first pieces are as long as the others
+
+    def take_back(found: tuple, index: Array) -> tuple[tuple, None]:
+        end = jnp.minimum((index + 1) * k1, T)
+        piece = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, end, k2), padded)
+        steps = end - k2 + jnp.arange(k2)
+        counts = (steps >= index * k1).reshape(k2, *[1] * (batch.y.ndim - 1))
+        piece = piece._replace(weight=piece.weight * counts)
+        start = jax.tree.map(lambda leaf: leaf[jnp.maximum(end - k2, 0)], before)
+        (loss, _), (d_params, d_carry) = jax.value_and_grad(
+            lambda params, carry: piece_loss(model, params, hyper, carry, piece, total), argnums=(0, 1), has_aux=True
+        )(params, start)
+        d_carry = jax.tree.map(lambda d: jnp.where(end <= k2, d, 0), d_carry)  # of the pieces that reach the start
+        return jax.tree.map(jnp.add, found, (loss, d_params, d_carry)), None
+
+    zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), params.V.dtype), params, carry))
+    loss, d_params, d_carry = jax.lax.scan(take_back, zero, jnp.arange(-(-T // k1)))[0]
+    return Gradient(loss, d_params, d_carry, new_carry)
+
+
+def method(config: GradientConfig) -> Method:
+    return Method(
+        partial(gradient, k1=config.k1_steps, k2=config.k2_steps),
+        refuse=lambda model, T, B: refuse_bidirectional(model),
+    )
