@@ -36,7 +36,7 @@ def plot_run(directory: Path, title: str) -> None:
     bits.set_ylabel("bits per character")
     axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
-    _save(figure, directory / "loss.png")
+    save_figure(figure, directory / "loss.png")
 
     figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="tight")
     axes = figure.add_subplot()
@@ -55,7 +55,7 @@ def plot_run(directory: Path, title: str) -> None:
     axes.legend(framealpha=0.8, loc="upper left")
     share.legend(framealpha=0.8, loc="upper right")
     axes.grid(alpha=0.3)
-    _save(figure, directory / "gradient_norm.png")
+    save_figure(figure, directory / "gradient_norm.png")
 
 
 def _line(axes, rows: list[dict], key: str, label: str, **style) -> None:
@@ -63,7 +63,8 @@ def _line(axes, rows: list[dict], key: str, label: str, **style) -> None:
     axes.plot(*zip(*points, strict=True) if points else ([], []), label=label, **style)
 
 
-def _save(figure, path: Path) -> None:
+def save_figure(figure, path: Path) -> None:
+    """Writes a figure in one move."""
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, dpi=120, format="png")
     part.replace(path)
