@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from jsonargparse import Namespace
 
@@ -75,17 +77,18 @@ def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
     Raises:
       UserError: if there is no such run or checkpoint, or its text has changed.
     """
+    from rnnjax.data.corpus import load_corpus
     from rnnjax.run.device import set_up
 
     if "checkpoint" not in options:
         config = config_of(parser, options)
         set_up(config.run.platform, "float64")
         out = Path(options.out or Path(config.run.root) / f"{command}-{config.run.name}")
-        return draw(config, make_directory(out))
+        corpus = load_corpus(config.data)
+        return Specimen(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
 
     if options.platform not in get_args(Platform):
         raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
-    from rnnjax.data.corpus import load_corpus
     from rnnjax.run.directory import read_json
     from rnnjax.trained import load_trained, read_config
 
@@ -97,15 +100,7 @@ def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
     if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):
         raise UserError(f"data.path: the text is not the one that {run} was started with")
     name = f"{config.run.name}, step {trained.step:,}"
-    return Specimen(name, in_float64(trained), corpus, False, make_directory(Path(options.out or run / command)))
-
-
-def draw(config: Config, out: Path) -> Specimen:
-    """The network at its initialisation."""
-    from rnnjax.data.corpus import load_corpus
-
-    corpus = load_corpus(config.data)
-    return Specimen(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
+    return Specimen(name, in_float64(trained), corpus, False, Path(options.out or run / command))
 
 
 def fresh(config: Config, corpus: Corpus) -> Trained:
@@ -131,12 +126,40 @@ def in_float64(trained: Trained) -> Trained:
     return dataclasses.replace(trained, params=widened[0], hyper=widened[1])
 
 
-def make_directory(path: Path) -> Path:
+def leaf_names(tree) -> list[str]:
+    """Such as layers.0.W, in the order of the leaves."""
+    import jax
+
+    return [
+        jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out: cannot make {path}: {error.strerror}") from None
-    return path
+
+
+def write_json(path: Path, found: dict) -> None:
+    """What was found, as standard JSON: a number that is not finite is null."""
+    from rnnjax.run.directory import write_whole
+
+    write_whole(path, json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, tuples with names as objects, numbers that are not finite as None."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def whole_numbers(options: Namespace, **lowest: int) -> None:

@@ -158,7 +158,9 @@ def by_lag(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batc
 
     nothing = jax.tree.map(jnp.zeros_like, params)
     norms, seen = walk_back(model, params, hyper, carry, batch, observe, nothing)
-    return LagReport(bptt.loss, norms, bptt.params, Sizes(*seen, inner(bptt.params, bptt.params)))
+    part, kept, along, missing = seen
+    sizes = Sizes(part, kept, along, missing, inner(bptt.params, bptt.params))
+    return LagReport(bptt.loss, norms, bptt.params, sizes)
 
 
 def inner(a: Params, b: Params) -> Array:
