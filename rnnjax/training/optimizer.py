@@ -1,6 +1,7 @@
 """Clipping, then Adam, as one optax chain."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +20,10 @@ def make_clip(config: OptimizerConfig) -> optax.GradientTransformation:
     textbook's formula (Pascanu et al., 2013, "On the difficulty of training recurrent neural networks").
     per_leaf_norm: the same, array by array; changes the arrays' proportions.
     """
-    clips = {
-        "value": optax.clip,
-        "global_norm": optax.clip_by_global_norm,
-        "per_leaf_norm": clip_by_leaf_norm,
-        "none": lambda _: optax.identity(),
-    }
-    return clips[config.clip](config.clip_threshold)
+    return CLIPS[config.clip](config.clip_threshold)
 
 
-def clip_by_leaf_norm(threshold: float) -> optax.GradientTransformation:
+def clip_by_leaf_norm(threshold: Array | float) -> optax.GradientTransformation:
     """Scales down each array of a gradient whose own norm exceeds the threshold."""
 
     def update(updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None) -> tuple:
@@ -40,6 +35,15 @@ def clip_by_leaf_norm(threshold: float) -> optax.GradientTransformation:
 
 def _norm(g: Array) -> Array:
     return jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(g))), jnp.finfo(g.dtype).tiny)
+
+
+CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+    "value": optax.clip,
+    "global_norm": optax.clip_by_global_norm,
+    "per_leaf_norm": clip_by_leaf_norm,
+    "none": lambda _: optax.identity(),
+}
+"""By kind; each takes a threshold, which may be traced."""
 
 
 def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:

@@ -1,0 +1,95 @@
+"""Recurrent weights and units, one by one: eigenvalues and singular values of W, and how many units saturate."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import cell_step, embed, input_to_hidden, split, upward
+
+Array = jax.Array
+
+NEAR = 0.01
+"""A unit is saturated where it is closer than this to the end of its range."""
+
+BLOCKS = {"vanilla": ("W",), "leaky": ("W",), "gru": ("W_r", "W_u", "W_n"), "lstm": ("W_i", "W_f", "W_g", "W_o")}
+"""The [H, H] blocks of W, side by side in the order of the cell's gates."""
+
+
+class Block(NamedTuple):
+    """Of one [H, H] block of W: the largest |eigenvalue|, and the largest singular value."""
+
+    layer: int
+    name: str
+    spectral_radius: float
+    largest_singular_value: float
+
+
+class Saturation(NamedTuple):
+    """The share of a layer's units, over all steps and streams, that are near the end of their range: 0 for a gate or
+    relu, -1 for a tanh; and near the other end, 1 (nan: it has none)."""
+
+    layer: int
+    name: str
+    low: float
+    high: float
+
+
+def spectra(model: Model, params: Params, hyper: Hyper) -> list[Block]:
+    """Radius and norm of each block of W, layer by layer; of a leaky unit also of (1 - α) I + α W, which is the
+    Jacobian of its step where φ' = 1.
+    """
+    found = []
+    for layer, weights in enumerate(params.layers):
+        W = np.asarray(weights.W)
+        blocks = dict(zip(BLOCKS[model.unit], np.split(W, model.cell.gates, axis=1), strict=True))
+        if model.unit == "leaky":
+            leak = float(hyper.leak)
+            blocks["(1-a) I + a W"] = (1 - leak) * np.eye(len(W)) + leak * W
+        for name, block in blocks.items():
+            radius = float(np.abs(np.linalg.eigvals(block)).max())
+            found.append(Block(layer, name, radius, float(np.linalg.norm(block, 2))))
+    return found
+
+
+def values(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Batch) -> list[dict[str, Array]]:
+    """What each layer's nonlinearities give at every step, from the states before it, by name: [T, *B, H] each."""
+    x, found = embed(params, batch.x), []
+    for level, (layer, state) in enumerate(zip(params.layers, before, strict=True)):
+        a = input_to_hidden(layer, x)
+        parts, saved = cell_step(model.cell, layer, hyper, split(state, model.cell), a, batch.valid, batch.reset)
+        if model.unit == "gru":
+            gates, n, *_ = saved.cell
+            r, u = jnp.split(gates, 2, axis=-1)
+            found.append({"gate r": r, "gate u": u, "tanh n": n})
+        elif model.unit == "lstm":
+            gates, _, tanh_c = saved.cell
+            i, f, g, o = jnp.split(gates, 4, axis=-1)
+            found.append({"gate i": i, "gate f": f, "tanh g": g, "gate o": o, "tanh c": tanh_c})
+        else:
+            found.append({f"{model.activation} unit": saved.cell})
+        x = upward(model, level, hyper, x, parts[0], batch.noise)
+    return found
+
+
+def saturation(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Batch) -> list[Saturation]:
+    """The saturated shares of every layer: gates below 0.01 or above 0.99, tanh below -0.99 or above 0.99, relu at 0.
+    Steps that `valid` holds are not counted; a linear unit has no range.
+    """
+    counted = None if batch.valid is None else batch.valid[..., None]
+    share = lambda which: float(jnp.mean(which, where=counted))
+    found = []
+    for layer, by_name in enumerate(values(model, params, hyper, before, batch)):
+        for name, value in by_name.items():
+            kind = name.split()[0]
+            if kind == "gate":
+                low, high = share(value < NEAR), share(value > 1 - NEAR)
+            elif kind == "tanh":
+                low, high = share(value < NEAR - 1), share(value > 1 - NEAR)
+            else:
+                low, high = share(value <= 0) if kind == "relu" else float("nan"), float("nan")
+            found.append(Saturation(layer, name, low, high))
+    return found

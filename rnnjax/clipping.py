@@ -1,0 +1,201 @@
+"""What each kind of clipping does to real gradients: python -m rnnjax.clipping --run runs/lyrics, or --config C.
+
+For a trained network (--run) or a fresh one (--config, with any of its fields): the gradients of N consecutive training
+windows, at fixed weights and in float64, before and after clipping by value, by global norm and by the norm of each
+leaf; at the config's threshold and at multiples of the gradients' median norm. Writes clipping.json and figures.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jsonargparse import Namespace
+
+from rnnjax.cli import run
+from rnnjax.errors import UserError
+from rnnjax.specimen import Specimen, leaf_names, make_directory, parser_for, specimen_of, whole_numbers, write_json
+
+if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
+    import jax
+
+    from rnnjax.analysis.clipping import Effect
+    from rnnjax.model.network import Params
+
+KINDS = ("value", "global_norm", "per_leaf_norm")
+
+MULTIPLES = [0.01, 0.1, 0.5, 1.0]
+
+SWEEP = np.geomspace(1e-4, 3, 19)
+"""Thresholds of the figure, as multiples of the median norm."""
+
+SHARE = 0.5
+"""Of the length: what both kinds leave, where they are compared at the same length."""
+
+MOST_BYTES = 1e9
+"""Of gradients; clipping needs several times as much."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = parser_for("clipping", __doc__, argv)
+    parser.add_argument("--windows", type=int, default=20, help="N, consecutive training windows of every stream")
+    parser.add_argument(
+        "--multiples", type=float, nargs="+", default=MULTIPLES, help="thresholds, as multiples of the median norm"
+    )
+    options = parser.parse_args(argv)
+    whole_numbers(options, windows=1)
+    for multiple in options.multiples:
+        if not (math.isfinite(multiple) and multiple > 0):
+            raise UserError(f"--multiples has {multiple}, but must have finite numbers above 0")
+    return clipping(specimen_of("clipping", parser, options), options)
+
+
+def clipping(specimen: Specimen, options: Namespace) -> int:
+    """Computes the gradients, clips them, prints the tables, and writes clipping.json and the figures."""
+    from rich.console import Console
+
+    from rnnjax.run.clipping_plots import plot_clipping
+    from rnnjax.run.clipping_tables import tables
+
+    optimizer = specimen.trained.config.optimizer
+    grads = gradients(specimen, options.windows)
+    make_directory(specimen.out)
+    norms, for_share = lengths(grads)
+    median = float(np.median(norms))
+    if not (np.isfinite(norms).all() and median > 0):
+        raise UserError(f"{specimen.name}: half the gradients are zero, or one is not finite; there is nothing to clip")
+    wanted = {"config": optimizer.clip_threshold}
+    wanted |= {f"{multiple:g} x median": multiple * median for multiple in options.multiples}
+    thresholds = np.array([*wanted.values(), *(median * SWEEP)])
+    names = leaf_names(specimen.trained.params)
+    found: dict = {
+        "name": specimen.name,
+        "windows": options.windows,
+        "config": {"clip": optimizer.clip, "clip_threshold": optimizer.clip_threshold},
+        "norm": {"median": median, "smallest": float(norms.min()), "largest": float(norms.max())},
+        "rows": [],
+        "same_length": {"share_of_length": SHARE},
+        "sweep": {"multiples_of_median_norm": SWEEP},
+    }
+    for kind in KINDS:
+        # Every window meets the same thresholds, and then its own, which would leave it a share of its length.
+        own = for_share if kind == "value" else SHARE * norms
+        whole, leaves = effects(kind, np.vstack([np.tile(thresholds[:, None], len(norms)), own]), grads)
+        for index, (which, threshold) in enumerate(wanted.items()):
+            by_leaf = {name: medians(leaves, (index, ..., leaf)) for leaf, name in enumerate(names)}
+            row = {"kind": kind, "which": which, "threshold": threshold}
+            found["rows"].append({**row, "whole": medians(whole, index), "leaves": by_leaf})
+        sweep = slice(len(wanted), len(thresholds))
+        kept = np.median(whole.after[sweep] / norms, axis=1)
+        found["sweep"][kind] = {"length_kept": kept, "angle": np.median(whole.angle[sweep], axis=1)}
+        if kind != "per_leaf_norm":
+            same = {"threshold": float(np.median(own)), "length_kept": float(np.median(whole.after[-1] / norms))}
+            found["same_length"][kind] = same | medians(whole, -1)
+    console = Console(highlight=False, soft_wrap=True)
+    for table in tables(found):
+        console.print(table)
+    write_json(specimen.out / "clipping.json", found)
+    written = plot_clipping(specimen.out, found)
+    console.print(f"clipping.json and {', '.join(written)} are in {specimen.out}")
+    return 0
+
+
+def gradients(specimen: Specimen, windows: int) -> Params:
+    """The gradients of consecutive windows of the training text, as a training step computes them, stacked [N, ...];
+    one more window, before them, gives the first state.
+
+    Raises:
+      UserError: if the text has fewer windows, or their gradients are too big to keep.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from rnnjax.data.streams import fold_into_streams
+    from rnnjax.gradients import make_method
+    from rnnjax.model.dropout import draw_noise
+    from rnnjax.model.initializers import count_parameters
+    from rnnjax.model.network import Carry, initial_carry
+    from rnnjax.training.step import random_key, window_at
+
+    trained = specimen.trained
+    config, model, params = trained.config, trained.model, trained.params
+    T, B = config.training.sequence_length, config.training.batch_size
+    folded = fold_into_streams(specimen.corpus.ids.train, B, T)
+    if (has := (folded.shape[1] - 1) // T) < windows + 1:
+        raise UserError(f"--windows is {windows}, but the training text has {has} windows, one of them for the state")
+    weights = count_parameters(params)
+    if (size := 8 * windows * weights) > MOST_BYTES:
+        raise UserError(
+            f"--windows {windows} x {weights:,} weights are {size / 1e9:.1f} GB of gradients, more than "
+            f"{MOST_BYTES / 1e9:.1f} GB; lower one"
+        )
+    method = make_method(config.gradient)
+    if reason := method.refuse(model, T, B):
+        raise UserError(f"gradient.method: {reason}")
+    streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
+    dtype = params.V.dtype
+
+    def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:
+        carry, trace = loop
+        batch, _ = window_at(streams, step, T)
+        if model.dropout:
+            shape = (*batch.x.shape, model.output)
+            batch = batch._replace(noise=draw_noise(random_key(seed, "dropout", step), model.layers, shape, dtype))
+        noise = method.draw(random_key(seed, "method", step), model, params, batch.x.shape)
+        result = method.gradient(model, params, trained.hyper, carry, batch, trace, noise)
+        return (result.new_carry, result.trace), result.params
+
+    start = initial_carry(model, params, (B,)), method.init(model, params, (B,))
+    after_first, _ = jax.jit(body)(start, jnp.int32(0))
+    run_windows = jax.jit(lambda loop: jax.lax.scan(body, loop, 1 + jnp.arange(windows, dtype=jnp.int32))[1])
+    return run_windows(after_first)
+
+
+def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray]:
+    """The norm of every window's gradient [N], and the threshold by value that would leave it a share of that [N]."""
+    import jax
+    import optax
+
+    from rnnjax.analysis.clipping import value_threshold
+
+    def of_one(g: Params) -> tuple:
+        norm = optax.tree.norm(g)
+        return norm, value_threshold(g, SHARE * norm)
+
+    return jax.tree.map(np.asarray, jax.jit(lambda grads: jax.lax.map(of_one, grads))(grads))
+
+
+def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, Effect]:
+    """What the clip of a kind, the one that trains, does to every window's gradient.
+
+    Args:
+      thresholds: [M, N], M of them for each window.
+
+    Returns:
+      Of the whole gradient [M, N], and leaf by leaf [M, N, leaves].
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from rnnjax.analysis.clipping import effect
+    from rnnjax.training.optimizer import CLIPS
+
+    def of_window(threshold: jax.Array, g: Params) -> tuple[Effect, Effect]:
+        clip = CLIPS[kind](threshold)
+        return effect(lambda tree: clip.update(tree, clip.init(tree))[0], g)
+
+    @jax.jit
+    def of_all(thresholds: jax.Array, grads: Params) -> tuple[Effect, Effect]:
+        return jax.lax.map(lambda row: jax.vmap(of_window)(row, grads), thresholds)
+
+    return jax.tree.map(np.asarray, of_all(jnp.asarray(thresholds), grads))
+
+
+def medians(found: Effect, index) -> dict[str, float]:
+    """Over the windows, at one of the thresholds."""
+    return {field: float(np.median(values[index])) for field, values in found._asdict().items()}
+
+
+if __name__ == "__main__":
+    run(main)

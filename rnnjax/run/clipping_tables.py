@@ -1,0 +1,58 @@
+"""What clipping does, as tables."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+
+def tables(found: dict) -> Iterator[Table | str]:
+    """What is printed, piece by piece."""
+    norm, config = found["norm"], found["config"]
+    yield (
+        f"{found['name']}: gradients of {found['windows']} training windows, norm {norm['median']:.3g} in the median, "
+        f"{norm['smallest']:.3g} to {norm['largest']:.3g}; the config clips by {config['clip']}, threshold "
+        f"{config['clip_threshold']:g}"
+    )
+    table = Table(title="the whole gradient (medians over the windows; angle in degrees, share of elements changed)")
+    table.add_column("clip", no_wrap=True)
+    for column in ("threshold", "x median norm", "before", "after", "angle", "changed"):
+        table.add_column(column, justify="right")
+    for index, row in enumerate(found["rows"]):
+        ends = index + 1 == len(found["rows"]) or found["rows"][index + 1]["kind"] != row["kind"]
+        table.add_row(
+            row["kind"], f"{row['threshold']:.3g}", row["which"].split()[0], *effect(row["whole"]), end_section=ends
+        )
+    yield table
+
+    row = shown(found)
+    table = Table(title=f"leaf by leaf, threshold {row['threshold']:.3g} ({row['which']} norm)")
+    table.add_column("leaf", no_wrap=True)
+    table.add_column("clip", no_wrap=True)
+    for column in ("before", "after", "angle", "changed"):
+        table.add_column(column, justify="right")
+    for name in row["leaves"]:
+        same = [other for other in found["rows"] if other["which"] == row["which"]]
+        for other in same:
+            table.add_row(name, other["kind"], *effect(other["leaves"][name]), end_section=other is same[-1])
+    yield table
+
+    same = found["same_length"]
+    by_norm, by_value = same["global_norm"], same["value"]
+    yield (
+        f"the book's formula is not its code: to leave a gradient {100 * same['share_of_length']:.0f}% of its length, "
+        f"the formula (by norm, threshold {by_norm['threshold']:.2g}) turns it by {by_norm['angle']:.2f} degrees, "
+        f"the code (by value, threshold {by_value['threshold']:.2g}) by {by_value['angle']:.1f} degrees, changing "
+        f"{100 * by_value['changed']:.2g}% of the elements"
+    )
+
+
+def shown(found: dict) -> dict:
+    """The row whose leaves are shown: of the smallest multiple of the median norm."""
+    multiples = [row for row in found["rows"] if row["which"] != "config"]
+    return min(multiples, key=lambda row: row["threshold"])
+
+
+def effect(numbers: dict) -> tuple[str, ...]:
+    """Four cells: lengths, angle, share."""
+    changed = f"{100 * numbers['changed']:.2f}%"
+    return f"{numbers['before']:.3g}", f"{numbers['after']:.3g}", f"{numbers['angle']:.2f}", changed

@@ -1,0 +1,74 @@
+"""The lag microscope's findings as tables."""
+
+import math
+from collections.abc import Iterator
+
+from rich.table import Table
+
+
+def tables(found: dict, lags: int) -> Iterator[Table | str]:
+    """What is printed of one network, piece by piece."""
+    norm, truncation = found["gradient_norm"], found["truncation"]
+    table = Table(title="the gradient against the lag, and truncation after as many steps")
+    for column in ("lag k", "|dL_t/dh_(t-k)|", "keep k steps", "relative bias", "cosine"):
+        table.add_column(column, justify="right")
+    for k in marks(lags):
+        kept = (f"{k}", f"{truncation['bias'][k - 1]:.2e}", f"{truncation['cosine'][k - 1]:.4f}") if k else ("", "", "")
+        table.add_row(f"{k}", f"{norm['mean'][k]:.2e}", *kept)
+    yield table
+
+    wanted, K = found["wanted"], lags + 1
+    answer = f"{wanted['k']} steps" if wanted["k"] else f"more than {K} steps, the longest history that all losses have"
+    yield f"a bias of at most {wanted['bias']:g} needs {answer}"
+    yield f"the parts of all lags sum to the gradient of BPTT, but for {found['parts_against_bptt']:.0e} of it"
+
+    exponents, error = found["lyapunov"]["exponents"], found["lyapunov"]["standard_error"]
+    margin = "" if math.isnan(error[0]) else f" +- {error[0]:.3f}"
+    above = int((exponents > 0).sum())
+    yield (
+        f"Lyapunov exponents, {len(exponents)} of {found['lyapunov']['state']}: the largest is "
+        f"{exponents[0]:+.3f}{margin} nats per step, {above} above 0"
+    )
+
+    table = Table(title="recurrent weights, by layer")
+    for column in ("layer", "block", "spectral radius", "largest singular value"):
+        table.add_column(column, justify="right")
+    for block in found["recurrent_weights"]:
+        table.add_row(
+            f"{block.layer}", block.name, f"{block.spectral_radius:.3f}", f"{block.largest_singular_value:.3f}"
+        )
+    yield table
+
+    table = Table(title="units near the end of their range (gate < 0.01 or > 0.99, |tanh| > 0.99, relu at 0)")
+    for column in ("layer", "unit", "low end", "high end"):
+        table.add_column(column, justify="right")
+    for share in found["saturation"]:
+        table.add_row(f"{share.layer}", share.name, *(percent(value) for value in (share.low, share.high)))
+    yield table
+
+
+def summary(found: dict) -> str:
+    """One line about a network beside the one that is looked at."""
+    mean, wanted = found["gradient_norm"]["mean"], found["wanted"]
+    return (
+        f"{found['name']}: {character(found)}, |dL_t/dh_(t-k)| is {mean[0]:.1e} at lag 0 and {mean[-1]:.1e} at lag "
+        f"{len(mean) - 1}; "
+        f"a bias of {wanted['bias']:g} needs {wanted['k'] or f'more than {len(mean)}'} steps; "
+        f"largest exponent {found['lyapunov']['exponents'][0]:+.3f}"
+    )
+
+
+def character(found: dict) -> str:
+    """vanishing, healthy or exploding, by what is left of the gradient at the longest lag."""
+    mean = found["gradient_norm"]["mean"]
+    left = mean[-1] / mean[0] if mean[0] else 0.0
+    return "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"
+
+
+def marks(last: int) -> list[int]:
+    """0, 1, 2, 4, … and the last."""
+    return [0, *(2**i for i in range(last.bit_length()) if 2**i < last), last]
+
+
+def percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f}%"

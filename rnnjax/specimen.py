@@ -1,0 +1,174 @@
+"""What a microscope looks at: a network, trained or fresh, the text it reads, and the directory for what is found."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from jsonargparse import Namespace
+
+from rnnjax.cli import Parser, add_config, config_of, make_parser
+from rnnjax.config import Config, Platform
+from rnnjax.errors import UserError
+
+if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
+    import numpy as np
+
+    from rnnjax.data.corpus import Corpus
+    from rnnjax.trained import Trained
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A network and its text.
+
+    Attributes:
+      name: as it is called in figures.
+      trained: the network, its numbers in float64; at initialisation its step is 0.
+      corpus: the text of its config.
+      is_fresh: whether its weights are as drawn.
+      out: the directory for what is found.
+    """
+
+    name: str
+    trained: Trained
+    corpus: Corpus
+    is_fresh: bool
+    out: Path
+
+    @property
+    def held_out(self) -> tuple[str, np.ndarray]:
+        """Name and ids of the text to look at: validation, or training where nothing is held out."""
+        ids = self.corpus.ids
+        return ("validation", ids.validation) if ids.validation.size else ("training", ids.train)
+
+
+def parser_for(command: str, description: str, argv: list[str] | None) -> Parser:
+    """A parser for a door that takes a run (--run, --checkpoint), or a config and its fields.
+
+    The fields' group `run` and the option `--run` cannot stand in one parser: the command line decides which it needs.
+    """
+    given = sys.argv[1:] if argv is None else argv
+    parser = make_parser(command, description)
+    if _names_a_run(given):
+        if any(argument.split("=")[0] == "--config" for argument in given):
+            raise UserError("--run and --config: give one of them; a run has its own config")
+        parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/lyrics")
+        parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
+        parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
+    else:
+        add_config(parser)
+    parser.add_argument("--out", type=str, help=f"directory for what is found; by default {command} in the run's")
+    return parser
+
+
+def _names_a_run(arguments: list[str]) -> bool:
+    return any(argument.split("=")[0] == "--run" for argument in arguments)
+
+
+def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
+    """Reads the network that the command line names, or draws the one that a run of the config would begin with.
+
+    Raises:
+      UserError: if there is no such run or checkpoint, or its text has changed.
+    """
+    from rnnjax.data.corpus import load_corpus
+    from rnnjax.run.device import set_up
+
+    if "checkpoint" not in options:
+        config = config_of(parser, options)
+        set_up(config.run.platform, "float64")
+        out = Path(options.out or Path(config.run.root) / f"{command}-{config.run.name}")
+        corpus = load_corpus(config.data)
+        return Specimen(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
+
+    if options.platform not in get_args(Platform):
+        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
+    from rnnjax.run.directory import read_json
+    from rnnjax.trained import load_trained, read_config
+
+    run = Path(options.run)
+    config = read_config(run)
+    set_up(options.platform, "float64")
+    trained = load_trained(run, options.checkpoint)
+    corpus = load_corpus(config.data)
+    if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):
+        raise UserError(f"data.path: the text is not the one that {run} was started with")
+    name = f"{config.run.name}, step {trained.step:,}"
+    return Specimen(name, in_float64(trained), corpus, False, Path(options.out or run / command))
+
+
+def fresh(config: Config, corpus: Corpus) -> Trained:
+    """The very weights that a run of the config would begin with: drawn in its precision, then widened."""
+    import jax
+    import jax.numpy as jnp
+
+    from rnnjax.model.initializers import init_params
+    from rnnjax.trained import Trained, make_model
+    from rnnjax.training.state import make_hyper
+
+    model = make_model(config, corpus.vocabulary)
+    of_model, dtype = config.model, jnp.dtype(config.run.precision)
+    key = jax.random.key(config.training.seed)
+    params = init_params(key, model, of_model.init, of_model.scale, dtype, forget_bias=of_model.forget_bias)
+    return in_float64(Trained(config, corpus.vocabulary, model, params, make_hyper(config, dtype), 0))
+
+
+def in_float64(trained: Trained) -> Trained:
+    import jax
+
+    widened = jax.tree.map(lambda leaf: leaf.astype("float64"), (trained.params, trained.hyper))
+    return dataclasses.replace(trained, params=widened[0], hyper=widened[1])
+
+
+def leaf_names(tree) -> list[str]:
+    """Such as layers.0.W, in the order of the leaves."""
+    import jax
+
+    return [
+        jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out: cannot make {path}: {error.strerror}") from None
+
+
+def write_json(path: Path, found: dict) -> None:
+    """What was found, as standard JSON: a number that is not finite is null."""
+    from rnnjax.run.directory import write_whole
+
+    write_whole(path, json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, tuples with names as objects, numbers that are not finite as None."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def whole_numbers(options: Namespace, **lowest: int) -> None:
+    """Checks that each named option is at least so much.
+
+    Raises:
+      UserError: naming the first that is not.
+    """
+    for name, low in lowest.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value < 2**31:
+            raise UserError(f"--{name} is {value}, but must be at least {low}, and below 2^31")

@@ -1,0 +1,153 @@
+"""What clipping does to real gradients: the measures against plain NumPy, and the door."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from command import TINY, call, read_rows, write_songs
+from test_bad_input import message
+
+from rnnjax import clipping, train
+from rnnjax.analysis.clipping import effect, value_threshold
+from rnnjax.config import OptimizerConfig
+from rnnjax.training.optimizer import make_clip
+
+
+def clip_of(kind, threshold):
+    clip = make_clip(OptimizerConfig(clip=kind, clip_threshold=threshold))
+    return lambda grads: clip.update(grads, clip.init(grads))[0]
+
+
+GRADS = {"a": jnp.array([[3.0, 0.0], [0.0, 4.0]]), "b": jnp.array([12.0])}
+
+
+def test_by_value_turns_the_gradient_and_by_norm_does_not():
+    whole, leaves = effect(clip_of("value", 4.0), GRADS)
+    np.testing.assert_allclose(whole.before, 13)
+    np.testing.assert_allclose(whole.after, np.sqrt(9 + 16 + 16))
+    cosine = (9 + 16 + 48) / 13 / np.sqrt(41)
+    np.testing.assert_allclose(whole.angle, np.degrees(np.arccos(cosine)))
+    np.testing.assert_allclose(whole.changed, 1 / 5)
+    np.testing.assert_allclose(leaves.before, [5, 12])
+    np.testing.assert_allclose(leaves.after, [5, 4])
+    np.testing.assert_allclose(leaves.angle, [0, 0], atol=1e-13)
+
+    whole, leaves = effect(clip_of("global_norm", 6.5), GRADS)
+    np.testing.assert_allclose(whole.after, 6.5)
+    np.testing.assert_allclose(leaves.after, [2.5, 6])
+    np.testing.assert_allclose(whole.angle, 0, atol=1e-13)
+    np.testing.assert_allclose(whole.changed, 3 / 5)  # a zero stays zero
+
+
+def test_by_the_norm_of_each_leaf_turns_the_whole_but_no_leaf():
+    whole, leaves = effect(clip_of("per_leaf_norm", 5.0), GRADS)
+    np.testing.assert_allclose(leaves.after, [5, 5])
+    np.testing.assert_allclose(leaves.angle, 0, atol=1e-13)
+    np.testing.assert_allclose(whole.angle, np.degrees(np.arccos((25 + 60) / 13 / np.sqrt(50))))
+
+
+def test_a_zero_gradient_has_no_angle():
+    whole, leaves = effect(clip_of("global_norm", 1.0), jax.tree.map(jnp.zeros_like, GRADS))
+    for values in (whole, leaves):
+        for value in values:
+            np.testing.assert_array_equal(value, 0)
+
+
+def test_a_small_angle_is_seen():
+    grads = {"a": jnp.array([1.0, 1e-9])}
+    whole, _ = effect(lambda tree: {"a": jnp.array([1.0, 0.0])}, grads)
+    np.testing.assert_allclose(whole.angle, np.degrees(1e-9), rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.99])
+def test_the_threshold_for_a_length_gives_that_length(share):
+    grads = {"a": jnp.asarray(np.random.default_rng(0).normal(size=(5, 7))), "b": jnp.arange(3.0)}
+    length = share * optax.tree.norm(grads)
+    threshold = float(value_threshold(grads, length))
+    np.testing.assert_allclose(optax.tree.norm(clip_of("value", threshold)(grads)), length, rtol=1e-12)
+    largest = max(float(jnp.abs(leaf).max()) for leaf in grads.values())
+    np.testing.assert_allclose(float(value_threshold(grads, 100.0)), largest)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A directory with a text and a run whose weights stand still."""
+    here = tmp_path_factory.mktemp("clipping")
+    write_songs(here / "songs.csv", count=20)
+    still = ["--optimizer.learning_rate", "1e-30", "--model.dropout", "0.3", "--run.precision", "float64"]
+    small = ["--training.steps", "4", "--training.log_every_steps", "1", "--sampling.every_steps", "0"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        assert call(train.main, *TINY, *small, *still, "--run.name", "small").code == 0
+    return here
+
+
+def check(out, answer):
+    """The findings; checks what must hold of every network."""
+    assert answer.code == 0, answer
+    assert sorted(path.name for path in out.iterdir()) == ["clipping.json", "clipping.png", "clipping_leaves.png"]
+    found = json.loads((out / "clipping.json").read_text())
+    for row in found["rows"]:
+        whole = row["whole"]
+        assert whole["after"] <= whole["before"] * (1 + 1e-12)
+        if row["kind"] == "global_norm":
+            assert whole["angle"] < 1e-5
+            assert whole["after"] <= row["threshold"] * (1 + 1e-12)
+        if whole["changed"] == 0:
+            assert whole["before"] == whole["after"]
+    for kind, angle in (("global_norm", lambda angle: angle < 1e-5), ("value", lambda angle: angle > 1)):
+        np.testing.assert_allclose(found["same_length"][kind]["length_kept"], 0.5, rtol=1e-9)
+        assert angle(found["same_length"][kind]["angle"])
+    assert "the book's formula is not its code" in answer.stdout
+    return found
+
+
+def test_a_run_is_clipped(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    answer = call(clipping.main, "--run", "runs/small", "--windows", "3", "--multiples", "0.1", "1")
+    found = check(trained / "runs" / "small" / "clipping", answer)
+    assert [row["which"] for row in found["rows"]] == 3 * ["config", "0.1 x median", "1 x median"]
+    tenth = next(row for row in found["rows"] if (row["kind"], row["which"]) == ("global_norm", "0.1 x median"))
+    np.testing.assert_allclose(tenth["whole"]["after"], 0.1 * found["norm"]["median"])
+    assert tenth["leaves"].keys() == {"layers.0.U", "layers.0.W", "layers.0.bh", "V", "by"}
+
+
+def test_a_fresh_network_is_clipped_in_a_directory_of_its_own(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    by_value = ["--optimizer.clip", "value", "--optimizer.clip_threshold", "0.01"]
+    answer = call(clipping.main, *TINY, "--windows", "2", *by_value)
+    found = check(trained / "runs" / "clipping-run", answer)
+    assert found["config"] == {"clip": "value", "clip_threshold": 0.01}
+
+
+def test_gradients_are_those_that_training_meets(trained, monkeypatch):
+    """Window after window, each from the state the one before left, under the same dropout."""
+    monkeypatch.chdir(trained)
+    norms = [row["grad_norm"] for row in read_rows("runs/small") if row.get("grad_norm") is not None]
+    assert len(norms) == 4
+    answer = call(clipping.main, "--run", "runs/small", "--windows", "3", "--multiples", "1", "--out", "met")
+    assert answer.code == 0
+    found = json.loads((trained / "met" / "clipping.json").read_text())["norm"]
+    np.testing.assert_allclose(
+        [found[name] for name in ("smallest", "median", "largest")], np.sort(norms[1:]), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--run", "runs/none"], "runs/none is not a run"),
+        (["--run", "runs/small", "--windows", "0"], "--windows is 0"),
+        (["--run", "runs/small", "--windows", "100000"], "the training text has"),
+        (["--run", "runs/small", "--multiples", "-1"], "--multiples has -1"),
+        (["--config", "none.yaml"], "none.yaml"),
+        ([*TINY, "--gradient.method", "none"], "gradient.method"),
+        ([*TINY, "--gradient.method", "textbook", "--model.cell", "gru"], "derived for the vanilla cell"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(trained, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(trained)
+    assert complaint in message(call(clipping.main, *arguments))
