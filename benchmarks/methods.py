@@ -1,0 +1,127 @@
+"""Every gradient method at equal steps: python -m benchmarks.methods.
+
+Trains configs/gradients/lyrics.yaml (the bundled songs) and configs/gradients/recall.yaml (a letter to be recalled from
+before the window) with the method of each other file of that folder, one process after the other, and writes held-out
+bits per character, wall time and the temporary memory of a gradient to benchmarks/results/methods.{json,md}.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from rnnjax.cli import add_config, config_of, make_parser
+from rnnjax.config import Config
+from rnnjax.data.tasks import recall_floor
+from rnnjax.model.loss import NATS_PER_BIT
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "gradients"
+RESULTS = Path(__file__).parent / "results"
+PROBLEMS = ("lyrics", "recall")
+METHODS = tuple(sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in PROBLEMS))
+
+
+class Row(NamedTuple):
+    """One run: held-out bits per character (test), seconds of the whole process, bytes of a gradient's memory."""
+
+    problem: str
+    method: str
+    bits: float
+    seconds: float
+    memory: int
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("benchmarks.methods", description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=PROBLEMS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args(argv)
+    rows = []
+    with tempfile.TemporaryDirectory() as runs:
+        for problem in options.problems:
+            for method in options.methods:
+                rows.append(run(problem, method, Path(runs)))
+                print(f"{problem} {method}: {rows[-1].bits:.3f} bits, {rows[-1].seconds:.0f} s", flush=True)
+    Console().print(table(rows))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "methods.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
+    (options.out / "methods.md").write_text(markdown(rows))
+
+
+def run(problem: str, method: str, runs: Path) -> Row:
+    """Trains in a process of its own, as a user would."""
+    configs = [part for name in (problem, method) for part in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    name = f"{problem}-{method}"
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "rnnjax.train", *configs, "--run.root", str(runs), "--run.name", name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"{name}: {done.stderr.strip()}")
+    loss = json.loads((runs / name / "result.json").read_text())["test_loss"]
+    return Row(problem, method, loss / NATS_PER_BIT, seconds, memory(read(configs)))
+
+
+def read(configs: list[str]) -> Config:
+    parser = make_parser("train", "")
+    add_config(parser)
+    return config_of(parser, parser.parse_args(configs))
+
+
+def memory(config: Config) -> int:
+    """Bytes of temporary memory of the compiled gradient of one window; nothing is run."""
+    import jax
+    import jax.numpy as jnp
+
+    from rnnjax.data.corpus import load_corpus
+    from rnnjax.gradients import make_method
+    from rnnjax.model.network import Batch
+    from rnnjax.trained import make_model
+    from rnnjax.training.state import init_state
+
+    model = make_model(config, load_corpus(config.data).vocabulary)
+    state = jax.eval_shape(lambda: init_state(config, model, jnp.dtype("float32")))
+    method = make_method(config.gradient)
+    ids = jax.ShapeDtypeStruct((config.training.sequence_length, config.training.batch_size), jnp.uint8)
+    noise = jax.eval_shape(lambda params: method.draw(jax.random.key(0), model, params, ids.shape), state.params)
+    arguments = (state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
+    program = jax.jit(method.gradient, static_argnums=0).lower(model, *arguments).compile()
+    return program.memory_analysis().temp_size_in_bytes
+
+
+def table(rows: list[Row]) -> Table:
+    result = Table("problem", "method", title="Gradient methods at equal steps (test text)")
+    for column in ("bits per character", "seconds", "memory (kB)"):
+        result.add_column(column, justify="right")
+    for row in rows:
+        result.add_row(row.problem, row.method, f"{row.bits:.3f}", f"{row.seconds:.0f}", f"{row.memory / 1e3:,.0f}")
+    return result
+
+
+def markdown(rows: list[Row]) -> str:
+    """Methods down, problems across; the recall task's floors below."""
+    problems = list(dict.fromkeys(row.problem for row in rows))
+    head = "| method | " + " | ".join(f"{p}: bits per character | seconds | memory (kB)" for p in problems) + " |"
+    lines = [head, "|---" * (1 + 3 * len(problems)) + "|"]
+    for method in dict.fromkeys(row.method for row in rows):
+        cells = [
+            f"{row.bits:.3f} | {row.seconds:.0f} | {row.memory / 1e3:,.0f}" for row in rows if row.method == method
+        ]
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    if "recall" in problems:
+        lag = read(["--config", str(CONFIGS / "recall.yaml")]).data.recall_lag
+        with_memory, without = (recall_floor(lag, remembers) / NATS_PER_BIT for remembers in (True, False))
+        lines += ["", f"The recall task can be learned to {with_memory:.3f} bits; without memory, to {without:.3f}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
