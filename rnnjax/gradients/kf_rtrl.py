@@ -88,7 +88,7 @@ def gradient(
         def shifted(shifts: Shifts) -> Array:
             shifted_params, plain = step.params(p), batch_t._replace(x=x if shifts.x is None else x + shifts.x)
             layers = (
-                layer._replace(bh=layer.bh + bh, bz=None if layer.bz is None else layer.bz + bz)
+                layer._replace(bh=layer.bh + bh, bz=None if layer.bz is None or bz is None else layer.bz + bz)
                 for layer, bh, bz in zip(shifted_params.layers, shifts.bh, shifts.bz, strict=True)
             )
             return step.state_of(shifted_params._replace(layers=tuple(layers), embedding=None), s, plain)

@@ -86,10 +86,9 @@ def pattern(model: Model, params: Params, n: int) -> Influence:
     of_state = index // (model.cell.states * H) * H + index % H  # the unit of each number of the state
     kept = reached[unit_of(model, params)]
     if model.learned_state:
-        is_s0 = ravel_pytree(
-            tuple(jax.tree.map(jnp.zeros_like, layer)._replace(s0=jnp.ones_like(layer.s0)) for layer in params.layers)
-        )[0]
-        kept = jnp.where(is_s0[:, None] > 0, from_state[unit_of(model, params)], kept)
+        none = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, bool), params.layers)
+        is_s0 = ravel_pytree([layer._replace(s0=~layer.s0) for layer in none])[0]
+        kept = jnp.where(is_s0[:, None], from_state[unit_of(model, params)], kept)
     return Influence(kept[:, of_state].T, from_state[of_state][:, of_state].T)
 
 
