@@ -33,6 +33,9 @@ SWEEP = np.geomspace(1e-4, 3, 19)
 SHARE = 0.5
 """Of the length: what both kinds leave, where they are compared at the same length."""
 
+TINY = np.finfo(np.float64).tiny
+"""In the place of a length of 0, to divide by."""
+
 MOST_BYTES = 1e9
 """Of gradients; clipping needs several times as much."""
 
@@ -58,40 +61,9 @@ def clipping(specimen: Specimen, options: Namespace) -> int:
     from rnnjax.run.clipping_plots import plot_clipping
     from rnnjax.run.clipping_tables import tables
 
-    optimizer = specimen.trained.config.optimizer
     grads = gradients(specimen, options.windows)
     make_directory(specimen.out)
-    norms, for_share = lengths(grads)
-    median = float(np.median(norms))
-    if not (np.isfinite(norms).all() and median > 0):
-        raise UserError(f"{specimen.name}: half the gradients are zero, or one is not finite; there is nothing to clip")
-    wanted = {"config": optimizer.clip_threshold}
-    wanted |= {f"{multiple:g} x median": multiple * median for multiple in options.multiples}
-    thresholds = np.array([*wanted.values(), *(median * SWEEP)])
-    names = leaf_names(specimen.trained.params)
-    found: dict = {
-        "name": specimen.name,
-        "windows": options.windows,
-        "config": {"clip": optimizer.clip, "clip_threshold": optimizer.clip_threshold},
-        "norm": {"median": median, "smallest": float(norms.min()), "largest": float(norms.max())},
-        "rows": [],
-        "same_length": {"share_of_length": SHARE},
-        "sweep": {"multiples_of_median_norm": SWEEP},
-    }
-    for kind in KINDS:
-        # Every window meets the same thresholds, and then its own, which would leave it a share of its length.
-        own = for_share if kind == "value" else SHARE * norms
-        whole, leaves = effects(kind, np.vstack([np.tile(thresholds[:, None], len(norms)), own]), grads)
-        for index, (which, threshold) in enumerate(wanted.items()):
-            by_leaf = {name: medians(leaves, (index, ..., leaf)) for leaf, name in enumerate(names)}
-            row = {"kind": kind, "which": which, "threshold": threshold}
-            found["rows"].append({**row, "whole": medians(whole, index), "leaves": by_leaf})
-        sweep = slice(len(wanted), len(thresholds))
-        kept = np.median(whole.after[sweep] / norms, axis=1)
-        found["sweep"][kind] = {"length_kept": kept, "angle": np.median(whole.angle[sweep], axis=1)}
-        if kind != "per_leaf_norm":
-            same = {"threshold": float(np.median(own)), "length_kept": float(np.median(whole.after[-1] / norms))}
-            found["same_length"][kind] = same | medians(whole, -1)
+    found = measure(specimen, grads, options)
     console = Console(highlight=False, soft_wrap=True)
     for table in tables(found):
         console.print(table)
@@ -99,6 +71,51 @@ def clipping(specimen: Specimen, options: Namespace) -> int:
     written = plot_clipping(specimen.out, found)
     console.print(f"clipping.json and {', '.join(written)} are in {specimen.out}")
     return 0
+
+
+def measure(specimen: Specimen, grads: Params, options: Namespace) -> dict:
+    """What every kind does to the gradients [N, ...]; all numbers are medians over the windows.
+
+    Raises:
+      UserError: if there is nothing to measure.
+    """
+    norms, for_share, shares = lengths(grads)
+    median = float(np.median(norms))
+    if not (np.isfinite(norms).all() and median > 0):
+        raise UserError(f"{specimen.name}: half the gradients are zero, or one is not finite; there is nothing to clip")
+    config = specimen.trained.config.optimizer
+    wanted = {"config": config.clip_threshold}
+    wanted |= {f"{multiple:g} x median": multiple * median for multiple in options.multiples}
+    thresholds = np.array([*wanted.values(), *(median * SWEEP)])
+    names = leaf_names(specimen.trained.params)
+    rows, sweeps, same_length = [], {}, {}
+    for kind in KINDS:
+        # Every window meets the same thresholds, and then its own, which leaves it a share of its length.
+        own = for_share if kind == "value" else SHARE * norms
+        whole, leaves = effects(kind, np.vstack([np.tile(thresholds[:, None], len(norms)), own]), grads)
+        kept = np.median(whole.after / np.maximum(norms, TINY), axis=1)
+        shares_after = np.median(leaves.after / np.maximum(whole.after, TINY)[..., None], axis=1)
+        for index, (which, threshold) in enumerate(wanted.items()):
+            by_leaf = {
+                name: {**medians(leaves, (index, ..., leaf)), "share_of_length": shares_after[index, leaf]}
+                for leaf, name in enumerate(names)
+            }
+            row = {"kind": kind, "which": which, "threshold": threshold}
+            rows.append({**row, "whole": medians(whole, index), "leaves": by_leaf})
+        swept = slice(len(wanted), len(thresholds))
+        sweeps[kind] = {"length_kept": kept[swept], "angle": np.median(whole.angle[swept], axis=1)}
+        if kind != "per_leaf_norm":  # which has no threshold that leaves every leaf the same share
+            same_length[kind] = {"threshold": np.median(own), "length_kept": kept[-1], **medians(whole, -1)}
+    return {
+        "name": specimen.name,
+        "windows": options.windows,
+        "config": {"clip": config.clip, "clip_threshold": config.clip_threshold},
+        "norm": {"median": median, "smallest": norms.min(), "largest": norms.max()},
+        "share_of_length": dict(zip(names, np.median(shares, axis=0), strict=True)),
+        "rows": rows,
+        "same_length": {"share_of_length": SHARE, **same_length},
+        "sweep": {"multiples_of_median_norm": SWEEP, **sweeps},
+    }
 
 
 def gradients(specimen: Specimen, windows: int) -> Params:
@@ -152,16 +169,20 @@ def gradients(specimen: Specimen, windows: int) -> Params:
     return run_windows(after_first)
 
 
-def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray]:
-    """The norm of every window's gradient [N], and the threshold by value that would leave it a share of that [N]."""
+def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The norm of every window's gradient [N], the threshold by value that would leave it SHARE of that [N], and the
+    length of each leaf as a share of the whole [N, leaves].
+    """
     import jax
+    import jax.numpy as jnp
     import optax
 
     from rnnjax.analysis.clipping import value_threshold
 
     def of_one(g: Params) -> tuple:
         norm = optax.tree.norm(g)
-        return norm, value_threshold(g, SHARE * norm)
+        leaves = jnp.stack([jnp.linalg.norm(leaf) for leaf in jax.tree.leaves(g)])
+        return norm, value_threshold(g, SHARE * norm), leaves / jnp.maximum(norm, TINY)
 
     return jax.tree.map(np.asarray, jax.jit(lambda grads: jax.lax.map(of_one, grads))(grads))
 

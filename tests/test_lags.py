@@ -1,31 +1,22 @@
 """The lag microscope: the parts of the gradient sum to it, and every number is checked against a slower way to it."""
 
-import json
-import shutil
 from functools import partial
-from types import SimpleNamespace
 
 import agreement
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import TINY, call, write_songs
 from jax.flatten_util import ravel_pytree
-from test_bad_input import message
 
-from rnnjax import lags, specimen, train
 from rnnjax.analysis import lyapunov, units
 from rnnjax.analysis.lags import by_lag, refuse, split, steps_for, trajectory, truncation
-from rnnjax.config import Config, DataConfig, ModelConfig
-from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.gradients import autodiff
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import negative_log_likelihood
 from rnnjax.model.network import Batch, Layer, Model, Params, zero_carry
 from rnnjax.model.rnn import step
-from rnnjax.training.state import init_state
 
 HYPER = Hyper(leak=0.3)
 V, H, T, B = 6, 4, 7, 2
@@ -244,105 +235,3 @@ def test_streams_side_by_side_have_the_exponents_of_each_alone():
     run = jax.jit(partial(lyapunov.log_growth, model))
     _, _, growth = run(params, HYPER, tuple(state[1] for state in carry), alone, Q)
     np.testing.assert_allclose(both[1], growth[3:].mean(0), rtol=1e-9)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A directory with a text and a trained run of two layers."""
-    here = tmp_path_factory.mktemp("lags")
-    write_songs(here / "songs.csv", count=20)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        assert call(train.main, *TINY, *SMALL, "--model.layers", "2", "--model.cell", "gru").code == 0
-    return here
-
-
-SMALL = ["--training.steps", "4", "--sampling.every_steps", "0", "--run.name", "small"]
-WINDOW = ["--window", "8", "--streams", "2", "--exponents", "3"]
-
-
-def test_a_run_is_analysed(trained, monkeypatch):
-    monkeypatch.chdir(trained)
-    answer = call(lags.main, "--run", "runs/small", *WINDOW, "--bias", "0.5")
-    assert answer.code == 0, answer
-    assert "that have all 4 earlier steps inside the analysed window of 8" in " ".join(answer.stdout.split())
-    out = trained / "runs" / "small" / "lags"
-    assert sorted(path.name for path in out.iterdir()) == [
-        *("gradient_by_lag.png", "lags.json", "lyapunov.png", "truncation.png")
-    ]
-    found = json.loads((out / "lags.json").read_text())
-    (network,) = found["networks"]
-    assert network["parts_against_bptt"] < 1e-12
-    assert len(network["gradient_norm"]["mean"]) == 5
-    assert len(network["truncation"]["bias"]) == 8
-    assert network["leaves"].keys() >= {"layers.0.W", "layers.1.bz", "V", "by"}
-    assert [len(network[name]) for name in ("recurrent_weights", "saturation")] == [6, 6]
-    exponents = network["lyapunov"]["exponents"]
-    assert exponents == sorted(exponents, reverse=True)
-    wanted = network["wanted"]["k"]
-    assert wanted is None or network["truncation"]["bias"][wanted - 1] <= 0.5
-
-
-def test_a_config_is_shown_beside_three_initialisations(trained, monkeypatch):
-    monkeypatch.chdir(trained)
-    fresh = ["--model.init", "normal", "--model.hidden_size", "8", "--out", "found"]
-    answer = call(lags.main, *TINY, *WINDOW, *fresh, "--scales", "0.01", "1.0", "4.0")
-    assert answer.code == 0, answer
-    networks = json.loads((trained / "found" / "lags.json").read_text())["networks"]
-    assert [network["name"].split(",")[0] for network in networks] == [
-        "run at initialisation",
-        *(f"W = {scale} x orthogonal" for scale in ("0.01", "1", "4")),
-    ]
-    radii = [network["recurrent_weights"][0]["spectral_radius"] for network in networks[1:]]
-    np.testing.assert_allclose(radii, [0.01, 1, 4], rtol=1e-5)
-    assert (trained / "found" / "side_by_side.png").read_bytes().startswith(b"\x89PNG")
-    assert "vanishing" in answer.stdout
-
-
-def test_fresh_weights_are_those_that_training_begins_with():
-    config = Config(data=DataConfig(path="bundled"), model=ModelConfig(hidden_size=5))
-    vocabulary = SimpleNamespace(vocabulary=Vocabulary("abc"))
-    fresh = specimen.fresh(config, vocabulary)
-    begun = init_state(config, fresh.model, jnp.dtype("float32"))
-    jax.tree.map(np.testing.assert_array_equal, fresh.params, begun.params)
-    assert {leaf.dtype for leaf in jax.tree.leaves(fresh.params)} == {jnp.dtype("float64")}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--run", "runs/none"], "runs/none is not a run"),
-        (["--run", "runs/small", "--checkpoint", "none"], "--checkpoint none"),
-        (["--run", "runs/small", "--config", "c.yaml"], "give one of them"),
-        (["--run", "runs/small", "--window", "4000"], "the validation text has"),
-        (["--run", "runs/small", "--window", "8", "--lags", "8"], "--lags is 8"),
-        (["--run", "runs/small", "--lags", "0"], "--lags is 0"),
-        (["--run", "runs/small", "--bias", "-0.1"], "--bias is -0.1"),
-        (["--run", "runs/small", "--bias", "nan"], "bias"),
-        (["--run", "runs/small", "--streams", "0"], "--streams is 0"),
-        (["--run", "runs/small", "--exponents", "x"], "exponents"),
-        (["--run", "runs/small", "--scales", "0"], "--scales is 0"),
-        (["--run", "runs/small", "--platform", "none"], "--platform is 'none'"),
-        (["--run", "runs/small", *WINDOW, "--out", "songs.csv"], "--out: cannot make songs.csv"),
-        (["--config", "none.yaml"], "none.yaml"),
-        (["--model.hiden_size", "3"], "model.hidden_size"),
-        (["--wndow", "3"], "window"),
-    ],
-)
-def test_what_a_user_can_mend_is_one_line(trained, monkeypatch, arguments, complaint):
-    monkeypatch.chdir(trained)
-    assert complaint in message(call(lags.main, *arguments))
-
-
-def test_another_text_than_the_run_was_started_with_is_refused(trained, monkeypatch, tmp_path):
-    shutil.copytree(trained, tmp_path / "copy")
-    monkeypatch.chdir(tmp_path / "copy")
-    write_songs(tmp_path / "copy" / "songs.csv", count=21)
-    assert "not the one that runs/small was started with" in message(call(lags.main, "--run", "runs/small", *WINDOW))
-
-
-def test_too_much_is_refused_before_it_is_begun(trained, monkeypatch):
-    monkeypatch.chdir(trained)
-    (trained / "long.txt").write_text("la la oh moon\n" * 60_000)
-    answer = call(lags.main, *TINY, "--data.path", "long.txt", "--window", "30000", "--streams", "1")
-    assert "--window 30000 x --streams 1 take about" in message(answer)

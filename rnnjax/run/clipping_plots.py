@@ -59,10 +59,11 @@ def _leaves(path: Path, found: dict, title: str) -> None:
     figure.suptitle(f"{title}\nthreshold {row['threshold']:.3g} ({row['which']} norm)")
     left, right = figure.subplots(1, 2, sharey=True)
     place = np.arange(len(names))
-    share = lambda of, which: [100 * of["leaves"][name][which] / of["whole"][which] for name in names]
-    left.barh(place - 0.3, share(row, "before"), 0.2, color="0.6", label="before clipping")
+    before = [100 * found["share_of_length"][name] for name in names]
+    left.barh(place - 0.3, before, 0.2, color="0.6", label="before clipping")
     for index, (kind, (color, _, label)) in enumerate(STYLES.items()):
-        left.barh(place - 0.1 + 0.2 * index, share(rows[kind], "after"), 0.2, color=color, label=label)
+        after = [100 * rows[kind]["leaves"][name]["share_of_length"] for name in names]
+        left.barh(place - 0.1 + 0.2 * index, after, 0.2, color=color, label=label)
         angles = [rows[kind]["leaves"][name]["angle"] for name in names]
         right.barh(place - 0.1 + 0.2 * index, angles, 0.2, color=color)
     left.set(yticks=place, yticklabels=names, xlabel="length of the leaf, of the whole gradient's (%)")

@@ -33,18 +33,21 @@ def plot_lags(directory: Path, found: dict, lags: int, description: str) -> list
 
     figure, (axes,) = _panels(1, found["name"])
     _exponents(axes, found, None, "C0")
-    _finish(figure, [axes], description, directory / "lyapunov.png")
+    T = len(found["truncation"]["bias"])
+    about = f"mean over the {T} steps of each window, after {T} steps that turn the directions into place"
+    _finish(figure, [axes], f"{about}; band: standard error over the windows", directory / "lyapunov.png")
     return ["gradient_by_lag.png", "truncation.png", "lyapunov.png"]
 
 
 def plot_side_by_side(directory: Path, networks: list[dict], lags: int, description: str) -> list[str]:
     """side_by_side.png: the same three of several networks, on the same text."""
-    figure, (left, middle, right) = _panels(3, "how far back the gradient reaches")
+    figure, (left, middle, right) = _panels(3, "how far back the gradient reaches", 5.4)
     for index, found in enumerate(networks):
         _gradient_norm(left, found, lags, None, f"C{index}")
         _bias(middle, found, lags, None, f"C{index}")
         largest = found["lyapunov"]["exponents"][0]
-        _exponents(right, found, f"{found['name']}: {character(found)}, largest exponent {largest:+.2f}", f"C{index}")
+        label = f"{found['name']}: {character(found)}; largest exponent {largest:+.2f}"
+        _exponents(right, found, label, f"C{index}")
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, title=description, title_fontsize="small")
     for axes in (left, middle, right):
@@ -53,10 +56,10 @@ def plot_side_by_side(directory: Path, networks: list[dict], lags: int, descript
     return ["side_by_side.png"]
 
 
-def _panels(count: int, title: str) -> tuple:
+def _panels(count: int, title: str, height: float = 4.6) -> tuple:
     import matplotlib.figure
 
-    figure = matplotlib.figure.Figure(figsize=(7 if count == 1 else 4.6 * count, 4.6), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(7 if count == 1 else 4.6 * count, height), layout="constrained")
     figure.suptitle(title)
     return figure, list(np.ravel(figure.subplots(1, count)))
 
@@ -90,8 +93,8 @@ def _exponents(axes, found: dict, label: str | None, color: str) -> None:
     axes.fill_between(index, exponents - error, exponents + error, color=color, alpha=0.2)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel=f"exponent, the largest first (of {found['lyapunov']['state']})")
-    axes.set_ylabel("growth of a deviation (nats per step; above 0 it grows)")
-    axes.set_title("Lyapunov spectrum\nalong the real text", fontsize="medium")
+    axes.set_ylabel("growth rate (nats per step)")
+    axes.set_title("Lyapunov spectrum along the real text:\nabove 0 small deviations grow", fontsize="medium")
 
 
 def _finish(figure, panels: list, description: str, path: Path) -> None:

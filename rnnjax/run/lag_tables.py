@@ -49,20 +49,19 @@ def tables(found: dict, lags: int) -> Iterator[Table | str]:
 
 def summary(found: dict) -> str:
     """One line about a network beside the one that is looked at."""
-    mean, wanted = found["gradient_norm"]["mean"], found["wanted"]
+    longest, wanted = len(found["gradient_norm"]["mean"]), found["wanted"]
     return (
-        f"{found['name']}: {character(found)}, |dL_t/dh_(t-k)| is {mean[0]:.1e} at lag 0 and {mean[-1]:.1e} at lag "
-        f"{len(mean) - 1}; "
-        f"a bias of {wanted['bias']:g} needs {wanted['k'] or f'more than {len(mean)}'} steps; "
-        f"largest exponent {found['lyapunov']['exponents'][0]:+.3f}"
+        f"{found['name']}: {character(found)}; a bias of {wanted['bias']:g} needs "
+        f"{wanted['k'] or f'more than {longest}'} steps; largest exponent {found['lyapunov']['exponents'][0]:+.3f}"
     )
 
 
 def character(found: dict) -> str:
-    """vanishing, healthy or exploding, by what is left of the gradient at the longest lag."""
+    """vanishing or exploding, where less than 1/1,000 or more than 10 times the gradient is left at the longest lag."""
     mean = found["gradient_norm"]["mean"]
     left = mean[-1] / mean[0] if mean[0] else 0.0
-    return "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"
+    kind = "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"
+    return f"{kind} ({left:.1g} of the gradient is left at lag {len(mean) - 1})"
 
 
 def marks(last: int) -> list[int]:
