@@ -28,7 +28,18 @@ from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.loss import denominator
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
-from rnnjax.model.rnn import Saved, backward_in_time, cell_step, embed, input_product, join, split, unchanged, upward
+from rnnjax.model.rnn import (
+    Saved,
+    backward_in_time,
+    cell_step,
+    embed,
+    input_product,
+    join,
+    refuse_resets,
+    split,
+    unchanged,
+    upward,
+)
 
 Array = jax.Array
 
@@ -69,6 +80,7 @@ def gradient(
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
     """
+    refuse_resets(model, batch)
     masks = (batch.valid, batch.reset)
     x, readings, tapes, states = embed(params, batch.x), [], [], []
     for level in range(model.layers):

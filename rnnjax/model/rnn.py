@@ -163,8 +163,7 @@ def run_layers(
     Raises:
       ValueError: for a reset in a bidirectional network, which reads one whole sequence.
     """
-    if model.bidirectional and batch.reset is not None:
-        raise ValueError("a bidirectional network reads one whole sequence: it has no resets")
+    refuse_resets(model, batch)
     x, states = embed(params, batch.x), []
     for level in range(model.layers):
         outputs = []
@@ -179,6 +178,12 @@ def run_layers(
         hs = jnp.concatenate(outputs, axis=-1) if model.bidirectional else outputs[0]
         x = upward(model, level, hyper, x, hs, batch.noise)
     return tuple(states), x
+
+
+def refuse_resets(model: Model, batch: Batch) -> None:
+    """Raises ValueError for a reset in a bidirectional network: backward in time it would be one step off."""
+    if model.bidirectional and batch.reset is not None:
+        raise ValueError("a bidirectional network reads one whole sequence: it has no resets")
 
 
 def unchanged(arrays):
