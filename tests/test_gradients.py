@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.gradients import manual, textbook
-from rnnjax.model import cells
+from rnnjax.model import cells, dropout, normalization
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
 from rnnjax.model.rnn import apply, run_layers, unroll
@@ -137,7 +137,10 @@ def test_the_custom_derivative_can_be_vmapped():
     agreement.compare(*(gradient(many, carry, batch) for gradient in gradients))
 
 
-@pytest.mark.parametrize("module", [manual, textbook, cells], ids=lambda module: module.__name__)
+BY_HAND = [manual, textbook, cells, normalization, dropout]
+
+
+@pytest.mark.parametrize("module", BY_HAND, ids=lambda module: module.__name__)
 def test_what_is_written_by_hand_calls_no_automatic_differentiation(module):
     automatic = {"grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "hessian"}
     automatic |= {"jacrev", "jacfwd", "jacobian", "autodiff", "checkpoint", "ad"}
