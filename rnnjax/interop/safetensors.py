@@ -1,0 +1,118 @@
+"""This package's own layout in a safetensors file: every leaf by its name here, such as layers.0.W, and in the metadata
+all that it takes to run the network: its shape, its numbers that are no weights, its characters.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.errors import UserError
+from rnnjax.interop import weights
+from rnnjax.model.cells import CELLS, Hyper
+from rnnjax.model.network import Batch, Model, Params, initial_carry
+from rnnjax.model.rnn import apply
+from rnnjax.training.state import from_arrays, to_arrays
+
+FORMAT = "rnnjax 1"
+
+
+class Network(NamedTuple):
+    """A network that needs nothing else.
+
+    Attributes:
+      characters: in the order of their ids; the id after the last stands for any other.
+    """
+
+    model: Model
+    params: Params
+    hyper: Hyper
+    characters: str
+
+
+def save(path: Path, network: Network) -> None:
+    """Writes a network.
+
+    Raises:
+      UserError: if safetensors is missing.
+    """
+    about = {
+        "format": FORMAT,
+        "model": json.dumps(dataclasses.asdict(network.model)),
+        "hyper": json.dumps({name: float(value) for name, value in network.hyper._asdict().items()}),
+        "characters": network.characters,
+    }
+    weights.write(path, library().numpy.save(to_arrays(network.params), metadata=about))
+
+
+def load(path: Path | str) -> Network:
+    """Reads a network.
+
+    Raises:
+      UserError: if safetensors is missing, or the file is not one of `save`.
+    """
+    arrays, about = read(Path(path))
+    if about.get("format") != FORMAT:
+        raise UserError(f"{path} was not written by rnnjax: its metadata have no format {FORMAT!r}")
+    try:
+        model = Model(**json.loads(about["model"]))
+        hyper = json.loads(about["hyper"])
+        CELLS[model.unit, model.activation]
+        expected = to_named_shapes(model)
+        characters = about["characters"]
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path} is damaged: its metadata describe no network") from None
+    weights.check(arrays, expected, str(path))
+    dtypes = {array.dtype for array in arrays.values()}
+    if len(dtypes) > 1 or not dtypes <= {np.dtype("float32"), np.dtype("float64")}:
+        raise UserError(f"{path} is damaged: its weights are {', '.join(sorted(map(str, dtypes)))}")
+    dtype = jax.dtypes.canonicalize_dtype(dtypes.pop())
+    arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+    params = from_arrays(weights.shapes(model, dtype), arrays)
+    return Network(
+        model, params, Hyper(**{name: jnp.asarray(value, dtype) for name, value in hyper.items()}), characters
+    )
+
+
+def to_named_shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shape of each leaf, by name."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(weights.shapes(model))
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the metadata of a file."""
+    open_file = library().safe_open
+    weights.read(path)
+    try:
+        with open_file(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception:  # its errors are of its own class, of the Rust core
+        raise UserError(f"{path} is no safetensors file, or is damaged") from None
+
+
+def logits(path: Path, ids: np.ndarray) -> np.ndarray:
+    """What this package computes with a file's network from ids [T, B], from the initial state: [T, B, V]."""
+    network = load(path)
+    carry = initial_carry(network.model, network.params, ids.shape[1:])
+    batch = Batch(jnp.asarray(ids), jnp.asarray(ids))
+    return np.asarray(apply(network.model, network.params, network.hyper, carry, batch)[1])
+
+
+def library() -> ModuleType:
+    """Safetensors, with its part for NumPy.
+
+    Raises:
+      UserError: if it is not installed.
+    """
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise UserError("safetensors is not installed; pip install 'rnnjax[interop]' adds it") from None
+    return safetensors

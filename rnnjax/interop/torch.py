@@ -1,0 +1,194 @@
+"""The layout of PyTorch: the `state_dict` of an nn.RNN, nn.GRU or nn.LSTM with its nn.Embedding and its nn.Linear.
+
+Matrices are transposed, the gates stand in the same order (r, z, n and i, f, g, o). PyTorch has two biases for each
+gate: they are added up where one is enough, and are bh and bz of the GRU. PyTorch is imported where it is needed: to
+read and write its files, and to build its modules.
+"""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.errors import UserError
+from rnnjax.interop import weights
+from rnnjax.model.network import Layer, Model, Params
+
+Array = jax.Array
+
+GATES = {1: "vanilla", 3: "gru", 4: "lstm"}
+"""A cell by the number of its gates."""
+
+
+class Names(NamedTuple):
+    """What the parts of the network are called in a module; the empty name is that of a bare part."""
+
+    embedding: str = "embedding"
+    recurrent: str = "rnn"
+    readout: str = "readout"
+
+    def of(self, part: str, leaf: str) -> str:
+        prefix = getattr(self, part)
+        return f"{prefix}.{leaf}" if prefix else leaf
+
+
+NAMES = Names()
+
+
+def recurrent_leaves(model: Model, names: Names) -> list[tuple[str, str, str, str]]:
+    """The names of each layer's weight_ih, weight_hh, bias_ih and bias_hh."""
+    suffixes = [f"l{level}{end}" for level in range(model.layers) for end in ("", "_reverse")[: model.directions]]
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return [tuple(names.of("recurrent", f"{kind}_{suffix}") for kind in kinds) for suffix in suffixes]  # type: ignore[misc]
+
+
+def refuse(model: Model) -> None:
+    """Raises UserError for a network that PyTorch's cells cannot express, naming the option."""
+    weights.refuse_options(model, "PyTorch")
+    if model.activation == "linear":
+        raise UserError("model.activation linear: nn.RNN of PyTorch has tanh and relu alone")
+
+
+def to_state_dict(model: Model, params: Params, names: Names = NAMES) -> dict[str, Array]:
+    """The weights by PyTorch's names, in PyTorch's shapes.
+
+    Raises:
+      UserError: if PyTorch's cells cannot express the network.
+    """
+    refuse(model)
+    state: dict[str, Array] = {}
+    if params.embedding is not None:
+        state[names.of("embedding", "weight")] = params.embedding
+    for layer, leaves in zip(params.layers, recurrent_leaves(model, names), strict=True):
+        bz = jnp.zeros_like(layer.bh) if layer.bz is None else layer.bz
+        state |= dict(zip(leaves, (layer.U.T, layer.W.T, layer.bh, bz), strict=True))
+    return state | {names.of("readout", "weight"): params.V.T, names.of("readout", "bias"): params.by}
+
+
+def from_state_dict(
+    model: Model, state: Mapping[str, Any], names: Names = NAMES, source: str = "the state_dict"
+) -> Params:
+    """The inverse of `to_state_dict`, for the network as a function: biases that always add up come back as one.
+
+    Args:
+      source: what the arrays come from, for messages.
+
+    Raises:
+      UserError: naming the leaf, where the weights are not those of the model.
+    """
+    recurrent = recurrent_leaves(model, names)
+    first = np.shape(state.get(recurrent[0][1], ()))
+    if len(first) == 2:
+        weights.check_cell(GATES.get(first[0] // first[1]), model, source)
+    expected = jax.eval_shape(lambda params: to_state_dict(model, params, names), weights.shapes(model))
+    weights.check(state, expected, source)
+    layers = []
+    for leaves in recurrent:
+        U, W, b_ih, b_hh = (state[leaf] for leaf in leaves)
+        has_two = model.cell.recurrent_bias
+        layers.append(Layer(U.T, W.T, b_ih if has_two else b_ih + b_hh, b_hh if has_two else None))
+    embedding = state[names.of("embedding", "weight")] if model.embedding else None
+    readout = state[names.of("readout", "weight")].T, state[names.of("readout", "bias")]
+    return Params(tuple(layers), *readout, embedding)
+
+
+def save(path: Path, model: Model, params: Params) -> None:
+    """Writes a state_dict, for `module(model).load_state_dict(torch.load(path))`.
+
+    Raises:
+      UserError: if PyTorch is missing, or its cells cannot express the network.
+    """
+    state = to_state_dict(model, params)
+    torch = library()
+    content = io.BytesIO()
+    torch.save({name: torch.from_numpy(np.array(leaf)) for name, leaf in state.items()}, content)
+    weights.write(path, content.getvalue())
+
+
+def load(path: Path | str, model: Model, names: Names = NAMES) -> Params:
+    """Reads a state_dict that `torch.save` wrote; nothing in the file is executed.
+
+    Args:
+      names: what the parts are called in the module that the weights come from.
+
+    Raises:
+      UserError: if PyTorch is missing, or the file does not hold the weights of the model.
+    """
+    refuse(model)
+    tensors = read(Path(path))
+    # NumPy has no bfloat16: narrow numbers are widened here.
+    wide = {name: leaf if leaf.dtype.itemsize > 2 else leaf.float() for name, leaf in tensors.items()}
+    state = {name: weights.as_float(leaf.detach().cpu().numpy(), name, str(path)) for name, leaf in wide.items()}
+    params = from_state_dict(model, state, names, str(path))
+    return jax.tree.map(jnp.asarray, params)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tensors of a file, by name."""
+    torch = library()
+    content = weights.read(path)
+    try:
+        tensors = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile):
+        raise UserError(f"{path} is no file of PyTorch's weights") from None
+    if not isinstance(tensors, dict) or not all(torch.is_tensor(leaf) for leaf in tensors.values()):
+        raise UserError(f"{path} is no state_dict: it holds other things than tensors by name")
+    return tensors
+
+
+def module(model: Model) -> Any:
+    """The network as an nn.Module: (ids [T, B], state or None) -> (logits [T, B, V], state).
+
+    Raises:
+      UserError: if PyTorch is missing, or its cells cannot express the network.
+    """
+    refuse(model)
+    nn: Any = library().nn
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            if model.embedding:
+                self.embedding = nn.Embedding(model.vocabulary, model.embedding)
+            shape = (model.input(0), model.hidden, model.layers)
+            kind = {"vanilla": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[model.unit]
+            options = {"nonlinearity": model.activation} if model.unit == "vanilla" else {}
+            self.rnn = kind(*shape, bidirectional=model.bidirectional, **options)
+            self.readout = nn.Linear(model.output, model.vocabulary)
+
+        def forward(self, ids: Any, state: Any = None) -> tuple[Any, Any]:
+            one_hot = lambda: nn.functional.one_hot(ids, model.vocabulary).to(self.readout.weight.dtype)
+            hs, state = self.rnn(self.embedding(ids) if model.embedding else one_hot(), state)
+            return self.readout(hs), state
+
+    return Network()
+
+
+def logits(path: Path, model: Model, ids: np.ndarray) -> np.ndarray:
+    """What PyTorch computes with a file's weights from ids [T, B], from the state zero: [T, B, V]."""
+    torch = library()
+    state = read(path)
+    network = module(model).to(next(iter(state.values())).dtype)
+    network.load_state_dict(state)
+    with torch.no_grad():
+        return network(torch.from_numpy(np.asarray(ids, np.int64)))[0].numpy()
+
+
+def library() -> ModuleType:
+    """PyTorch.
+
+    Raises:
+      UserError: if it is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise UserError("PyTorch is not installed; pip install 'rnnjax[interop]' adds it") from None
+    return torch

@@ -1,0 +1,97 @@
+"""What all layouts share: a network as arrays by name, and one line for what does not fit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.errors import UserError
+from rnnjax.model.initializers import init_params
+from rnnjax.model.network import Model, Params
+
+Array = jax.Array
+Named = Mapping[str, Any]
+"""Arrays, or their shapes, by name."""
+
+
+def refuse_options(model: Model, library: str) -> None:
+    """Raises UserError for a network that the cells of other libraries cannot express, naming the option."""
+    options = {
+        "model.cell leaky": model.unit == "leaky",
+        "model.layer_norm": model.layer_norm,
+        "model.residual": model.residual,
+        "model.learned_state": model.learned_state,
+    }
+    for option, is_on in options.items():
+        if is_on:
+            raise UserError(f"{option}: {library} has no such cell; the safetensors format holds every network")
+
+
+def shapes(model: Model, dtype: Any = jnp.float32) -> Params:
+    """The weights of a network, with shape and type alone."""
+    draw = lambda key: init_params(key, model, "uniform", 1.0, dtype)
+    return jax.eval_shape(draw, jax.random.key(0))
+
+
+def check(found: Named, expected: Named, source: str) -> None:
+    """Raises UserError, naming the leaf, where a leaf is missing, has another shape, or has no place in the network."""
+    for name, leaf in expected.items():
+        shape = list(np.shape(found[name])) if name in found else None
+        if shape != list(leaf.shape):
+            has = "is missing" if shape is None else f"is {shape}"
+            raise UserError(f"{source}: {name} {has}, where the model needs {list(leaf.shape)}")
+    for name in found:
+        if name not in expected:
+            raise UserError(f"{source}: {name} has no place in the model")
+
+
+def check_cell(found: str | None, model: Model, source: str) -> None:
+    """Raises UserError where a file holds the weights of another cell."""
+    if found not in (None, model.unit):
+        raise UserError(f"{source} holds the weights of {article(found)} cell, but the model's cell is {model.unit}")
+
+
+def article(cell: str | None) -> str:
+    return f"an {cell}" if cell == "lstm" else f"a {cell}"
+
+
+def as_float(array: Any, name: str, source: str) -> np.ndarray:
+    """A leaf in float32, or in float64 where it is that already.
+
+    Raises:
+      UserError: if it holds no floating-point numbers.
+    """
+    array = np.asarray(array)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise UserError(f"{source}: {name} is {array.dtype}, but weights are floating-point numbers")
+    return array if array.dtype == np.float64 else array.astype(np.float32)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+      UserError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replaces a file in one move: a reader finds the old weights or the new ones.
+
+    Raises:
+      UserError: if the directory is not there, or the path is one.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
