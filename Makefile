@@ -4,13 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS = requirements/$(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3, 12) else "py312")').txt
 
-.PHONY: train test check lint clean lock
+.PHONY: train test interop check lint clean lock
 
 train: $(VENV)/.installed
 	$(BIN)/python -m rnnjax.train --config configs/lyrics.yaml
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+# Adds PyTorch and safetensors; `make test` then holds our cells against PyTorch's own, where without it there is only what
+# PyTorch once computed (tests/parity). It is not part of `make test`: the package index has no CPU build for Linux on
+# x86, and what it has brings 2.4 GB of CUDA that `import torch` needs (so --no-deps is no way out). Where pip is pointed
+# at CPU wheels, it takes those, as the lock files name no build.
+interop: $(VENV)/.installed-interop
 
 # What a change must pass, besides the tests.
 lint: $(VENV)/.installed-dev
@@ -33,12 +39,17 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-interop: $(VENV)/bin/python pyproject.toml requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev,interop]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev
+
 # Writes the lock file of this Python's end of the supported versions.
 lock:
 	@mkdir -p requirements
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
-	.venv-lock/bin/python -m pip freeze --exclude rnnjax --exclude setuptools > $(CONSTRAINTS)
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,interop]'
+	.venv-lock/bin/python -m pip freeze --exclude rnnjax --exclude setuptools \
+		| sed -e 's/+cpu$$//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton=/d' > $(CONSTRAINTS)
 	rm -rf .venv-lock build
 
 clean:

@@ -5,7 +5,7 @@
     safetensors.save(path, network)         safetensors.load(path) -> network
 
 `torch` and `flax` also have the pure functions between the layouts, and `module(model)`, the network in the library's
-own parts, which takes the file as it is. Safetensors is this package's own layout: it holds every network, and its shape.
+own parts, which takes the file as it is. Safetensors is this package's own layout: it holds any network, and its shape.
 """
 
 from rnnjax.interop import flax, safetensors, torch

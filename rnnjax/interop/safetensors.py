@@ -61,7 +61,7 @@ def load(path: Path | str) -> Network:
         raise UserError(f"{path} was not written by rnnjax: its metadata have no format {FORMAT!r}")
     try:
         model = Model(**json.loads(about["model"]))
-        hyper = json.loads(about["hyper"])
+        hyper = Hyper(**{name: float(value) for name, value in dict(json.loads(about["hyper"])).items()})
         CELLS[model.unit, model.activation]
         expected = to_named_shapes(model)
         characters = about["characters"]
@@ -74,9 +74,7 @@ def load(path: Path | str) -> Network:
     dtype = jax.dtypes.canonicalize_dtype(dtypes.pop())
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
     params = from_arrays(weights.shapes(model, dtype), arrays)
-    return Network(
-        model, params, Hyper(**{name: jnp.asarray(value, dtype) for name, value in hyper.items()}), characters
-    )
+    return Network(model, params, jax.tree.map(lambda number: jnp.asarray(number, dtype), hyper), characters)
 
 
 def to_named_shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
