@@ -17,7 +17,7 @@ def test_every_linked_file_exists():
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(re.findall(r"`((?:model|gradients|training|data|run)\.[a-z_.]+)`", README)))
+    "name", sorted(set(re.findall(r"`((?:model|gradients|training|data|run|interop)\.[a-z_.]+)`", README)))
 )
 def test_every_named_function_exists(name):
     parts = name.split(".")
