@@ -67,7 +67,7 @@ def compute(gradient, library, model, named, states, x, y):
     }
 
 
-def check(case, reference, gradient=manual.gradient, tolerance=1e-10):
+def check(case, reference, gradient=manual.gradient, tolerance=1e-10, gradient_tolerance=1e-10):
     """Raises AssertionError where we differ by more than tolerance x the largest entry of an array."""
     named = {name.removeprefix("weight/"): leaf for name, leaf in reference.items() if name.startswith("weight/")}
     states = tuple(
@@ -79,7 +79,8 @@ def check(case, reference, gradient=manual.gradient, tolerance=1e-10):
     for name, theirs in expected.items():
         ours = np.asarray(found[name])
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
-        assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max(), name
+        allowed = gradient_tolerance if name.startswith("gradient/") else tolerance
+        assert np.abs(ours - theirs).max() <= allowed * np.abs(theirs).max(), name
         assert np.any(theirs), name
 
 
@@ -104,10 +105,12 @@ def test_our_automatic_gradient_is_the_library_s_too(case):
     check(case, recorded(case.library)[0][str(case)], autodiff.gradient)
 
 
-@pytest.mark.parametrize("case", [Case("torch", "lstm", 2, 1), Case("flax", "gru", 2, 1)], ids=str)
-def test_we_agree_in_float32(case):
+@pytest.mark.parametrize("cell", [("torch", "lstm"), ("torch", "rnn_tanh"), ("flax", "gru")], ids=str)
+def test_we_agree_in_float32(cell):
+    """Outputs to 1e-6; gradients are sums in another order, to 1e-5."""
+    case = Case(*cell, 2, 1)
     require(case.library)
-    check(case, libraries.run(case, "float32"), tolerance=1e-6)
+    check(case, libraries.run(case, "float32"), tolerance=1e-6, gradient_tolerance=1e-5)
 
 
 @pytest.mark.parametrize("library", ["torch", "flax"])
