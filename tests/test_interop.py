@@ -12,17 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cell_cases import HYPER, VOCABULARY, Case
-from command import TINY, call, write_songs
 from flax import serialization
 from libraries import require
 
-from rnnjax import export, interop, train
+from rnnjax import interop
 from rnnjax.errors import UserError
 from rnnjax.interop.safetensors import Network
 from rnnjax.interop.torch import Names
 from rnnjax.model.network import Batch, zero_carry
 from rnnjax.model.rnn import apply
-from rnnjax.trained import load_trained
 
 CASES = [
     Case("vanilla", "relu", 2, options="e"),
@@ -246,92 +244,3 @@ def test_a_library_that_is_missing_is_one_line_with_the_extra(library, tmp_path,
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=r"not installed; pip install 'rnnjax\[interop\]'"):
         getattr(interop, library).read(tmp_path / "a")
-
-
-# The door
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A directory with a tiny run of a GRU and one that only safetensors can hold."""
-    place = tmp_path_factory.mktemp("place")
-    before = Path.cwd()
-    os.chdir(place)
-    try:
-        write_songs(place / "songs.csv")
-        for name, options in (
-            ("gru", ["--model.cell", "gru", "--model.embedding_size", "3"]),
-            ("leaky", ["--model.cell", "leaky", "--model.leak", "0.25", "--run.precision", "float64"]),
-        ):
-            answer = call(train.main, *TINY, *options, "--run.name", name, "--training.steps", "3")
-            assert answer.code == 0, answer.stderr
-    finally:
-        os.chdir(before)
-    return place
-
-
-@pytest.fixture
-def write(place, monkeypatch):
-    monkeypatch.chdir(place)
-    return lambda *arguments: call(export.main, *arguments)
-
-
-@pytest.mark.parametrize(("name", "file"), [("torch", "weights.pt"), ("flax", "weights.msgpack")])
-def test_a_run_is_exported_and_verified_in_the_library(write, name, file):
-    if name == "torch":
-        require("torch")
-    answer = write("--run", "runs/gru", "--format", name, "--verify")
-    assert answer.code == 0, answer.stderr
-    assert f"runs/gru/{file}: " in answer.stdout
-    assert "1 x 4 gru units of step 3" in answer.stdout
-    assert answer.stdout.splitlines()[-1].endswith("they agree")
-    trained = load_trained(Path("runs/gru"))
-    loaded = getattr(interop, name).load(Path("runs/gru") / file, trained.model)
-    np.testing.assert_allclose(logits(trained.model, loaded), logits(trained.model, trained.params), atol=1e-6)
-
-
-def test_what_no_library_can_hold_is_exported_to_safetensors(write):
-    answer = write("--run", "runs/leaky", "--format", "safetensors", "--verify", "--out", "mine.safetensors")
-    assert answer.code == 0, answer.stderr
-    assert "0.0e+00" in answer.stdout
-    network, trained = interop.safetensors.load("mine.safetensors"), load_trained(Path("runs/leaky"))
-    assert (network.model, network.characters) == (trained.model, trained.vocabulary.characters)
-    assert float(network.hyper.leak) == 0.25
-    agreement.compare(network.params, trained.params, 0)
-
-
-def test_a_library_that_disagrees_is_told_with_exit_code_1(write, monkeypatch):
-    true = interop.flax.logits
-    monkeypatch.setattr(interop.flax, "logits", lambda *args: true(*args) + 1e-3)
-    answer = write("--run", "runs/gru", "--format", "flax", "--verify")
-    assert answer.code == 1
-    assert answer.stdout.splitlines()[-1].endswith("they DISAGREE")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--run", "runs/gru", "--format", "onnx"], "--format is 'onnx', but must be one of torch, flax, safetensors"),
-        (["--run", "runs/gru", "--format", "flax", "--out", "no/where/a"], "cannot write no/where/a: No such file"),
-        (["--run", "runs/gru", "--format", "flax", "--out", "runs"], "cannot write runs: Is a directory"),
-        (["--run", "runs/gru", "--format", "flax", "--checkpoint", "9"], "--checkpoint 9"),
-        (["--run", "runs/none", "--format", "flax"], "runs/none is not a run"),
-        (
-            ["--run", "runs/leaky", "--format", "flax"],
-            "model.cell leaky: Flax has no such cell; the safetensors format",
-        ),
-        (["--run", "runs/leaky", "--format", "torch"], "model.cell leaky: PyTorch has no such cell"),
-        (["--run", "runs/gru"], "required: format"),
-    ],
-)
-def test_what_a_user_can_mend_is_one_line(write, arguments, message):
-    answer = write(*arguments)
-    assert answer.code == 2
-    assert message in answer.stderr
-    assert answer.stderr.count("\n") == 1
-    assert "Traceback" not in answer.stderr
-
-
-def test_help_is_no_error(write):
-    answer = write("--help")
-    assert (answer.code, answer.stderr) == (0, "")
