@@ -5,8 +5,10 @@ The layers, from the mathematics outwards; each imports only what stands above i
     config            the schema of configs/*.yaml
     model             cells, the network unrolled over time, loss, initialisers, sampling
     gradients         back-propagation through time: by autodiff, by hand, by the textbook's double sum
+    analysis          the gradient by lag, Lyapunov exponents, spectra, saturation, what clipping does
     training          clipping and Adam, the jitted chunk of steps, the held-out loss
     data, run         songs to ids; a run's directory, checkpoints, plots
     trained, loop     a network read back from its run; the training loop
-    train, sample, compare, explore, textbook     the doors: python -m rnnjax.<door> --help
+    specimen          a network to look at, trained or fresh, and its text
+    train, sample, compare, explore, textbook, lags, clipping, export     the doors: python -m rnnjax.<door> --help
 """

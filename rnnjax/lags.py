@@ -197,6 +197,8 @@ def analyse(name: str, trained: Trained, sight: Sight, options: Namespace) -> di
     directions = jax.random.orthogonal(jax.random.key(0), S, dtype=jnp.float64)[:, : options.exponents]
     batch = sight.batch._replace(weight=None)
     exponents = np.asarray(of_directions(model, params, hyper, start, sight.before, batch, directions))
+    # Over a finite time directions of nearly the same growth may still come in another order.
+    exponents = exponents[:, np.argsort(-exponents.mean(0))]
     spread = exponents.std(0, ddof=1) if sight.streams > 1 else np.full(exponents.shape[1], np.nan)
     before, _ = walk(model, params, hyper, carry, batch)
     return {

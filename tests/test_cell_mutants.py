@@ -8,6 +8,7 @@ from cell_cases import HIDDEN, Case
 
 from rnnjax.gradients import manual
 from rnnjax.model.cells import CELLS, Hyper
+from rnnjax.model.rnn import join, split
 
 H = HIDDEN
 
@@ -18,13 +19,33 @@ def gate(k):
 
 
 def adjoint(unit, change):
-    """A mutant of a cell's adjoint: change(true, hyper, saved, d_state) gives (d_a, d_z, d_state)."""
+    """A mutant of a cell's adjoint: change(true, hyper, local, d_state) gives (d_a, d_z, d_state), a state's parts side
+    by side."""
     kind = (unit, "tanh")
 
     def mutate(patch):
-        true = CELLS[kind].adjoint
-        mutant = lambda hyper, saved, d_state: change(true, hyper, saved, d_state)
-        patch.setitem(CELLS, kind, CELLS[kind]._replace(adjoint=mutant))
+        cell = CELLS[kind]
+
+        def true(hyper, local, d_state):
+            d_a, d_z, d_prev = cell.adjoint(hyper, local, split(d_state, cell))
+            return d_a, d_z, join(d_prev)
+
+        def mutant(hyper, local, d_state):
+            d_a, d_z, d_prev = change(true, hyper, local, join(d_state))
+            return d_a, d_z, split(d_prev, cell)
+
+        patch.setitem(CELLS, kind, cell._replace(adjoint=mutant))
+
+    return mutate
+
+
+def derivatives(unit, change):
+    """A mutant of a cell's derivatives: change(true, hyper, saved)."""
+    kind = (unit, "tanh")
+
+    def mutate(patch):
+        true = CELLS[kind].derivatives
+        patch.setitem(CELLS, kind, CELLS[kind]._replace(derivatives=lambda *args: change(true, *args)))
 
     return mutate
 
@@ -35,8 +56,8 @@ def found(unit, change):
 
 
 def kept(unit, change):
-    """A mutant of what a cell keeps for its adjoint: change(*saved)."""
-    return adjoint(unit, lambda true, hyper, saved, d_state: true(hyper, change(*saved), d_state))
+    """A mutant of what a cell keeps for its derivatives: change(*saved)."""
+    return derivatives(unit, lambda true, hyper, saved: true(hyper, change(*saved)))
 
 
 def without(unit, k):
@@ -51,7 +72,7 @@ def patched(name, wrap):
 
 CELL_MUTANTS = {
     "leaky": {
-        "no leak in the gate": adjoint("leaky", lambda true, _, *args: true(Hyper(leak=1.0), *args)),
+        "no leak in the gate": derivatives("leaky", lambda true, _, saved: true(Hyper(leak=1.0), saved)),
         "leak twice": found("leaky", lambda d_a, d_z, d_state: (0.3 * d_a, 0.3 * d_z, d_state)),
         "what is kept, forgotten": found("leaky", lambda d_a, d_z, d_state: (d_a, d_z, 0 * d_state)),
         "what is kept, kept whole": found("leaky", lambda d_a, d_z, d_state: (d_a, d_z, d_state / 0.7)),
@@ -124,7 +145,7 @@ OPTION_MUTANTS = {
         lambda true: lambda *args: (lambda result: result._replace(s0=1.1 * result.s0))(true(*args)),
     ),
     "learned state: not through W": patched(
-        "hidden", lambda true: lambda state, width: true(state, width) * (1.0 if state.ndim > 1 else 0.0)
+        "split", lambda true: lambda state, cell: true(state * (1.0 if state.ndim > 1 else 0.0), cell)
     ),
     "biases of z left out": patched(
         "recurrent_weights",

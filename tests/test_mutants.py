@@ -57,7 +57,7 @@ def adjoint(change):
         d_a, d_z, d_prev = change(h, *d_state)
         return d_a, d_z, (d_prev,)
 
-    mutant = CELLS[KIND]._replace(linearize=lambda hyper, h: h, adjoint=of_parts)
+    mutant = CELLS[KIND]._replace(derivatives=lambda hyper, h: h, adjoint=of_parts)
     return lambda patch: patch.setitem(CELLS, KIND, mutant)
 
 

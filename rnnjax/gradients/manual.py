@@ -172,7 +172,7 @@ def backward(
       d_hs: ∂L/∂hₜ of what reads this layer at each step [T, B, H].
     """
     W_transposed = layer.W.T
-    local = cell.linearize(hyper, tape.saved.cell)
+    local = cell.derivatives(hyper, tape.saved.cell)
 
     def body(carried: tuple[State, Any], step: tuple) -> tuple[tuple[State, Any], tuple[Array, Array | None]]:
         d_state, d_s0 = carried

@@ -7,7 +7,7 @@ Every cell is one recurrent product and a function that is local in time:
     sₜ = forward(aₜ, zₜ, sₜ₋₁)   the state; hₜ is its first part
 
 so that one loop forward and one loop backward serve them all. `forward` and `adjoint` know nothing of weights or time.
-The adjoint comes in two parts: `linearize`, the partial derivatives of `forward`, computed for all steps at once, and
+The adjoint comes in two parts: `derivatives`, the partial derivatives of `forward`, computed for all steps at once, and
 `adjoint` itself, the few multiplications that must wait for the step after.
 The gates of a cell stand side by side in the last axis, in the order of PyTorch and cuDNN.
 """
@@ -42,7 +42,7 @@ class Cell(NamedTuple):
       gates: G, the pre-activations a unit needs; U is [I, G·H] and W is [H, G·H].
       states: the parts of the state, h first, each [..., H].
       forward: (hyper, a, z, state) -> (state, saved), one time step; `saved` is what the adjoint needs.
-      linearize: (hyper, saved) -> local, the partial derivatives of forward.
+      derivatives: (hyper, saved) -> local, the partial derivatives of forward.
       adjoint: (hyper, local, d_state) -> (d_a, d_z, d_state_prev), with d_x = ∂L/∂x; the way through z is not in
         d_state_prev. Where d_z equals d_a both are the same object, and are stored once.
       recurrent_bias: whether z has a bias bz of its own, because a gate stands between it and a.
@@ -51,7 +51,7 @@ class Cell(NamedTuple):
     gates: int
     states: int
     forward: Callable[[Hyper, Array, Array, State], tuple[State, Any]]
-    linearize: Callable[[Hyper, Any], Any]
+    derivatives: Callable[[Hyper, Any], Any]
     adjoint: Callable[[Hyper, Any, State], tuple[Array, Array, State]]
     recurrent_bias: bool = False
 
@@ -78,7 +78,7 @@ def vanilla(activation: Activation) -> Cell:
         h = activation.function(a + z)
         return (h,), h
 
-    def linearize(hyper: Hyper, h: Array) -> Array:
+    def derivatives(hyper: Hyper, h: Array) -> Array:
         del hyper
         return activation.derivative(h)
 
@@ -87,7 +87,7 @@ def vanilla(activation: Activation) -> Cell:
         d_a = d_state[0] * derivative
         return d_a, d_a, (jnp.zeros_like(d_a),)
 
-    return Cell(1, 1, forward, linearize, adjoint)
+    return Cell(1, 1, forward, derivatives, adjoint)
 
 
 def leaky(activation: Activation) -> Cell:
@@ -99,14 +99,14 @@ def leaky(activation: Activation) -> Cell:
         value = activation.function(a + z)
         return (state[0] + hyper.leak * (value - state[0]),), value
 
-    def linearize(hyper: Hyper, value: Array) -> Array:
+    def derivatives(hyper: Hyper, value: Array) -> Array:
         return hyper.leak * activation.derivative(value)
 
     def adjoint(hyper: Hyper, derivative: Array, d_state: State) -> tuple[Array, Array, State]:
         d_a = d_state[0] * derivative
         return d_a, d_a, (d_state[0] * (1 - hyper.leak),)
 
-    return Cell(1, 1, forward, linearize, adjoint)
+    return Cell(1, 1, forward, derivatives, adjoint)
 
 
 def gru() -> Cell:
@@ -129,7 +129,7 @@ def gru() -> Cell:
         n = jnp.tanh(a[..., 2 * H :] + r * z_n)
         return (n + u * (h_prev - n),), (gates, n, z_n, h_prev)
 
-    def linearize(hyper: Hyper, saved: tuple[Array, ...]) -> tuple[Array, ...]:
+    def derivatives(hyper: Hyper, saved: tuple[Array, ...]) -> tuple[Array, ...]:
         del hyper
         gates, n, z_n, h_prev = saved
         H = n.shape[-1]
@@ -146,7 +146,7 @@ def gru() -> Cell:
         d_z = jnp.concatenate([d_r, d_u, d_h * to_z_n], axis=-1)
         return d_a, d_z, (d_h * kept,)
 
-    return Cell(3, 1, forward, linearize, adjoint, recurrent_bias=True)
+    return Cell(3, 1, forward, derivatives, adjoint, recurrent_bias=True)
 
 
 def lstm() -> Cell:
@@ -169,7 +169,7 @@ def lstm() -> Cell:
         tanh_c = jnp.tanh(c)
         return (o * tanh_c, c), (gates, c_prev, tanh_c)
 
-    def linearize(hyper: Hyper, saved: tuple[Array, ...]) -> tuple[Array, ...]:
+    def derivatives(hyper: Hyper, saved: tuple[Array, ...]) -> tuple[Array, ...]:
         del hyper
         gates, c_prev, tanh_c = saved
         i, f, g, o = jnp.split(gates, 4, axis=-1)
@@ -190,7 +190,7 @@ def lstm() -> Cell:
         d_a = jnp.concatenate([d_c * to_i, d_c * to_f, d_c * to_g, d_h * to_o], axis=-1)
         return d_a, d_a, (jnp.zeros_like(d_h), d_c * kept)
 
-    return Cell(4, 2, forward, linearize, adjoint)
+    return Cell(4, 2, forward, derivatives, adjoint)
 
 
 def sigmoid(a: Array) -> Array:

@@ -61,7 +61,7 @@ def character(found: dict) -> str:
     mean = found["gradient_norm"]["mean"]
     left = mean[-1] / mean[0] if mean[0] else 0.0
     kind = "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"
-    return f"{kind} ({left:.1g} of the gradient is left at lag {len(mean) - 1})"
+    return f"{kind} (gradient at lag {len(mean) - 1}: {left:.1g} times that at lag 0)"
 
 
 def marks(last: int) -> list[int]:
