@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from command import TINY, call, door, read_rows, write_songs
 
-from rnnjax import compare, sample
+from rnnjax import sample
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
-from rnnjax.gradients import METHODS
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum
 from rnnjax.run.directory import RunDirectory, write_whole
 from rnnjax.run.metrics import MetricsLog
@@ -365,30 +364,3 @@ def test_a_prime_with_characters_that_the_network_never_saw_is_refused(write):
     assert not answer.stdout
     assert "'Q', '\u00e9'" in answer.stderr
     assert "'a'" not in answer.stderr
-
-
-def test_the_gradient_methods_are_compared(place, monkeypatch):
-    monkeypatch.chdir(place[0])
-    answer = call(compare.main, *TINY)
-    assert answer.code == 0, answer.stdout + answer.stderr
-    for word in ("autodiff", "manual", "textbook", "float32", "float64", "layers.0.W", "by"):
-        assert word in answer.stdout
-
-
-def test_a_wrong_gradient_method_is_told(place, monkeypatch):
-    right = METHODS["manual"]
-
-    def wrong(config):
-        def gradient(*arguments):
-            result = right(config).gradient(*arguments)
-            return result._replace(params=result.params._replace(by=result.params.by * (1 + 1e-8)))
-
-        return right(config)._replace(gradient=gradient)
-
-    monkeypatch.chdir(place[0])
-    monkeypatch.setitem(METHODS, "manual", wrong)
-    for name in METHODS.keys() - {"autodiff", "manual"}:
-        monkeypatch.delitem(METHODS, name)
-    answer = call(compare.main, *TINY)
-    assert answer.code == 1
-    assert "DIFFERS" in answer.stdout

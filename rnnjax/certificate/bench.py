@@ -1,0 +1,105 @@
+"""An instance, what is true of it, and what each method gives on it."""
+
+import contextlib
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.difference import difference
+from rnnjax.certificate.instances import Instance
+from rnnjax.certificate.trial import Program, Trial, compile_for, make, run
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.method import Gradient
+
+KEY = 0x7E57
+"""Of the noise of the methods that are random."""
+
+
+class Bench:
+    """An instance, what is true of it, and what each method has given on it; each computed when first asked for."""
+
+    def __init__(self, instance: Instance, config: GradientConfig) -> None:
+        self.instance, self.config = instance, config
+        self.programs: dict[str, Program] = {}
+        self.trials: dict[str, Trial] = {}
+
+    @property
+    def setting(self) -> tuple:
+        return self.instance.model, self.instance.params, self.instance.hyper
+
+    @cached_property
+    def windows(self) -> list[exact.Truth]:
+        """The exact gradient of each window, its state before constant."""
+        carry, found = self.instance.carry, []
+        for index in range(self.instance.number):
+            found.append(exact.gradient(*self.setting, carry, self.instance.window(index)))
+            carry = found[-1].new_carry
+        return jax.device_get(found)
+
+    @cached_property
+    def stream(self) -> exact.Truth:
+        return jax.device_get(exact.gradient(*self.setting, self.instance.carry, self.instance.stream))
+
+    @cached_property
+    def pairs(self) -> Any:
+        """The double sum of the stream, open, in NumPy: each leaf [N·T, N·T, ...]."""
+        found = exact.pairs(*self.setting, self.instance.carry, self.instance.stream)
+        return jax.tree.map(np.asarray, found)
+
+    def sum_of_pairs(self, keep: np.ndarray) -> Any:
+        """The double sum over those pairs (step of the loss, step of the use) that keep [N·T, N·T] has."""
+        return jax.tree.map(lambda leaf: np.einsum("jk,jk...->...", keep.astype(float), leaf), self.pairs)
+
+    @cached_property
+    def steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """The step of the loss j and the step of the use k, for each pair."""
+        T = self.instance.number * self.instance.shape[0]
+        j, k = np.indices((T, T))
+        return j, k
+
+    @cached_property
+    def memory(self) -> dict[str, float]:
+        """What the exact gradient would lose without memory, as an error.
+
+        window: a window's without its lags; stream: the stream's without its lags; cut: the stream's without what
+        reaches from window to window.
+        """
+        if self.instance.model.bidirectional:
+            return {"window": 1.0, "stream": 1.0, "cut": 1.0}
+        (j, k), T = self.steps, self.instance.shape[0]
+        nothing, windows, stream = (self.sum_of_pairs(keep) for keep in (j == k, (j // T == k // T) & (k <= j), k <= j))
+        apart = {"window": (nothing, windows), "stream": (nothing, stream), "cut": (windows, stream)}
+        return {name: difference(*both).error for name, both in apart.items()}
+
+    def refusal(self, name: str) -> str | None:
+        T, B = self.instance.shape
+        return make(name, self.config).refuse(self.instance.model, T, B)
+
+    def compile(self, name: str) -> None:
+        self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY))
+
+    def try_to_compile(self, name: str) -> None:
+        """Compiles a method, if it applies, ahead of its trial; several threads may do so at once. What it raises it
+        will raise there again."""
+        with contextlib.suppress(Exception):
+            if not self.refusal(name):
+                self.compile(name)
+
+    def trial(self, name: str) -> Trial:
+        if name not in self.trials:
+            if name not in self.programs:
+                self.compile(name)
+            self.trials[name] = run(self.programs[name], self.instance)
+        return self.trials[name]
+
+    def variant(self, name: str, **options: Any) -> list[Gradient]:
+        """What a method with other options than the config's gives for each window; it takes no noise and no trace."""
+        method, carry, found = make(name, self.config, **options), self.instance.carry, []
+        gradient = exact.quick(method.gradient, 0)
+        for index in range(self.instance.number):
+            found.append(gradient(*self.setting, carry, self.instance.window(index)))
+            carry = found[-1].new_carry
+        return jax.device_get(found)

@@ -1,0 +1,64 @@
+"""One identity of the theory, and whether it holds."""
+
+import math
+from typing import Any, NamedTuple
+
+from rnnjax.certificate.claims import ROUNDING
+from rnnjax.certificate.difference import difference
+
+DIFFERENT = 1e-9
+"""From here on two gradients differ by more than rounding: ten times what equal ones may."""
+
+
+class Check(NamedTuple):
+    """An identity that must hold, or that must not.
+
+    Attributes:
+      number: of the list in the README.
+      method: whose gradient is checked.
+      claim: what is compared, in words.
+      on: the instance.
+      value: the error, as in `difference`; None where the check does not apply.
+      limit: what the error must not exceed; for `differs` what it must exceed.
+      differs: whether theory says that the two are not equal.
+      reason: why the check does not apply, or could not be made.
+    """
+
+    number: int
+    method: str
+    claim: str
+    on: str
+    value: float | None
+    limit: float = ROUNDING
+    differs: bool = False
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.value is None:
+            return "FAIL" if self.reason.startswith(RAISED) else "n/a"
+        holds = math.isfinite(self.value) and (self.value > self.limit if self.differs else self.value <= self.limit)
+        return "PASS" if holds else "FAIL"
+
+
+RAISED = "raised "
+
+
+def raised(error: Exception) -> str:
+    """A method that breaks has failed, and the others go on."""
+    return f"{RAISED}{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+
+
+def compare(
+    number: int,
+    method: str,
+    claim: str,
+    on: str,
+    found: Any,
+    truth: Any,
+    limit: float = ROUNDING,
+    differs: bool = False,
+) -> Check:
+    """A check that two trees are equal, or that they are not."""
+    value = difference(found, truth).error
+    return Check(number, method, claim, on, value, DIFFERENT if differs else limit, differs)

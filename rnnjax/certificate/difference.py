@@ -1,0 +1,55 @@
+"""How far two gradients are from each other."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+ROUNDING = 1e-14
+"""As a share of the largest entry of all: what a leaf may differ by where it would be exactly zero without rounding."""
+
+
+class Difference(NamedTuple):
+    """Largest difference, as a share of the leaf's largest entry, and in which leaf; cosine of the whole; the length
+    of the difference as a share of the length of the exact gradient."""
+
+    error: float
+    leaf: str
+    cosine: float
+    bias: float
+
+
+def difference(found: Any, truth: Any) -> Difference:
+    """Compares two trees of one structure.
+
+    Agreement is |difference| <= error x the leaf's largest entry + rounding. Where a leaf is exactly zero the other
+    must be too, up to rounding: its error is then 0, or infinite. What is not finite is infinitely far.
+    """
+    named = jax.tree_util.tree_leaves_with_path(truth)
+    structures: list[Any] = [jax.tree.structure(found), jax.tree.structure(truth)]
+    if structures[0] != structures[1]:
+        raise ValueError(f"{structures[0]} instead of {structures[1]}")
+    truths = [np.asarray(leaf, np.float64) for _, leaf in named]
+    founds = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
+    atol = ROUNDING * max((np.abs(leaf).max(initial=0) for leaf in truths), default=0)
+    errors = [of_leaf(a, e, atol) for a, e in zip(founds, truths, strict=True)]
+    worst = int(np.argmax(errors))
+    a, e = (np.concatenate([leaf.ravel() for leaf in leaves]) for leaves in (founds, truths))
+    lengths = np.linalg.norm(a) * np.linalg.norm(e)
+    cosine = float(a @ e / lengths) if lengths > 0 else float("nan")
+    bias = float(np.linalg.norm(a - e) / np.linalg.norm(e)) if np.any(e) else float("nan")
+    return Difference(errors[worst], leaf_name(named[worst][0]), cosine, bias)
+
+
+def of_leaf(found: np.ndarray, truth: np.ndarray, atol: float) -> float:
+    apart = np.abs(found - truth).max(initial=0)
+    if not np.isfinite(apart):
+        return float("inf")
+    if apart <= atol:
+        return 0.0 if apart == 0 or not np.any(truth) else float(min(apart / np.abs(truth).max(), ROUNDING))
+    return float(apart / np.abs(truth).max(initial=0)) if np.any(truth) else float("inf")
+
+
+def leaf_name(path: tuple) -> str:
+    """Such as layers.0.W."""
+    return jax.tree_util.keystr(path, simple=True, separator=".").removeprefix("params.") or "-"

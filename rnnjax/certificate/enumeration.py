@@ -1,0 +1,143 @@
+"""Unbiasedness by enumeration: the average over every value that a method's noise can take is the exact gradient.
+
+It is not sampled: on a tiny network all sign vectors, or all patterns of truncation with their probabilities, can be
+gone through. For directions the rows of a Hadamard matrix are enough, as their outer products average to the identity.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.check import Check, compare
+from rnnjax.certificate.instances import Instance, kind_of, tiny
+from rnnjax.certificate.trial import make, truth_of_stream, walker
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.artbp import Cuts
+from rnnjax.gradients.directions import Directions
+from rnnjax.model.network import Model
+
+MOST_BITS = 12
+SIGMA = 2e-3
+"""How far the directions of spsa reach where its bias, ~σ², is to be seen: far above rounding."""
+
+FINE_SIGMA = 5e-5
+"""And where it is to vanish: the next term, ~σ⁴, is below 1e-8, even where layer normalisation makes the loss steep."""
+
+
+def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    if name in ALL:
+        yield from ALL[name](name, model, config)
+
+
+def all_signs(count: int) -> np.ndarray:
+    """Every vector of signs [2^n, n]."""
+    return 1.0 - 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+
+
+def over_signs(name: str, options: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
+    """The streams share their signs: each one's average is then right on its own.
+
+    The signs of the last step act on no gradient any more, and stay 1.
+    """
+    method = make(name, config)
+    model, params, *_ = tiny("", 1, 1, **options)[1:]
+    per_step = jax.eval_shape(lambda: method.draw(jax.random.key(0), model, params, (1, 1))).shape[-1]
+    steps, windows = (2, 2) if 3 * per_step <= MOST_BITS else (1, 3)
+    random = (steps * windows - 1) * per_step
+    instance = tiny(f"tiny {options['unit']}", steps, windows, **options)
+    signs = np.concatenate([all_signs(random), np.ones((2**random, per_step))], axis=1)
+    noise = np.repeat(signs.reshape(-1, windows, steps, 1, per_step), 2, axis=3)
+    found = everything(method, instance, jnp.asarray(noise))
+    odds = np.full(len(signs), 1 / len(signs))
+    claim = f"average over all {len(signs):,} sign vectors, {windows} windows = RTRL"
+    yield from judged(name, claim, instance, found, odds)
+
+
+def of_uoro(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    yield from over_signs(name, kind_of(model), config)
+
+
+def of_kf_rtrl(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    plain = {"layer_norm": False, "learned_state": False}
+    yield from over_signs(name, kind_of(model) | plain, config)
+    if model.unit != "gru":  # where it takes one factor for each matrix
+        yield from over_signs(name, {"unit": "gru"}, config)
+
+
+def of_artbp(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    steps = 4
+    instance = tiny(f"tiny {model.unit}", steps, 1, **kind_of(model))
+    patterns = np.concatenate([np.zeros((2 ** (steps - 1), 1), bool), all_signs(steps - 1) < 0], axis=1)
+    probability = np.array([0.0, 0.3, 0.5, 0.8])
+    odds = np.where(patterns, probability, 1 - probability).prod(axis=1)
+    cut = np.repeat(patterns[:, None, :, None], 2, axis=3)
+    shares = np.broadcast_to(probability[:, None], cut.shape)
+    found = everything(make(name, config), instance, Cuts(jnp.asarray(cut), jnp.asarray(shares)))
+    claim = f"average over all {len(odds)} truncation patterns, by probability = BPTT"
+    yield from judged(name, claim, instance, found, odds)
+
+
+def everything(method: Any, instance: Instance, noise: Any) -> Any:
+    """The method's gradient for every noise of a stack [K, N, ...]."""
+    walk = walker(method, instance)
+    return exact.quick(jax.vmap(partial(walk, instance.params)))(noise)
+
+
+def judged(name: str, claim: str, instance: Instance, found: Any, odds: np.ndarray) -> Iterator[Check]:
+    """That the average is right, and that it is the average alone."""
+    truth = truth_of_stream(instance)
+    average = jax.tree.map(lambda leaf: np.tensordot(odds, np.asarray(leaf), axes=1), found)
+    yield compare(7, name, claim, instance.name, average, truth)
+    first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], found)
+    yield compare(7, name, "a single one of them is not", instance.name, first, truth, differs=True)
+
+
+def hadamard(tree: Any) -> Any:
+    """A tree of directions whose outer products average to the identity: the first columns of a Hadamard matrix."""
+    flat, restore = ravel_pytree(tree)
+    H = np.ones((1, 1))
+    while len(H) < flat.size:
+        H = np.block([[H, H], [H, -H]])
+    return jax.device_get(exact.quick(jax.vmap(restore))(H[:, : flat.size]))
+
+
+def over_rows(name: str, config: GradientConfig, instance: Instance, **options: Any) -> Any:
+    directions = Directions(hadamard(instance.params), hadamard(instance.carry))
+    noise = jax.tree.map(lambda leaf: leaf[None], directions)  # of the one window
+    return exact.quick(walker(make(name, config, **options), instance))(instance.params, noise)
+
+
+def of_forward_gradient(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    instance = tiny(f"tiny {model.unit}", 4, 1, **kind_of(model))
+    found = over_rows(name, config, instance)
+    rows = len(jax.tree.leaves(hadamard(instance.params))[0])
+    claim = f"average over the {rows} rows of a Hadamard matrix = BPTT"
+    yield compare(7, name, claim, instance.name, found, truth_of_stream(instance))
+
+
+def of_spsa(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    """Its bias is σ² times a constant, and then σ⁴: two σ tell the limit, which is the gradient."""
+    activation = {"activation": "tanh"}  # a kink within σ would be no power of it
+    instance = tiny(f"tiny {model.unit}", 4, 1, **kind_of(model) | activation)
+    truth = truth_of_stream(instance)
+    at = lambda sigma: over_rows(name, config, instance, sigma=sigma)
+    limit = jax.tree.map(lambda a, b: (4 * np.asarray(b) - np.asarray(a)) / 3, at(FINE_SIGMA), at(FINE_SIGMA / 2))
+    claim = "average over the rows of a Hadamard matrix, σ → 0 by Richardson = BPTT"
+    yield compare(7, name, claim, instance.name, limit, truth, 1e-8)
+    claim = f"the same at σ = {SIGMA} is biased: ≠ BPTT"
+    yield compare(7, name, claim, instance.name, at(SIGMA), truth, differs=True)
+
+
+ALL = {
+    "uoro": of_uoro,
+    "kf_rtrl": of_kf_rtrl,
+    "artbp": of_artbp,
+    "forward_gradient": of_forward_gradient,
+    "spsa": of_spsa,
+}

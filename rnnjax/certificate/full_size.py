@@ -1,0 +1,72 @@
+"""The config at its own size: what the cheap exact methods cost there, and which methods would be refused."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.bench import KEY
+from rnnjax.certificate.check import raised
+from rnnjax.certificate.difference import difference
+from rnnjax.certificate.instances import Instance, narrow, on_text
+from rnnjax.certificate.trial import Cost, compile_for, make, run
+from rnnjax.config import Config
+from rnnjax.model.network import Model
+
+CHEAP = ("autodiff", "manual", "checkpointed")
+
+TOLERANCE = {"float64": 1e-10, "float32": 2e-4}
+"""Rounding errors grow with the window's length: float32 has room for windows of some hundred steps, at a network that
+does not explode."""
+
+MOST_PRODUCTS = 2e10
+"""Of a forward pass: a gradient takes three, and each method is run a few times."""
+
+
+class FullRow(NamedTuple):
+    """What was found of one method; error against the exact gradient in float64, of the window."""
+
+    method: str
+    precision: str
+    error: float | None
+    leaf: str
+    cost: Cost | None
+    verdict: str
+    reason: str
+
+
+def rows(names: list[str], config: Config, model: Model, ids: np.ndarray) -> list[FullRow]:
+    """Runs the cheap methods in the run's own precision, and asks the others whether they would."""
+    T, B, precision = config.training.sequence_length, config.training.batch_size, config.run.precision
+    refused = {name: make(name, config.gradient).refuse(model, T, B) for name in names}
+    found = [FullRow(name, precision, None, "", None, "n/a", reason) for name, reason in refused.items() if reason]
+    cheap = [name for name in names if name in CHEAP and not refused[name]]
+    if not cheap:
+        return found
+    if (products := T * B * weights(model)) > MOST_PRODUCTS:
+        reason = f"not run: a forward pass takes {products:.0e} products, more than {MOST_PRODUCTS:.0e}"
+        return [*found, *(FullRow(name, precision, None, "", None, "n/a", reason) for name in cheap)]
+    instance = on_text("the config", config, model, ids, T, B, 1)
+    truth = exact.gradient(model, instance.params, instance.hyper, instance.carry, instance.window(0))
+    return [row(name, config, narrow(instance, precision), truth) for name in cheap] + found
+
+
+def row(name: str, config: Config, instance: Instance, truth: exact.Truth) -> FullRow:
+    precision = config.run.precision
+    try:
+        trial = run(compile_for(make(name, config.gradient), instance, jax.random.key(KEY)), instance)
+    except Exception as error:  # as in `matrix.row_of`
+        return FullRow(name, precision, None, "", None, "FAIL", raised(error))
+    apart = difference(trial.mean, {"params": truth.params, "carry": truth.carry})
+    good = apart.error <= TOLERANCE[precision]
+    reason = f"{'equal' if good else 'not equal'} within {TOLERANCE[precision]:.0e}"
+    return FullRow(name, precision, apart.error, apart.leaf, trial.cost, "PASS" if good else "FAIL", reason)
+
+
+def weights(model: Model) -> int:
+    """About how many products a step of one stream takes."""
+    G, H = model.cell.gates, model.hidden
+    inputs = [model.input(level) if level or model.embedding else 0 for level in range(model.layers)]
+    of_layers = sum(G * H * (H + width) for width in inputs)
+    return of_layers * model.directions + model.output * model.vocabulary

@@ -1,0 +1,190 @@
+"""What methods are tried on: a network, its state, and a stream of windows."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.certificate import exact
+from rnnjax.config import Config, GradientConfig
+from rnnjax.model.cells import Hyper
+from rnnjax.model.dropout import draw_noise
+from rnnjax.model.initializers import init_params
+from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
+
+Array = jax.Array
+
+MOST = {"units": 8, "layers": 3, "embedding": 8, "streams": 2, "steps": 8, "ids": 100}
+"""What the config is cut to, so that the methods whose cost grows with the fourth power of the units, or that walk
+through all parameters one by one, take a second each."""
+
+WINDOWS = 3
+
+
+class Instance(NamedTuple):
+    """A network and a stream of N windows.
+
+    Attributes:
+      name: as it is called in the tables.
+      params, hyper, carry, windows: in float64, on the host, where cutting a window compiles nothing; each leaf of
+        windows is [N, T, B, ...].
+    """
+
+    name: str
+    model: Model
+    params: Params
+    hyper: Hyper
+    carry: Carry
+    windows: Batch
+
+    @property
+    def number(self) -> int:
+        return self.windows.y.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[T, B] of a window."""
+        return self.windows.y.shape[1:]
+
+    @property
+    def stream(self) -> Batch:
+        """All windows as one, [N·T, B]."""
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), self.windows)
+
+    def window(self, index: int) -> Batch:
+        return jax.tree.map(lambda leaf: leaf[index], self.windows)
+
+
+def cut_model(model: Model) -> Model:
+    """A small network of the same kind."""
+    return dataclasses.replace(
+        model,
+        vocabulary=min(model.vocabulary, MOST["ids"]),
+        hidden=min(model.hidden, MOST["units"]),
+        layers=min(model.layers, MOST["layers"]),
+        embedding=min(model.embedding, MOST["embedding"]),
+        scan_unroll=1,
+    )
+
+
+def cut(config: Config, model: Model, ids: np.ndarray) -> Instance:
+    """The config's network and data, cut to what a minute affords.
+
+    Args:
+      ids: the training text [at least 2].
+    """
+    small = cut_model(model)
+    T = min(config.training.sequence_length, MOST["steps"])
+    B = min(config.training.batch_size, MOST["streams"])
+    return on_text("the config, cut", config, small, np.minimum(ids, small.vocabulary - 1), T, B, WINDOWS)
+
+
+def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B: int, count: int) -> Instance:
+    """A network drawn as for training, after the window before, which gives it a state.
+
+    Where the initial state is learned the first stream starts from it anew in the second window, as at a new song.
+    """
+    key = jax.random.key(config.training.seed)
+    of_model = config.model
+    draw_params = exact.quick(init_params, (1, 2, 3, 4, 5))
+    params = draw_params(key, model, of_model.init, of_model.scale, jnp.float64, of_model.forget_bias)
+    hyper = Hyper(of_model.leak, of_model.dropout)
+    length = (count + 1) * T
+    stretch = max((len(ids) - 1) // B, 1)
+    streams = np.stack([ids[(b * stretch + np.arange(length + 1)) % len(ids)] for b in range(B)], axis=1)
+    x, y = (jnp.asarray(part.reshape(count + 1, T, B), jnp.int32) for part in (streams[:-1], streams[1:]))
+    noise = None
+    if model.dropout:
+        shape = (count + 1, T, B, model.output)
+        noise = exact.quick(draw_noise, (1, 2, 3))(jax.random.fold_in(key, 1), model.layers, shape, jnp.float64)
+    reset = None
+    if model.learned_state and count > 1:
+        reset = jnp.asarray(np.arange(x.size).reshape(x.shape) == 2 * T * B)
+    windows = jax.device_get(Batch(x, y, reset=reset, noise=noise))
+    first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], windows) for part in (0, slice(1, None)))
+    carry, _ = exact.quick(exact.loss, 0)(model, params, hyper, initial_carry(model, params, (B,)), first)
+    params, carry = jax.device_get((params, carry))
+    return Instance(name, model, params, jax.tree.map(np.asarray, hyper), carry, rest)
+
+
+def what_was_cut(config: Config, model: Model, small: Instance, gradient: GradientConfig) -> list[str]:
+    """Each number that is not the config's own, such as 'hidden_size 256 -> 8'."""
+    T, B = small.shape
+    pairs: list[tuple[str, Any, Any]] = [
+        ("hidden_size", model.hidden, small.model.hidden),
+        ("layers", model.layers, small.model.layers),
+        ("embedding_size", model.embedding, small.model.embedding),
+        ("characters", model.vocabulary, small.model.vocabulary),
+        ("batch_size", config.training.batch_size, B),
+        ("sequence_length", config.training.sequence_length, T),
+        ("k1_steps", config.gradient.k1_steps, gradient.k1_steps),
+        ("k2_steps", config.gradient.k2_steps, gradient.k2_steps),
+    ]
+    return [f"{name} {full:,} -> {less:,}" for name, full, less in pairs if full != less]
+
+
+def shorten(config: GradientConfig, full: int, T: int) -> GradientConfig:
+    """k1 and k2 in proportion to a window that was cut from `full` steps to T."""
+    k1, k2 = (min(max(round(k * T / full), 1), k) for k in (config.k1_steps, config.k2_steps))
+    if config.k2_steps < full:
+        k2 = min(
+            max(k2, 2), config.k2_steps, max(T - 1, 1)
+        )  # what does not cover the window must not cover the cut one
+    return dataclasses.replace(config, k1_steps=min(k1, k2), k2_steps=k2)
+
+
+def tiny(name: str, steps: int, windows: int, *, hidden: int = 2, **options: Any) -> Instance:
+    """A built-in network with random weights and data, two streams, of which the second restarts half-way.
+
+    Args:
+      steps: T of a window.
+      options: fields of `Model`.
+    """
+    model = Model(vocabulary=3, hidden=hidden, **options)
+    draw, B = np.random.default_rng(0), 2
+    like = jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0))
+    params = jax.tree.map(lambda leaf: 0.7 * draw.normal(size=leaf.shape), like)
+    carry: Any = tuple(draw.normal(size=(B, model.cell.states * hidden)) for _ in range(model.layers))
+    shape = (windows, steps, B)
+    x, y = (jnp.asarray(draw.integers(3, size=shape), jnp.int32) for _ in range(2))
+    reset = np.zeros((windows * steps, B), bool)
+    reset[windows * steps // 2, 1] = True
+    noise = None
+    if model.dropout:
+        noise = tuple(jnp.asarray(draw.uniform(size=(*shape, hidden))) for _ in range(model.layers))
+    batch = Batch(x, y, reset=jnp.asarray(reset.reshape(shape)), noise=noise)
+    hyper = jax.tree.map(np.asarray, Hyper(leak=0.6, dropout=0.3))
+    return Instance(name, model, params, hyper, carry, jax.device_get(batch))
+
+
+def kind_of(model: Model) -> dict[str, Any]:
+    """The options of a tiny network of the same kind; not with relu, by which few units could all be silent."""
+    return {
+        "unit": model.unit,
+        "activation": "tanh" if model.activation == "relu" else model.activation,
+        "layers": min(model.layers, 1 if model.cell.states > 1 else 2),
+        "embedding": min(model.embedding, 2),
+        "layer_norm": model.layer_norm,
+        "residual": model.residual,
+        "learned_state": model.learned_state,
+        "dropout": model.dropout,
+    }
+
+
+def with_recurrence(instance: Instance, keep: np.ndarray) -> Instance:
+    """Each W multiplied entry by entry by `keep` [H, H], in every gate."""
+    mask = np.tile(keep, instance.model.cell.gates)
+    layers = tuple(layer._replace(W=layer.W * mask) for layer in instance.params.layers)
+    return instance._replace(params=instance.params._replace(layers=layers))
+
+
+def narrow(instance: Instance, dtype: str) -> Instance:
+    """The instance in another precision; ids and masks as they are."""
+
+    def cast(leaf: Any) -> Any:
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    params, hyper, carry, windows = jax.tree.map(cast, tuple(instance)[2:])
+    return Instance(instance.name, instance.model, params, hyper, carry, windows)

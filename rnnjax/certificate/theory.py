@@ -1,0 +1,153 @@
+"""The identities that hold on the config's own network, cut: of the exact methods, of truncation, of the adjoints, the
+influence matrix and the lags. For networks of another kind than a method is derived for, see `online`.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.bench import Bench
+from rnnjax.certificate.check import Check, compare, raised
+from rnnjax.certificate.claims import CLAIMS
+from rnnjax.certificate.trial import make, mean
+from rnnjax.gradients.method import Gradient
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+
+Array = jax.Array
+
+DIRECTIONS = 3
+LAGS = 3
+
+Part = Callable[[str, Bench], Iterator[Check]]
+
+
+def checks(names: list[str], bench: Bench) -> Iterator[Check]:
+    """Every check that the instance of a bench allows, of the methods named."""
+    for name in names:
+        for part in PARTS:
+            yield from guarded(part, name, bench)
+
+
+def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
+    """The checks of one part; one that breaks is a failed check."""
+    if name in CLAIMS and not bench.refusal(name):
+        try:
+            yield from part(name, bench)
+        except Exception as error:  # as in `matrix.row_of`
+            yield Check(0, name, part.__doc__ or part.__name__, bench.instance.name, None, reason=raised(error))
+
+
+def exact_in_the_first_window(name: str, bench: Bench) -> Iterator[Check]:
+    """The exact gradient, every parameter and the initial state included."""
+    on, truth = bench.instance.name, both(bench.windows[0])
+    if CLAIMS[name].kind == "exact":
+        found, limit = both(bench.trial(name).windows[0]), CLAIMS[name].tolerance
+        yield compare(1, name, "the window's exact gradient, initial state included", on, found, truth, limit)
+    if name == "rtrl":
+        claim = f"{bench.instance.number} windows sum up to the stream's exact gradient"
+        yield compare(1, name, claim, on, bench.trial(name).mean, both(bench.stream))
+    if name == "checkpointed":
+        other = "recursive" if bench.config.segments == "sqrt" else "sqrt"
+        found = both(bench.variant(name, segments=other)[0])
+        yield compare(1, name, f"the same with segments {other}", on, found, truth)
+
+
+def both(gradient: Gradient | exact.Truth) -> dict[str, Any]:
+    """The gradient of the parameters, and of the initial state."""
+    return {"params": gradient.params, "carry": gradient.carry}
+
+
+def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
+    """The adjoint of each state."""
+    if name != "manual" or bench.instance.model.bidirectional:
+        return
+    batch, carry, gradient = bench.instance.window(0), bench.instance.carry, make(name, bench.config).gradient
+    states, truth = jax.device_get(exact.adjoints(*bench.setting, carry, batch))
+    T = batch.y.shape[0]
+
+    def after(model: Model, params: Params, hyper: Hyper, states_t: Carry, batch: Batch, t: Array) -> Carry:
+        # Held until t and counted from t on, a window begins with the state after step t, whose adjoint is its carry.
+        step = jnp.broadcast_to(jnp.arange(T)[:, None], batch.y.shape)
+        window = batch._replace(weight=(step >= t).astype(params.V.dtype), valid=step > t)
+        return jax.tree.map(lambda leaf: leaf * (T - t) / T, gradient(model, params, hyper, states_t, window).carry)
+
+    run = partial(exact.quick(after, 0), *bench.setting)
+    parts = jax.device_get([run(jax.tree.map(lambda leaf, t=t: leaf[t], states), batch, t) for t in range(T)])
+    found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+    yield compare(2, name, "adjoint of each h_t = autodiff of a zero added to it", bench.instance.name, found, truth)
+
+
+def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
+    """The influence matrix."""
+    if name == "rtrl":
+        trace = bench.trial(name).windows[-1].trace
+        truth = exact.influence(*bench.setting, bench.instance.carry, bench.instance.stream)
+        claim = f"influence matrix after {bench.instance.number} windows = jacfwd of h_T"
+        yield compare(3, name, claim, bench.instance.name, (trace.params, trace.carry), truth)
+
+
+def truncation(name: str, bench: Bench) -> Iterator[Check]:
+    """The double sum, cut."""
+    if name != "truncated":
+        return
+    on, T, truth = bench.instance.name, bench.instance.shape[0], bench.windows[0]
+    whole = bench.variant(name, k1_steps=T, k2_steps=T)[0]
+    yield compare(4, name, "truncated(T, T) = the window's exact gradient", on, both(whole), both(truth))
+
+    (j, k), parts = bench.steps, []
+    inside = (j // T == k // T) & (k <= j)
+    for reach in range(1, min(LAGS, T) + 1):
+        parts.append(mean([window.params for window in bench.variant(name, k1_steps=1, k2_steps=reach)]))
+        claim, within = f"truncated(1, {reach}) = the double sum at lags < {reach}", inside & (j - k < reach)
+        yield compare(4, name, claim, on, parts[-1], bench.sum_of_pairs(within))
+    lags = [parts[0], *(jax.tree.map(np.subtract, b, a) for a, b in itertools.pairwise(parts))]
+    lags += [bench.sum_of_pairs(inside & (j - k == lag)) for lag in range(len(lags), T)]
+    total = jax.tree.map(lambda *leaves: sum(leaves), *lags)
+    windows = mean([window.params for window in bench.windows])
+    yield compare(5, name, f"its lags < {LAGS}, and the later ones of the sum, add up to BPTT", on, total, windows)
+
+
+def chunks(name: str, bench: Bench) -> Iterator[Check]:
+    """Pairs within a chunk."""
+    claim = CLAIMS[name]
+    if claim.kind != "exact" or claim.of != "window" or bench.instance.model.bidirectional:
+        return
+    (j, k), T, on = bench.steps, bench.instance.shape[0], bench.instance.name
+    found, limit = bench.trial(name).mean["params"], claim.tolerance
+    expected = bench.sum_of_pairs((j // T == k // T) & (k <= j))
+    yield compare(4, name, "run in chunks = the double sum over pairs within one chunk", on, found, expected, limit)
+    lags = [bench.sum_of_pairs((j // T == k // T) & (j - k == lag)) for lag in range(T)]
+    total = jax.tree.map(lambda *leaves: sum(leaves), *lags)
+    yield compare(5, name, "the double sum, lag by lag, adds up to its gradient", on, found, total, limit)
+
+
+def slopes(name: str, bench: Bench) -> Iterator[Check]:
+    """The derivative along random directions."""
+    if CLAIMS[name].kind != "exact":
+        return
+    found = bench.trial(name).windows[0]
+    flat, structure = jax.tree.flatten((found.params, found.carry))
+    draw = np.random.default_rng(0)
+    directions = [draw.normal(size=(DIRECTIONS, *leaf.shape)) for leaf in flat]
+    v = jax.tree.unflatten(structure, directions)
+    truth = exact.slopes(*bench.setting, bench.instance.carry, bench.instance.window(0), v)
+    along = sum(np.tensordot(d, g, axes=g.ndim) for d, g in zip(directions, flat, strict=True))
+    claim = f"<gradient, v> = JVP(v) for {DIRECTIONS} random v"
+    yield compare(8, name, claim, bench.instance.name, along, jax.device_get(truth), CLAIMS[name].tolerance)
+
+
+PARTS: tuple[Part, ...] = (
+    exact_in_the_first_window,
+    adjoint_of_each_state,
+    influence_matrix,
+    truncation,
+    chunks,
+    slopes,
+)

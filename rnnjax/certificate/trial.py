@@ -1,0 +1,126 @@
+"""Running a method as training runs it, window after window, at parameters that stay as they are."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.instances import Instance
+from rnnjax.config import GradientConfig
+from rnnjax.gradients import METHODS
+from rnnjax.gradients.method import Gradient, Method
+from rnnjax.model.network import Batch, Carry, Params
+
+Array = jax.Array
+
+SECONDS, MOST_RUNS = 0.3, 50
+"""How long, and how often, a method is run to be timed."""
+
+
+class Cost(NamedTuple):
+    """Seconds to compile, median seconds of a window's gradient, bytes of temporary memory (None: not known)."""
+
+    compile: float
+    seconds: float
+    memory: int | None
+
+
+class Program(NamedTuple):
+    """A method compiled for the windows of an instance, the trace that it begins with, the noise of each window."""
+
+    run: Callable[..., Gradient]
+    trace: Any
+    noises: list[Any]
+    seconds: float
+    memory: int | None
+
+
+class Trial(NamedTuple):
+    """What a method gives for each window of an instance, the trace handed on, and what one window costs."""
+
+    windows: list[Gradient]
+    cost: Cost
+
+    @property
+    def mean(self) -> dict[str, Any]:
+        """The gradient of the stream's loss, as the windows' gradients give it: params and carry."""
+        return mean([{"params": w.params, "carry": w.carry} for w in self.windows])
+
+
+def mean(trees: list[Any]) -> Any:
+    """Leaf by leaf; windows of equal weight each have an equal share of the stream's loss."""
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *trees)
+
+
+def make(name: str, config: GradientConfig, **options: Any) -> Method:
+    """A method of the table, with some of its options set; the only way by which the certificate gets at one."""
+    fields: dict[str, Any] = {"method": name, **options}
+    return METHODS[name](dataclasses.replace(config, **fields))
+
+
+def compile_for(method: Method, instance: Instance, key: Array) -> Program:
+    """One program for one window."""
+    model, params, hyper = instance.model, instance.params, instance.hyper
+    trace = exact.quick(method.init, (0, 2))(model, params, instance.shape[1:])
+    draw = exact.quick(method.draw, (1, 3))
+    noises = [draw(jax.random.fold_in(key, i), model, params, instance.shape) for i in range(instance.number)]
+    arguments = (model, params, hyper, instance.carry, instance.window(0), trace, noises[0])
+    began = time.perf_counter()
+    program = jax.jit(method.gradient, static_argnums=0).lower(*arguments).compile()
+    seconds = time.perf_counter() - began
+    return Program(program, trace, noises, seconds, getattr(program.memory_analysis(), "temp_size_in_bytes", None))
+
+
+def run(program: Program, instance: Instance) -> Trial:
+    """Calls the program for each window, and then until its time is known."""
+    carry, trace = instance.carry, program.trace
+    found, times = [], []
+    for index, noise in enumerate(program.noises):
+        arguments = (instance.params, instance.hyper, carry, instance.window(index), trace, noise)
+        result, seconds = timed(program.run, arguments)
+        times.append(seconds)
+        found.append(jax.device_get(result))
+        carry, trace = result.new_carry, result.trace
+    while sum(times) < SECONDS and len(times) < MOST_RUNS:
+        times.append(timed(program.run, arguments)[1])
+    return Trial(found, Cost(program.seconds, float(np.median(times[1:] or times)), program.memory))
+
+
+def timed(program: Callable, arguments: tuple) -> tuple[Gradient, float]:
+    began = time.perf_counter()
+    result = jax.block_until_ready(program(*arguments))
+    return result, time.perf_counter() - began
+
+
+def walker(method: Method, instance: Instance) -> Callable[..., dict[str, Any]]:
+    """(params, noise) -> the mean of the gradients over the windows, in one program without timing.
+
+    The noise of a window, if there is any, is stacked [N, ...].
+    """
+    return partial(
+        _walk, method.gradient, method.init, instance.model, instance.hyper, instance.carry, instance.windows
+    )
+
+
+def _walk(gradient, init, model, hyper, carry: Carry, windows: Batch, params: Params, noise: Any = None) -> dict:
+    def body(loop: tuple[Carry, Any], window: tuple[Batch, Any]) -> tuple[tuple[Carry, Any], dict]:
+        carry, trace = loop
+        batch, noise_of_window = window
+        found = gradient(model, params, hyper, carry, batch, trace, noise_of_window)
+        return (found.new_carry, found.trace), {"params": found.params, "carry": found.carry}
+
+    trace = init(model, params, windows.y.shape[2:])
+    parts = jax.lax.scan(body, (carry, trace), (windows, noise))[1]
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts)
+
+
+def truth_of_stream(instance: Instance) -> dict[str, Any]:
+    """The exact gradient of the whole stream."""
+    truth = exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.stream)
+    return {"params": truth.params, "carry": truth.carry}

@@ -1,0 +1,137 @@
+"""The certificate on the screen and as JSON."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from rnnjax.certificate.certificate import Certificate
+from rnnjax.certificate.check import Check
+from rnnjax.certificate.full_size import FullRow
+from rnnjax.certificate.matrix import Row
+from rnnjax.config import Config
+from rnnjax.model.network import Model
+from rnnjax.run.directory import write_whole
+
+WIDTH = 160
+STYLE = {"PASS": "green", "FAIL": "bold red", "n/a": "dim"}
+
+
+def show(console: Console, config: Config, model: Model, found: Certificate) -> None:
+    """The matrix, the theory, the full size, and a last line with the verdict."""
+    count, T, B = found.shape
+    console.print(
+        f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.unit}), windows of "
+        f"{config.training.batch_size} x {config.training.sequence_length} characters, init {config.model.init}, "
+        f"jax {jax.__version__} on {jax.default_backend()}"
+    )
+    console.print(f"cut for the matrix: {'; '.join(found.cut) or 'nothing'}")
+    console.print(f"{count} windows of {B} x {T} characters, one after the other, float64")
+    console.print(matrix_table(found.rows))
+    console.print(theory_table(found.checks))
+    if found.full:
+        console.print(full_table(found.full, config))
+    verdicts = [*(row.verdict for row in found.rows), *(check.verdict for check in found.checks)]
+    verdicts += [row.verdict for row in found.full]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in STYLE)
+    failed = f": FAIL in {', '.join(found.failed)}" if found.failed else ""
+    console.print(f"{counts}{failed}")
+
+
+def matrix_table(rows: list[Row]) -> Table:
+    table = Table(
+        title="the matrix: error = largest |difference| as a share of the leaf's largest entry, of the worst leaf",
+        caption="window: against each window's exact gradient, its initial state constant; stream: against that of all "
+        "windows as one. Which of them a method is about is marked *. Cosine and bias are against that one. Time and "
+        "memory: of one window.",
+    )
+    for column in ("method", "kind"):
+        table.add_column(column, no_wrap=True)
+    for column in ("window", "stream", "cosine", "bias", "time", "memory"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    table.add_column("because")
+    for row in rows:
+        table.add_row(row.method, row.kind, *matrix_cells(row), verdict(row.verdict), row.reason)
+    return table
+
+
+def matrix_cells(row: Row) -> list[str]:
+    if row.window is None or row.stream is None or row.target is None:
+        return [""] * 6
+    window, stream = (f"{part.error:.1e}" for part in (row.window, row.stream))
+    marks = ("*", " ") if row.of == "window" else (" ", "*")
+    cost = ["", ""] if row.cost is None else [seconds(row.cost.seconds), size(row.cost.memory)]
+    return [window + marks[0], stream + marks[1], f"{row.target.cosine:.4f}", row.bias, *cost]
+
+
+def theory_table(checks: list[Check]) -> Table:
+    table = Table("no.", "method", "identity", "on", title="the theory: = must hold within the limit, ≠ must exceed it")
+    for column in ("error", "limit"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for check in checks:
+        value = "" if check.value is None else f"{check.value:.1e}"
+        limit = f"{'> ' if check.differs else ''}{check.limit:.0e}"
+        claim = f"{check.claim}: {check.reason}" if check.reason else check.claim
+        table.add_row(str(check.number), check.method, claim, check.on, value, limit, verdict(check.verdict))
+    return table
+
+
+def full_table(rows: list[FullRow], config: Config) -> Table:
+    size_of = f"{config.training.batch_size} x {config.training.sequence_length} characters, {config.run.precision}"
+    table = Table("method", title=f"the config at its own size: one window of {size_of}, against float64")
+    for column in ("error", "compile", "time", "memory"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    table.add_column("because")
+    for row in rows:
+        error = "" if row.error is None else f"{row.error:.1e}"
+        cost = row.cost and [f"{row.cost.compile:.1f} s", seconds(row.cost.seconds), size(row.cost.memory)]
+        table.add_row(row.method, error, *(cost or [""] * 3), verdict(row.verdict), row.reason)
+    return table
+
+
+def verdict(text: str) -> str:
+    return f"[{STYLE[text]}]{text}[/]"
+
+
+def seconds(value: float) -> str:
+    return f"{1e3 * value:.2f} ms"
+
+
+def size(value: int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+
+
+def write(path: Path, config: Config, found: Certificate) -> None:
+    """All of it as JSON; a number that is not finite is null."""
+    count, T, B = found.shape
+    content = {
+        "config": dataclasses.asdict(config),
+        "jax": jax.__version__,
+        "platform": jax.default_backend(),
+        "cut": found.cut,
+        "windows": {"count": count, "steps": T, "streams": B},
+        "matrix": [{**plain(row), "exact_error": row.target and plain(row.target.error)} for row in found.rows],
+        "theory": [{**plain(check), "verdict": check.verdict} for check in found.checks],
+        "full_size": [plain(row) for row in found.full],
+        "failed": found.failed,
+    }
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Records as objects; numbers that are not finite as None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "_asdict"):
+        return {key: plain(inner) for key, inner in value._asdict().items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,231 @@
+"""The certificate passes what is right, and names what is wrong, however small."""
+
+import dataclasses
+import json
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from command import TINY, call, write_songs
+
+from rnnjax import compare
+from rnnjax.certificate import claims, difference, instances
+from rnnjax.certificate.check import Check
+from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
+from rnnjax.gradients import EXACT, METHODS
+from rnnjax.model.network import Model
+
+OPTIONS = {
+    "vanilla": [],
+    "gru": ["--model.cell=gru", "--model.dropout=0.2", "--model.learned_state=true", "--model.residual=true"],
+    "lstm": ["--model.cell=lstm", "--model.layers=2", "--model.layer_norm=true", "--model.embedding_size=3"],
+}
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    place = tmp_path_factory.mktemp("certificate")
+    write_songs(place / "songs.csv")
+    return place
+
+
+@pytest.fixture
+def certify(songs, monkeypatch):
+    monkeypatch.chdir(songs)
+
+    def run(name, *arguments):
+        answer = call(compare.main, *TINY, "--out", name, *arguments)
+        path = songs / name / "certificate.json"
+        return answer, json.loads(path.read_text()) if path.exists() else None
+
+    return run
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_what_is_right_passes(certify, songs, kind):
+    answer, found = certify(kind, *OPTIONS[kind])
+    assert answer.code == 0, answer.stdout + answer.stderr
+    assert found["failed"] == []
+    assert [row["method"] for row in found["matrix"]] == list(METHODS)
+    verdicts = {row["method"]: row["verdict"] for row in found["matrix"]}
+    assert all(verdicts[name] == "PASS" for name in ("autodiff", "manual", "rtrl", "uoro", "truncated", "artbp"))
+    for row in found["matrix"]:
+        assert row["reason"]
+        if row["verdict"] == "PASS" and row["kind"] == "exact":
+            assert row["exact_error"] <= 1e-6
+    assert {check["number"] for check in found["theory"]} == set(range(1, 9))
+    assert (songs / kind / "certificate.png").read_bytes().startswith(b"\x89PNG")
+    assert f"{kind}/certificate.json" in answer.stdout
+
+
+def test_what_leaves_nothing_out_here_must_be_exact(certify):
+    options = ["--model.activation=relu", "--model.init=identity", "--gradient.k2_steps=5"]
+    answer, found = certify("irnn", *options, "--methods", "truncated,snap")
+    assert answer.code == 0, answer.stdout
+    assert all("nothing is left out" in row["reason"] and row["exact_error"] < 1e-10 for row in found["matrix"])
+
+
+def test_what_cannot_be_is_not_applicable(certify):
+    _, found = certify("n_a", "--model.cell=lstm", "--methods", "textbook,rflo")
+    assert [(row["method"], row["verdict"]) for row in found["matrix"]] == [("textbook", "n/a"), ("rflo", "n/a")]
+    assert all("lstm" in row["reason"] for row in found["matrix"])
+
+
+def scaled(gradient, by=1 + 1e-6):
+    return gradient._replace(params=jax.tree.map(lambda leaf: leaf * by, gradient.params))
+
+
+def turned(gradient):
+    layer = gradient.params.layers[0]
+    return gradient._replace(params=gradient.params._replace(layers=(layer._replace(W=-layer.W),)))
+
+
+def shifted(gradient):
+    return gradient._replace(carry=tuple(state + 1e-6 for state in gradient.carry))
+
+
+def planted(method, fault):
+    """The method, its gradient spoiled."""
+    return method._replace(gradient=lambda *arguments: fault(method.gradient(*arguments)))
+
+
+def assert_told(answer, found, name, numbers=None):
+    assert answer.code == 1, answer.stdout + answer.stderr
+    assert found["failed"] == [name]
+    assert found["matrix"][0]["verdict"] == "FAIL"
+    assert f"FAIL in {name}" in answer.stdout
+    if numbers:
+        assert {check["number"] for check in found["theory"] if check["verdict"] == "FAIL"} >= numbers
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_error_of_a_millionth_is_told(certify, monkeypatch, name):
+    right = METHODS[name]
+    monkeypatch.setitem(METHODS, name, lambda config: planted(right(config), scaled))
+    assert_told(*certify("scaled", "--methods", name), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "numbers"),
+    [
+        ("manual", turned, {1, 4, 8}),
+        ("rtrl", shifted, {1}),
+        ("uoro", shifted, {7}),
+        ("snap", turned, {6}),
+        ("artbp", shifted, {7}),
+    ],
+)
+def test_a_wrong_sign_and_a_shift_are_told(certify, monkeypatch, name, fault, numbers):
+    right = METHODS[name]
+    monkeypatch.setitem(METHODS, name, lambda config: planted(right(config), fault))
+    assert_told(*certify("fault", "--methods", name), name, numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "disguised", "numbers"),
+    [("snap", "rtrl", {6}), ("rflo", "rtrl", {6}), ("truncated", "manual", {4}), ("uoro", "rtrl", {7})],
+)
+def test_an_exact_gradient_in_disguise_is_told(certify, monkeypatch, name, disguised, numbers):
+    draw, exact = METHODS[name](GradientConfig()).draw, METHODS[disguised]
+    monkeypatch.setitem(METHODS, name, lambda config: exact(config)._replace(draw=draw))
+    assert_told(*certify("disguised", "--methods", name), name, numbers)
+
+
+def test_an_online_method_that_forgets_its_trace_is_told(certify, monkeypatch):
+    right = METHODS["rtrl"]
+
+    def forgetful(config):
+        method = right(config)
+
+        def gradient(model, params, hyper, carry, batch, trace, noise=None):
+            fresh = method.init(model, params, batch.y.shape[1:])
+            return method.gradient(model, params, hyper, carry, batch, fresh, noise)
+
+        return method._replace(gradient=gradient)
+
+    monkeypatch.setitem(METHODS, "rtrl", forgetful)
+    assert_told(*certify("forgetful", "--methods", "rtrl"), "rtrl", {1, 3})
+
+
+def test_a_method_that_breaks_has_failed_and_the_others_go_on(certify, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError("nothing left")
+
+    right = METHODS["parallel"]
+    monkeypatch.setitem(METHODS, "parallel", lambda config: right(config)._replace(gradient=broken))
+    answer, found = certify("broken", "--methods", "manual,parallel")
+    assert answer.code == 1
+    assert found["failed"] == ["parallel"]
+    assert "nothing left" in found["matrix"][1]["reason"]
+    assert found["matrix"][0]["verdict"] == "PASS"
+
+
+def test_a_method_that_does_not_exist(certify):
+    answer, _ = certify("none", "--methods", "manual,magic")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "--methods: there is no magic" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert certify("none", "--methods", ",")[0].code == 2
+
+
+def test_every_method_has_a_claim():
+    assert claims.CLAIMS.keys() == METHODS.keys()
+    exact = {name for name, claim in claims.CLAIMS.items() if claim.kind == "exact"}
+    assert exact - {"finite_difference"} == EXACT
+
+
+# --- the parts
+
+
+def test_a_difference_is_that_of_the_worst_leaf():
+    truth = {"a": np.array([1.0, 2.0]), "b": np.array([100.0]), "c": np.zeros(2)}
+    measure = partial(difference.difference, truth=truth)
+    assert measure(truth)[:2] == (0.0, "a")
+    found = measure({**truth, "a": np.array([1.0, 2.2])})
+    assert found.error == pytest.approx(0.1)
+    assert found.leaf == "a"
+    assert measure({**truth, "c": np.array([0.0, 1e-9])}).error == np.inf  # an exact zero must be one
+    assert measure({**truth, "c": np.array([0.0, 1e-13])}).error == 0  # up to rounding
+    assert measure({**truth, "b": np.array([np.nan])}).error == np.inf
+    assert measure(jax.tree.map(lambda leaf: -leaf, truth)).cosine == pytest.approx(-1)
+    with pytest.raises(ValueError, match="instead of"):
+        measure({"a": truth["a"]})
+
+
+@pytest.mark.parametrize(
+    ("value", "differs", "verdict"),
+    [(1e-11, False, "PASS"), (1e-3, False, "FAIL"), (np.nan, False, "FAIL"), (1e-3, True, "PASS"), (0, True, "FAIL")],
+)
+def test_the_verdict_of_a_check(value, differs, verdict):
+    assert Check(1, "m", "c", "i", value, differs=differs).verdict == verdict
+
+
+def test_a_truncation_that_covers_a_part_of_the_window_covers_a_part_of_the_cut_one():
+    for full, T in ((64, 8), (25, 8), (9, 8), (8, 8), (3, 3), (1000, 8)):
+        for k2 in (1, 2, 10, full - 1, full, full + 5):
+            if k2 < 1:
+                continue
+            short = instances.shorten(GradientConfig(k1_steps=1, k2_steps=k2), full, T)
+            assert 1 <= short.k1_steps <= short.k2_steps
+            assert (short.k2_steps >= T) == (k2 >= full)
+
+
+def test_what_is_cut_is_said():
+    config = Config(model=ModelConfig(hidden_size=20), training=TrainingConfig(sequence_length=30, batch_size=1))
+    model = Model(vocabulary=130, hidden=20)
+    small = instances.cut(config, model, np.arange(1000) % 130)
+    assert small.windows.y.shape == (3, 8, 1)
+    gradient = instances.shorten(config.gradient, 30, 8)
+    said = instances.what_was_cut(config, model, small, gradient)
+    assert said == ["hidden_size 20 -> 8", "characters 130 -> 100", "sequence_length 30 -> 8", "k2_steps 10 -> 3"]
+
+
+@pytest.mark.parametrize(
+    ("W", "exact_from"), [(np.eye(3), 1), (np.eye(3) + np.eye(3, k=1), 3), (np.ones((3, 3)), 2), (np.zeros((3, 3)), 1)]
+)
+def test_when_snap_covers_the_graph(W, exact_from):
+    instance = instances.with_recurrence(instances.tiny("tiny", 2, 1, hidden=3, unit="gru"), W)
+    for n in (1, 2, 3):
+        config = dataclasses.replace(GradientConfig(), snap_steps=n)
+        assert claims.covers(instance, config) == (n >= exact_from)
