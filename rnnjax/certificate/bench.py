@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from rnnjax.certificate import exact
+from rnnjax.certificate.claims import CLAIMS
 from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance
 from rnnjax.certificate.trial import Program, Trial, compile_for, make, run
@@ -73,6 +74,32 @@ class Bench:
         nothing, windows, stream = (self.sum_of_pairs(keep) for keep in (j == k, (j // T == k // T) & (k <= j), k <= j))
         apart = {"window": (nothing, windows), "stream": (nothing, stream), "cut": (windows, stream)}
         return {name: difference(*both).error for name, both in apart.items()}
+
+    def tolerance(self, name: str) -> float:
+        """What an exact method may be off by; central differences by more, where the loss is steep."""
+        claim = CLAIMS[name]
+        if name != "finite_difference" or self.trial_error(name) <= claim.tolerance:
+            return claim.tolerance
+        return claim.tolerance + 1.1 * self.steepness
+
+    def trial_error(self, name: str) -> float:
+        """The largest error of a method in any window."""
+        pairs = zip(self.trial(name).windows, self.windows, strict=True)
+        floor = CLAIMS[name].floor
+        return max(difference((w.params, w.carry), (t.params, t.carry), floor).error for w, t in pairs)
+
+    @cached_property
+    def steepness(self) -> float:
+        """What theory says that central differences are off by, ε²/6 of the third derivatives, as an error."""
+        step = float(np.finfo(float).eps) ** (1 / 3)
+        errors = []
+        for index, truth in enumerate(self.windows):
+            carry = self.windows[index - 1].new_carry if index else self.instance.carry
+            third = jax.device_get(exact.third(*self.setting, carry, self.instance.window(index)))
+            right = truth.params, truth.carry
+            off = jax.tree.map(lambda g, d: g + step**2 / 6 * d, right, third)
+            errors.append(difference(off, right, CLAIMS["finite_difference"].floor).error)
+        return max(errors)
 
     def refusal(self, name: str) -> str | None:
         T, B = self.instance.shape

@@ -58,7 +58,8 @@ def compare(
     truth: Any,
     limit: float = ROUNDING,
     differs: bool = False,
+    floor: float = 0.0,
 ) -> Check:
     """A check that two trees are equal, or that they are not."""
-    value = difference(found, truth).error
+    value = difference(found, truth, floor).error
     return Check(number, method, claim, on, value, DIFFERENT if differs else limit, differs)

@@ -28,6 +28,7 @@ class Claim(NamedTuple):
       of: window: its gradient is that of one window, the state before it constant. stream: its trace goes on, and the
         gradients of consecutive windows sum up to that of the whole stream.
       tolerance: of an exact method, and of one that is exact in this case.
+      floor: see `difference`: what rounding alone may be off by is tolerance x floor.
       exact_if: when a method that is not exact must give the exact gradient nevertheless.
       readout: whether V and by, which act on no state, get their exact gradient in any case.
       noise: what is random. steps: what goes from step to step; directions: everything.
@@ -37,6 +38,7 @@ class Claim(NamedTuple):
     kind: Kind
     of: Literal["window", "stream"] = "window"
     tolerance: float = ROUNDING
+    floor: float = 0.0
     exact_if: Case = never
     readout: bool = True
     noise: Literal["none", "steps", "directions"] = "none"
@@ -85,7 +87,7 @@ CLAIMS: dict[str, Claim] = {
     "checkpointed": Claim("exact"),
     "rtrl": Claim("exact", "stream"),
     "parallel": Claim("exact"),
-    "finite_difference": Claim("exact", tolerance=1e-6, readout=False),
+    "finite_difference": Claim("exact", tolerance=1e-6, floor=1e-3, readout=False),
     "truncated": Claim("truncated", exact_if=whole_window),
     "artbp": Claim("unbiased", exact_if=no_cuts, noise="steps"),
     "snap": Claim("approximate", "stream", exact_if=covers),

@@ -19,11 +19,14 @@ class Difference(NamedTuple):
     bias: float
 
 
-def difference(found: Any, truth: Any) -> Difference:
+def difference(found: Any, truth: Any, floor: float = 0.0) -> Difference:
     """Compares two trees of one structure.
 
     Agreement is |difference| <= error x the leaf's largest entry + rounding. Where a leaf is exactly zero the other
     must be too, up to rounding: its error is then 0, or infinite. What is not finite is infinitely far.
+
+    Args:
+      floor: what the largest entry of a leaf counts as where it is smaller.
     """
     named = jax.tree_util.tree_leaves_with_path(truth)
     structures: list[Any] = [jax.tree.structure(found), jax.tree.structure(truth)]
@@ -32,7 +35,7 @@ def difference(found: Any, truth: Any) -> Difference:
     truths = [np.asarray(leaf, np.float64) for _, leaf in named]
     founds = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
     atol = ROUNDING * max((np.abs(leaf).max(initial=0) for leaf in truths), default=0)
-    errors = [of_leaf(a, e, atol) for a, e in zip(founds, truths, strict=True)]
+    errors = [of_leaf(a, e, atol, floor) for a, e in zip(founds, truths, strict=True)]
     worst = int(np.argmax(errors))
     a, e = (np.concatenate([leaf.ravel() for leaf in leaves]) for leaves in (founds, truths))
     lengths = np.linalg.norm(a) * np.linalg.norm(e)
@@ -41,13 +44,13 @@ def difference(found: Any, truth: Any) -> Difference:
     return Difference(errors[worst], leaf_name(named[worst][0]), cosine, bias)
 
 
-def of_leaf(found: np.ndarray, truth: np.ndarray, atol: float) -> float:
-    apart = np.abs(found - truth).max(initial=0)
+def of_leaf(found: np.ndarray, truth: np.ndarray, atol: float, floor: float) -> float:
+    apart, largest = np.abs(found - truth).max(initial=0), max(np.abs(truth).max(initial=0), floor)
     if not np.isfinite(apart):
         return float("inf")
     if apart <= atol:
-        return 0.0 if apart == 0 or not np.any(truth) else float(min(apart / np.abs(truth).max(), ROUNDING))
-    return float(apart / np.abs(truth).max(initial=0)) if np.any(truth) else float("inf")
+        return float(min(apart / largest, ROUNDING)) if largest else 0.0
+    return float(apart / largest) if largest else float("inf")
 
 
 def leaf_name(path: tuple) -> str:

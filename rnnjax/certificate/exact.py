@@ -80,6 +80,21 @@ def slopes(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batc
 
 
 @partial(quick, static=0)
+def third(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Params, Carry]:
+    """∂³L/∂θᵢ³ for every number of the parameters and of the initial state, one after the other."""
+    point, restore = ravel_pytree((params, carry))
+
+    def along(index: Array) -> Array:
+        def line(shift: Array) -> Array:
+            params, carry = restore(point.at[index].add(shift))
+            return loss(model, params, hyper, carry, batch)[1]
+
+        return jax.jacfwd(jax.jacfwd(jax.jacfwd(line)))(jnp.zeros((), point.dtype))
+
+    return restore(jax.lax.map(along, jnp.arange(point.size)))
+
+
+@partial(quick, static=0)
 def pairs(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> Params:
     """The double sum, open: what the loss of step j says of a weight through its use at step k, each leaf [T, T, ...].
 

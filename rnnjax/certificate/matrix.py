@@ -61,10 +61,10 @@ def row_of(name: str, bench: Bench) -> Row:
 def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
     """Holds a trial against what theory says."""
     found = trial.mean
-    window = difference(found, mean([of_truth(truth) for truth in bench.windows]))
+    window = difference(found, mean([of_truth(truth) for truth in bench.windows]), claim.floor)
     if claim.of == "window":  # window by window is stricter than their mean
         parts = [
-            difference({"params": w.params, "carry": w.carry}, of_truth(truth))
+            difference({"params": w.params, "carry": w.carry}, of_truth(truth), claim.floor)
             for w, truth in zip(trial.windows, bench.windows, strict=True)
         ]
         worst = max(parts, key=lambda part: part.error if math.isfinite(part.error) else math.inf)
@@ -77,7 +77,7 @@ def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
     faults = faults_of(name, claim, bench, trial)
     if is_exact:
         note = f"equal to the {claim.of}'s" if claim.kind == "exact" else "equal, as nothing is left out here"
-        if not target.error <= claim.tolerance:
+        if not target.error <= bench.tolerance(name):
             faults.append(f"not the exact gradient of the {claim.of} ({target.leaf})")
         if bench.memory["cut"] > DIFFERENT and not other.error > DIFFERENT:
             faults.append("the window's and the stream's gradient are different, it cannot be both")
