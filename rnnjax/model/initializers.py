@@ -44,13 +44,16 @@ def init_params(
 
     H, G, V = model.hidden, model.cell.gates, model.vocabulary
     *layer_keys, key_V, key_by = jax.random.split(key, model.layers * model.directions + 2)
+    # All at once: two factorisations side by side in one program can wait for each other for ever (jaxlib 0.10, CPU).
+    keys = jax.vmap(lambda key: jax.random.split(key, 3))(jnp.stack(layer_keys))
+    Ws = jax.vmap(lambda key: draw_W(key, (H, G * H)))(keys[:, 1])
     layers = []
     for index, layer_key in enumerate(layer_keys):
-        key_U, key_W, key_bh = jax.random.split(layer_key, 3)
+        key_U, _, key_bh = keys[index]
         bh = draw_bias(key_bh, (G * H,))
         layer = Layer(
             U=draw(key_U, (model.input(index // model.directions), G * H)),
-            W=sparse(jax.random.fold_in(layer_key, 4), draw_W(key_W, (H, G * H)), model.sparsity),
+            W=sparse(jax.random.fold_in(layer_key, 4), Ws[index], model.sparsity),
             bh=bh.at[H : 2 * H].add(forget_bias) if model.unit == "lstm" else bh,
             bz=draw_bias(jax.random.fold_in(layer_key, 3), (G * H,)) if model.cell.recurrent_bias else None,
             gain_a=jnp.ones(G * H, dtype) if model.layer_norm else None,
