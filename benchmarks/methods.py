@@ -17,10 +17,13 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.memory import gradient_memory
 from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
+from rnnjax.data.corpus import load_corpus
 from rnnjax.data.tasks import recall_floor
 from rnnjax.model.loss import NATS_PER_BIT
+from rnnjax.trained import make_model
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "gradients"
 RESULTS = Path(__file__).parent / "results"
@@ -67,7 +70,7 @@ def run(problem: str, method: str, runs: Path) -> Row:
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr.strip()}")
     loss = json.loads((runs / name / "result.json").read_text())["test_loss"]
-    return Row(problem, method, loss / NATS_PER_BIT, seconds, memory(read(configs)))
+    return Row(problem, method, loss / NATS_PER_BIT, seconds, memory_of(read(configs)))
 
 
 def read(configs: list[str]) -> Config:
@@ -76,25 +79,9 @@ def read(configs: list[str]) -> Config:
     return config_of(parser, parser.parse_args(configs))
 
 
-def memory(config: Config) -> int:
-    """Bytes of temporary memory of the compiled gradient of one window; nothing is run."""
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.data.corpus import load_corpus
-    from rnnjax.gradients import make_method
-    from rnnjax.model.network import Batch
-    from rnnjax.trained import make_model
-    from rnnjax.training.state import init_state
-
-    model = make_model(config, load_corpus(config.data).vocabulary)
-    state = jax.eval_shape(lambda: init_state(config, model, jnp.dtype("float32")))
-    method = make_method(config.gradient)
-    ids = jax.ShapeDtypeStruct((config.training.sequence_length, config.training.batch_size), jnp.uint8)
-    noise = jax.eval_shape(lambda params: method.draw(jax.random.key(0), model, params, ids.shape), state.params)
-    arguments = (state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
-    program = jax.jit(method.gradient, static_argnums=0).lower(model, *arguments).compile()
-    return program.memory_analysis().temp_size_in_bytes
+def memory_of(config: Config) -> int:
+    """Bytes of a gradient of the config's window."""
+    return gradient_memory(config, make_model(config, load_corpus(config.data).vocabulary))
 
 
 def table(rows: list[Row]) -> Table:

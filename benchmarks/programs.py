@@ -96,10 +96,6 @@ class Program:
         """Starts and builds, and finds how many steps fill some seconds."""
         self.worker = Worker(self.peer, cell, size, self.style)
         answer = self.worker.ask("build")
-        if "not_yet" in answer:
-            self.status = answer["not_yet"]
-            self.close()
-            return
         self.losses, self.build = answer["losses"], answer["build"]
         self.imported_mb, self.peak_mb = answer["imported_mb"], answer["peak_mb"]
         # Until a block is long enough: the first ones are slower, or too short to tell.

@@ -19,11 +19,11 @@ from rich.table import Table
 
 from benchmarks import scaling_chart
 from benchmarks.machine import describe
+from benchmarks.memory import gradient_memory
 from benchmarks.peers.rnnjax_ import CELLS, make_config
 from benchmarks.problem import STEPS_PER_DISPATCH, VOCABULARY, Size, make_text
 from benchmarks.spread import spread
-from rnnjax.gradients import METHODS, make_method
-from rnnjax.model.network import Batch
+from rnnjax.gradients import METHODS
 from rnnjax.trained import make_model
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -114,13 +114,8 @@ def memory(cell: str, method: str) -> Curve:
     """Bytes of temporary memory of the compiled gradient, against T; nothing is run."""
     values = []
     for length in AXES["length"]:
-        config, model, state = build(cell, method, **{**BASE, "length": length})
-        ids = jax.ShapeDtypeStruct((length, BASE["batch"]), jnp.uint8)
-        way = make_method(config.gradient)
-        noise = way.draw(jax.random.key(0), model, state.params, ids.shape)
-        arguments = (state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
-        program = jax.jit(way.gradient, static_argnums=0).lower(model, *arguments)
-        values.append(float(program.compile().memory_analysis().temp_size_in_bytes))
+        config, model, _ = build(cell, method, **{**BASE, "length": length})
+        values.append(float(gradient_memory(config, model)))
     return Curve(method, "length", "memory", [*AXES["length"]], values)
 
 

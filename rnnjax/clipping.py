@@ -8,6 +8,7 @@ leaf; at the config's threshold and at multiples of the gradients' median norm. 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from jsonargparse import Namespace
 
 from rnnjax.cli import run
 from rnnjax.errors import UserError
-from rnnjax.specimen import Specimen, leaf_names, make_directory, parser_for, specimen_of, whole_numbers, write_json
+from rnnjax.specimen import Specimen, leaf_names, parser_for, specimen_of, whole_numbers
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
     import jax
@@ -60,6 +61,7 @@ def clipping(specimen: Specimen, options: Namespace) -> int:
 
     from rnnjax.run.clipping_plots import plot_clipping
     from rnnjax.run.clipping_tables import tables
+    from rnnjax.run.results import make_directory, write_json
 
     grads = gradients(specimen, options.windows)
     make_directory(specimen.out)
@@ -130,10 +132,9 @@ def gradients(specimen: Specimen, windows: int) -> Params:
 
     from rnnjax.data.streams import fold_into_streams
     from rnnjax.gradients import make_method
-    from rnnjax.model.dropout import draw_noise
     from rnnjax.model.initializers import count_parameters
     from rnnjax.model.network import Carry, initial_carry
-    from rnnjax.training.step import random_key, window_at
+    from rnnjax.training.step import draw_noise_of, window_at
 
     trained = specimen.trained
     config, model, params = trained.config, trained.model, trained.params
@@ -151,15 +152,11 @@ def gradients(specimen: Specimen, windows: int) -> Params:
     if reason := method.refuse(model, T, B):
         raise UserError(f"gradient.method: {reason}")
     streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
-    dtype = params.V.dtype
 
     def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:
         carry, trace = loop
         batch, _ = window_at(streams, step, T)
-        if model.dropout:
-            shape = (*batch.x.shape, model.output)
-            batch = batch._replace(noise=draw_noise(random_key(seed, "dropout", step), model.layers, shape, dtype))
-        noise = method.draw(random_key(seed, "method", step), model, params, batch.x.shape)
+        batch, noise = draw_noise_of(model, method, params, batch, seed, step)
         result = method.gradient(model, params, trained.hyper, carry, batch, trace, noise)
         return (result.new_carry, result.trace), result.params
 
@@ -200,11 +197,10 @@ def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, E
     import jax.numpy as jnp
 
     from rnnjax.analysis.clipping import effect
-    from rnnjax.training.optimizer import CLIPS
+    from rnnjax.training.optimizer import CLIPS, clipped_by
 
     def of_window(threshold: jax.Array, g: Params) -> tuple[Effect, Effect]:
-        clip = CLIPS[kind](threshold)
-        return effect(lambda tree: clip.update(tree, clip.init(tree))[0], g)
+        return effect(partial(clipped_by, CLIPS[kind](threshold)), g)
 
     @jax.jit
     def of_all(thresholds: jax.Array, grads: Params) -> tuple[Effect, Effect]:

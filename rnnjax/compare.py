@@ -58,12 +58,10 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.streams import fold_into_streams
     from rnnjax.run import certificate_plot, certificate_report
+    from rnnjax.run.results import make_directory
     from rnnjax.trained import make_model
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out: cannot make {out}: {error.strerror}") from None
+    make_directory(out)
     corpus = load_corpus(config.data)
     model = make_model(config, corpus.vocabulary)
     fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)  # or it says why

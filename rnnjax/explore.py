@@ -4,13 +4,11 @@ Songs, artists, characters, and the bits per character of n-gram models on the h
 With the config of a run the text is split as in that run.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rnnjax.cli import add_config, config_of, make_parser, run
 from rnnjax.config import DataConfig
-from rnnjax.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,10 +26,10 @@ def explore(config: DataConfig, artist_column: str, out: str) -> int:
     """Prints what there is to know about the data, and writes it with its pictures into a directory."""
     from rich.console import Console
 
-    from rnnjax.run.directory import write_whole
     from rnnjax.run.explore_plots import plot_corpus
     from rnnjax.run.explore_tables import show
     from rnnjax.run.progress import Stages
+    from rnnjax.run.results import make_directory, write_json
 
     console = Console(highlight=False)
     stem = "bundled" if config.path == "bundled" else Path(config.path).stem
@@ -39,11 +37,8 @@ def explore(config: DataConfig, artist_column: str, out: str) -> int:
     with Stages(console) as stages:
         found = look(config, artist_column, stages)
         stages.begin("drawing")
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--out: cannot make {directory}: {error.strerror}") from None
-        write_whole(directory / "explore.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        make_directory(directory)
+        write_json(directory / "explore.json", found)
         pictures = plot_corpus(directory, found, stem)
     show(console, found)
     print(f"{directory} has explore.json, {', '.join(pictures)}")

@@ -16,16 +16,7 @@ from jsonargparse import Namespace
 
 from rnnjax.cli import run
 from rnnjax.errors import UserError
-from rnnjax.specimen import (
-    Specimen,
-    fresh,
-    leaf_names,
-    make_directory,
-    parser_for,
-    specimen_of,
-    whole_numbers,
-    write_json,
-)
+from rnnjax.specimen import Specimen, fresh, leaf_names, parser_for, specimen_of, whole_numbers
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
     from rnnjax.model.network import Batch
@@ -66,6 +57,7 @@ def lags(specimen: Specimen, options: Namespace) -> int:
 
     from rnnjax.run.lag_plots import plot_lags, plot_side_by_side
     from rnnjax.run.lag_tables import summary, tables
+    from rnnjax.run.results import make_directory, write_json
 
     sight = cut(specimen, options)
     refuse_too_much(specimen.trained, options)

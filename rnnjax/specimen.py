@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from jsonargparse import Namespace
 
@@ -108,14 +106,13 @@ def fresh(config: Config, corpus: Corpus) -> Trained:
     import jax
     import jax.numpy as jnp
 
-    from rnnjax.model.initializers import init_params
+    from rnnjax.model.initializers import draw_params
     from rnnjax.trained import Trained, make_model
     from rnnjax.training.state import make_hyper
 
     model = make_model(config, corpus.vocabulary)
-    of_model, dtype = config.model, jnp.dtype(config.run.precision)
-    key = jax.random.key(config.training.seed)
-    params = init_params(key, model, of_model.init, of_model.scale, dtype, forget_bias=of_model.forget_bias)
+    dtype = jnp.dtype(config.run.precision)
+    params = draw_params(jax.random.key(config.training.seed), model, config.model, dtype)
     return in_float64(Trained(config, corpus.vocabulary, model, params, make_hyper(config, dtype), 0))
 
 
@@ -130,36 +127,9 @@ def leaf_names(tree) -> list[str]:
     """Such as layers.0.W, in the order of the leaves."""
     import jax
 
-    return [
-        jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(tree)
-    ]
+    from rnnjax.model.network import leaf_name
 
-
-def make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out: cannot make {path}: {error.strerror}") from None
-
-
-def write_json(path: Path, found: dict) -> None:
-    """What was found, as standard JSON: a number that is not finite is null."""
-    from rnnjax.run.directory import write_whole
-
-    write_whole(path, json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """Arrays as lists, tuples with names as objects, numbers that are not finite as None."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def whole_numbers(options: Namespace, **lowest: int) -> None:

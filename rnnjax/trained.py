@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 
 from rnnjax.cli import add_config, config_of, make_parser
@@ -11,7 +10,7 @@ from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import init_params
+from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Model, Params
 from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint, Found
 from rnnjax.run.directory import read_json, read_yaml
@@ -117,8 +116,7 @@ def load_trained(run: Path, which: str = "best") -> Trained:
 
 def params_from(config: Config, model: Model, arrays: dict) -> Params:
     """The weights among a checkpoint's arrays."""
-    dtype = jnp.dtype(config.run.precision)
-    template = jax.eval_shape(lambda key: init_params(key, model, "uniform", 1.0, dtype), jax.random.key(0))
+    template = param_shapes(model, jnp.dtype(config.run.precision))
     try:
         return from_arrays(template, arrays, "params.")
     except ValueError as error:

@@ -43,7 +43,3 @@ PEERS = {
     "haiku": Peer("Haiku", "haiku_", ("haiku",), cells=("rnn", "lstm")),
     "equinox": Peer("Equinox", "equinox_", ("equinox",)),
 }
-
-
-class NotYet(Exception):
-    """The installed version of the library lacks this cell."""

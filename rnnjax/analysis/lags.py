@@ -25,7 +25,7 @@ from rnnjax.gradients import autodiff
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import hidden, hidden_to_output, step, upward
+from rnnjax.model.rnn import handed_up, hidden_to_output, step
 
 Array = jax.Array
 
@@ -80,14 +80,6 @@ def trajectory(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: 
     return jax.lax.scan(body, carry, batch)[1]
 
 
-def read_out(model: Model, params: Params, hyper: Hyper, states: Carry, noise: tuple[Array, ...] | None) -> Array:
-    """The logits as a function of the state after a step, as `model.rnn.step` computes them: [..., V]."""
-    x = jnp.zeros((), params.V.dtype)  # what the first level reads is handed up by none
-    for level, state in enumerate(states):
-        x = upward(model, level, hyper, x, hidden(state, model.hidden), noise)
-    return hidden_to_output(params, x)
-
-
 def walk_back(
     model: Model,
     params: Params,
@@ -118,7 +110,7 @@ def walk_back(
     share = weight / denominator(batch.y, batch.weight)
 
     def losses(params: Params, states: Carry) -> Array:
-        logits = read_out(model, params, hyper, states, batch.noise)
+        logits = hidden_to_output(params, handed_up(model, hyper, states, batch.noise))
         return jnp.sum(share * negative_log_likelihood(logits, batch.y))
 
     of_read_out, d_states = jax.grad(losses, argnums=(0, 1))(params, after)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from rnnjax.model.network import leaf_name
+
 ROUNDING = 1e-14
 """As a share of the largest entry of all: what a leaf may differ by where it would be exactly zero without rounding."""
 
@@ -41,7 +43,7 @@ def difference(found: Any, truth: Any, floor: float = 0.0) -> Difference:
     lengths = np.linalg.norm(a) * np.linalg.norm(e)
     cosine = float(a @ e / lengths) if lengths > 0 else float("nan")
     bias = float(np.linalg.norm(a - e) / np.linalg.norm(e)) if np.any(e) else float("nan")
-    return Difference(errors[worst], leaf_name(named[worst][0]), cosine, bias)
+    return Difference(errors[worst], leaf_name(named[worst][0]).removeprefix("params.") or "-", cosine, bias)
 
 
 def of_leaf(found: np.ndarray, truth: np.ndarray, atol: float, floor: float) -> float:
@@ -51,8 +53,3 @@ def of_leaf(found: np.ndarray, truth: np.ndarray, atol: float, floor: float) -> 
     if apart <= atol:
         return float(min(apart / largest, ROUNDING)) if largest else 0.0
     return float(apart / largest) if largest else float("inf")
-
-
-def leaf_name(path: tuple) -> str:
-    """Such as layers.0.W."""
-    return jax.tree_util.keystr(path, simple=True, separator=".").removeprefix("params.") or "-"

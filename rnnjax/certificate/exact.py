@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import apply, hidden, hidden_to_output, step, upward
+from rnnjax.model.rnn import apply, handed_up, hidden_to_output, step
 
 Array = jax.Array
 
@@ -34,6 +34,10 @@ class Truth(NamedTuple):
     params: Params
     carry: Carry
     new_carry: Carry
+
+    @property
+    def gradient(self) -> dict[str, Any]:
+        return {"params": self.params, "carry": self.carry}
 
 
 def loss(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Carry, Array]:
@@ -140,7 +144,8 @@ def adjoints(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Ba
             batch_t, zero_t = step_t
             carry, _ = step(model, params, hyper, carry, batch_t)
             carry = jax.tree.map(jnp.add, carry, zero_t)
-            surprise = negative_log_likelihood(read_out(model, params, hyper, carry, batch_t), batch_t.y)
+            logits = hidden_to_output(params, handed_up(model, hyper, carry, batch_t.noise))
+            surprise = negative_log_likelihood(logits, batch_t.y)
             return carry, (carry, weighted(surprise, batch_t))
 
         states, surprises = jax.lax.scan(body, carry, (batch, zeros))[1]
@@ -150,11 +155,3 @@ def adjoints(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Ba
     zeros = tuple(jnp.zeros((T, *state.shape), state.dtype) for state in carry)
     found, states = jax.grad(run, has_aux=True)(zeros)
     return states, found
-
-
-def read_out(model: Model, params: Params, hyper: Hyper, states: Carry, batch_t: Batch) -> Array:
-    """The logits as a function of the states after a step."""
-    x = jnp.zeros((), params.V.dtype)  # the first level hands up nothing of its input
-    for level, state in enumerate(states):
-        x = upward(model, level, hyper, x, hidden(state, model.hidden), batch_t.noise)
-    return hidden_to_output(params, x)

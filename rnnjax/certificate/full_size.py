@@ -58,21 +58,20 @@ def row(name: str, config: Config, instance: Instance, truth: exact.Truth) -> Fu
         trial = run(compile_for(make(name, config.gradient), instance, jax.random.key(KEY)), instance)
     except Exception as error:  # as in `matrix.row_of`
         return FullRow(name, precision, None, "", None, "FAIL", raised(error))
-    right = {"params": truth.params, "carry": truth.carry}
-    apart, tolerance = difference(trial.mean, right), TOLERANCE[precision]
+    apart, tolerance = difference(trial.mean, truth.gradient), TOLERANCE[precision]
     if apart.error <= tolerance:
         verdict, reason = "PASS", f"equal within {tolerance:.0e}"
-    elif (own := rounding(instance, right)) > tolerance / 10:
+    elif (own := rounding(instance, truth)) > tolerance / 10:
         verdict, reason = "n/a", f"{precision} itself rounds the exact gradient of this network by {own:.0e}"
     else:
         verdict, reason = "FAIL", f"not equal within {tolerance:.0e} ({apart.leaf})"
     return FullRow(name, precision, apart.error, apart.leaf, trial.cost, verdict, reason)
 
 
-def rounding(instance: Instance, right: dict) -> float:
+def rounding(instance: Instance, truth: exact.Truth) -> float:
     """How far the exact gradient itself is off in the instance's precision."""
     found = exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.window(0))
-    return difference({"params": found.params, "carry": found.carry}, right).error
+    return difference(found.gradient, truth.gradient).error
 
 
 def weights(model: Model) -> int:

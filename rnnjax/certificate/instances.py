@@ -11,7 +11,7 @@ from rnnjax.certificate import exact
 from rnnjax.config import Config, GradientConfig
 from rnnjax.model.cells import Hyper
 from rnnjax.model.dropout import draw_noise
-from rnnjax.model.initializers import init_params
+from rnnjax.model.initializers import draw_params, param_shapes
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
 
 Array = jax.Array
@@ -87,10 +87,8 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
     Where the initial state is learned the first stream starts from it anew in the second window, as at a new song.
     """
     key = jax.random.key(config.training.seed)
-    of_model = config.model
-    # Not as one program: several QR decompositions at once can block each other for ever in XLA on a CPU.
-    params = init_params(key, model, of_model.init, of_model.scale, jnp.float64, forget_bias=of_model.forget_bias)
-    hyper = Hyper(of_model.leak, of_model.dropout)
+    params = draw_params(key, model, config.model, jnp.float64)
+    hyper = Hyper(config.model.leak, config.model.dropout)
     length = (count + 1) * T
     stretch = max((len(ids) - 1) // B, 1)
     streams = np.stack([ids[(b * stretch + np.arange(length + 1)) % len(ids)] for b in range(B)], axis=1)
@@ -144,8 +142,7 @@ def tiny(name: str, steps: int, windows: int, *, hidden: int = 2, **options: Any
     """
     model = Model(vocabulary=3, hidden=hidden, **options)
     draw, B = np.random.default_rng(0), 2
-    like = jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0))
-    params = jax.tree.map(lambda leaf: 0.7 * draw.normal(size=leaf.shape), like)
+    params = jax.tree.map(lambda leaf: 0.7 * draw.normal(size=leaf.shape), param_shapes(model))
     carry: Any = tuple(draw.normal(size=(B, model.cell.states * hidden)) for _ in range(model.layers))
     shape = (windows, steps, B)
     x, y = (jnp.asarray(draw.integers(3, size=shape), jnp.int32) for _ in range(2))

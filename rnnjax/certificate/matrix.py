@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import DIFFERENT, Check, raised
 from rnnjax.certificate.claims import CLAIMS, ROUNDING, Claim
@@ -61,15 +60,15 @@ def row_of(name: str, bench: Bench) -> Row:
 def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
     """Holds a trial against what theory says."""
     found = trial.mean
-    window = difference(found, mean([of_truth(truth) for truth in bench.windows]), claim.floor)
+    window = difference(found, mean([truth.gradient for truth in bench.windows]), claim.floor)
     if claim.of == "window":  # window by window is stricter than their mean
         parts = [
-            difference({"params": w.params, "carry": w.carry}, of_truth(truth), claim.floor)
+            difference({"params": w.params, "carry": w.carry}, truth.gradient, claim.floor)
             for w, truth in zip(trial.windows, bench.windows, strict=True)
         ]
         worst = max(parts, key=lambda part: part.error if math.isfinite(part.error) else math.inf)
         window = window._replace(error=worst.error, leaf=worst.leaf)
-    stream = difference(strip(found, claim), strip(of_truth(bench.stream), claim))
+    stream = difference(strip(found, claim), strip(bench.stream.gradient, claim))
     row = Row(name, claim.kind, claim.of, window, stream, cost=trial.cost)
     target, other = (window, stream) if claim.of == "window" else (stream, window)
     is_exact = claim.kind == "exact" or claim.exact_if(bench.instance, bench.config)
@@ -117,10 +116,6 @@ def truncated_sum(bench: Bench) -> Any:
     k1 = min(bench.config.k1_steps, T)
     end = np.minimum((j % T // k1 + 1) * k1, T)
     return bench.sum_of_pairs((j // T == k // T) & (k <= j) & (k % T >= end - bench.config.k2_steps))
-
-
-def of_truth(truth: exact.Truth) -> dict[str, Any]:
-    return {"params": truth.params, "carry": truth.carry}
 
 
 def strip(found: dict[str, Any], claim: Claim) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients import autodiff
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import refuse_bidirectional
 from rnnjax.model.cells import Cell, Hyper
-from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
-from rnnjax.model.rnn import apply, cell_step, join, split
+from rnnjax.model.rnn import cell_step, join, split
 
 Array = jax.Array
 
@@ -68,14 +68,7 @@ def gradient(
         steps = (factor.astype(state.dtype), a, valid, reset)
         return jax.lax.scan(body, state, steps, unroll=min(scan_unroll, a.shape[0]))
 
-    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        new_carry, logits = apply(model, params, hyper, carry, batch, unroll=unroll)
-        return cross_entropy(logits, batch.y, batch.weight), new_carry
-
-    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
-        params, carry
-    )
-    return Gradient(loss, d_params, d_carry, new_carry)
+    return autodiff.gradient(model, params, hyper, carry, batch, unroll=unroll)
 
 
 def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...], *, probability: float) -> Cuts:

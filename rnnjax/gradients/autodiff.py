@@ -7,9 +7,9 @@ import jax
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import window_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import Unroll, apply, unroll
+from rnnjax.model.rnn import Unroll, unroll
 
 
 def gradient(
@@ -31,13 +31,10 @@ def gradient(
       unroll: how a layer is run over time, and so how it is differentiated.
     """
 
-    def window_loss(params: Params, carry: Carry) -> tuple[jax.Array, Carry]:
-        new_carry, logits = apply(model, params, hyper, carry, batch, unroll=unroll)
-        return cross_entropy(logits, batch.y, batch.weight), new_carry
+    def loss_of(params: Params, carry: Carry) -> tuple[jax.Array, Carry]:
+        return window_loss(model, params, hyper, carry, batch, unroll=unroll)
 
-    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
-        params, carry
-    )
+    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True)(params, carry)
     return Gradient(loss, d_params, d_carry, new_carry)
 
 

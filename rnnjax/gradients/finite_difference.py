@@ -10,9 +10,8 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import sizes
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import window_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import apply
 
 Array = jax.Array
 
@@ -32,16 +31,15 @@ def gradient(
     point, restore = ravel_pytree((params, carry))
     epsilon = float(jnp.finfo(point.dtype).eps) ** (1 / 3)
 
-    def window_loss(point: Array) -> tuple[Array, Carry]:
+    def loss_at(point: Array) -> tuple[Array, Carry]:
         params, carry = restore(point)
-        new_carry, logits = apply(model, params, hyper, carry, batch)
-        return cross_entropy(logits, batch.y, batch.weight), new_carry
+        return window_loss(model, params, hyper, carry, batch)
 
     def slope(index: Array) -> Array:
         shift = jnp.zeros_like(point).at[index].set(epsilon)
-        return (window_loss(point + shift)[0] - window_loss(point - shift)[0]) / (2 * epsilon)
+        return (loss_at(point + shift)[0] - loss_at(point - shift)[0]) / (2 * epsilon)
 
-    loss, new_carry = window_loss(point)
+    loss, new_carry = loss_at(point)
     d_params, d_carry = restore(jax.lax.map(slope, jnp.arange(point.size)))
     return Gradient(loss, d_params, d_carry, new_carry)
 

@@ -15,9 +15,8 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.directions import Directions, average, draw
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import window_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import apply
 
 Array = jax.Array
 
@@ -34,17 +33,16 @@ def gradient(
       noise: the K directions, any that have E[v vᵀ] = 1.
     """
 
-    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        new_carry, logits = apply(model, params, hyper, carry, batch)
-        return cross_entropy(logits, batch.y, batch.weight), new_carry
+    def loss_of(params: Params, carry: Carry) -> tuple[Array, Carry]:
+        return window_loss(model, params, hyper, carry, batch)
 
     def slope_of_params(v: Params) -> Array:
-        return jax.jvp(lambda params: window_loss(params, carry)[0], (params,), (v,))[1]
+        return jax.jvp(lambda params: loss_of(params, carry)[0], (params,), (v,))[1]
 
     def slope_of_carry(v: Carry) -> Array:
-        return jax.jvp(lambda carry: window_loss(params, carry)[0], (carry,), (v,))[1]
+        return jax.jvp(lambda carry: loss_of(params, carry)[0], (carry,), (v,))[1]
 
-    loss, new_carry = window_loss(params, carry)
+    loss, new_carry = loss_of(params, carry)
     d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
     d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
     return Gradient(loss, d_params, d_carry, new_carry)

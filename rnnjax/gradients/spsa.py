@@ -16,9 +16,8 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.directions import Directions, average, draw
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import window_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import apply
 
 Array = jax.Array
 
@@ -44,22 +43,21 @@ def gradient(
       sigma: how far the parameters are moved along each.
     """
 
-    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        new_carry, logits = apply(model, params, hyper, carry, batch)
-        return cross_entropy(logits, batch.y, batch.weight), new_carry
+    def loss_of(params: Params, carry: Carry) -> tuple[Array, Carry]:
+        return window_loss(model, params, hyper, carry, batch)
 
     def moved(point: Any, v: Any, by: float) -> Any:
         return jax.tree.map(lambda leaf, direction: leaf + by * direction, point, v)
 
     def slope_of_params(v: Params) -> Array:
-        up, down = (window_loss(moved(params, v, by), carry)[0] for by in (sigma, -sigma))
+        up, down = (loss_of(moved(params, v, by), carry)[0] for by in (sigma, -sigma))
         return (up - down) / (2 * sigma)
 
     def slope_of_carry(v: Carry) -> Array:
-        up, down = (window_loss(params, moved(carry, v, by))[0] for by in (sigma, -sigma))
+        up, down = (loss_of(params, moved(carry, v, by))[0] for by in (sigma, -sigma))
         return (up - down) / (2 * sigma)
 
-    loss, new_carry = window_loss(params, carry)
+    loss, new_carry = loss_of(params, carry)
     d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
     d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
     return Gradient(loss, d_params, d_carry, new_carry)

@@ -19,10 +19,10 @@ from jax.flatten_util import ravel_pytree
 
 from rnnjax.gradients.method import Gradient
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import init_params
+from rnnjax.model.initializers import param_shapes
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
-from rnnjax.model.rnn import hidden, hidden_to_output, step, upward
+from rnnjax.model.rnn import handed_up, hidden_to_output, step
 
 Array = jax.Array
 Readout = tuple[Array, Array]
@@ -133,10 +133,7 @@ def make_step(model: Model, params: Params, hyper: Hyper, restore: Callable, tot
         return jnp.concatenate(step(model, params, hyper, unpack(model, s), batch_t)[0], axis=-1)
 
     def out(s: Array, batch_t: Batch) -> Array:
-        x = jnp.zeros((), s.dtype)  # the first level hands up nothing of its input
-        for level, state in enumerate(unpack(model, s)):
-            x = upward(model, level, hyper, x, hidden(state, model.hidden), batch_t.noise)
-        return x
+        return handed_up(model, hyper, unpack(model, s), batch_t.noise)
 
     def read(readout: Readout, s: Array, batch_t: Batch) -> Array:
         V, by = readout
@@ -157,7 +154,7 @@ def unpack(model: Model, s: Array) -> Carry:
 
 def sizes(model: Model) -> tuple[int, int]:
     """S, the numbers of a stream's state, and P, the parameters that act on it."""
-    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0))
+    shapes = param_shapes(model)
     P = sum(leaf.size for leaf in jax.tree.leaves((shapes.layers, shapes.embedding)))
     return model.layers * model.cell.states * model.hidden, P
 

@@ -20,6 +20,7 @@ from flax import serialization, traverse_util
 from rnnjax.errors import UserError
 from rnnjax.interop import weights
 from rnnjax.model.cells import ACTIVATIONS
+from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Layer, Model, Params
 
 Array = jax.Array
@@ -72,7 +73,7 @@ def from_params(model: Model, tree: Tree, source: str = "the params") -> Params:
     """
     flat = flatten(tree)
     weights.check_cell(cell_of(tree), model, source)
-    expected = jax.eval_shape(lambda params: to_params(model, params), weights.shapes(model))
+    expected = jax.eval_shape(lambda params: to_params(model, params), param_shapes(model))
     weights.check(flat, flatten(expected), source)
     layers = tuple(from_cell(model, tree[name]) for name in layer_names(model))
     embedding = tree["embedding"]["embedding"] if model.embedding else None

@@ -15,7 +15,8 @@ import numpy as np
 from rnnjax.errors import UserError
 from rnnjax.interop import weights
 from rnnjax.model.cells import CELLS, Hyper
-from rnnjax.model.network import Batch, Model, Params, initial_carry
+from rnnjax.model.initializers import param_shapes
+from rnnjax.model.network import Batch, Model, Params, initial_carry, leaf_name
 from rnnjax.model.rnn import apply
 from rnnjax.training.state import from_arrays, to_arrays
 
@@ -73,14 +74,14 @@ def load(path: Path | str) -> Network:
         raise UserError(f"{path} is damaged: its weights are {', '.join(sorted(map(str, dtypes)))}")
     dtype = jax.dtypes.canonicalize_dtype(dtypes.pop())
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
-    params = from_arrays(weights.shapes(model, dtype), arrays)
+    params = from_arrays(param_shapes(model, dtype), arrays)
     return Network(model, params, jax.tree.map(lambda number: jnp.asarray(number, dtype), hyper), characters)
 
 
 def to_named_shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
     """The shape of each leaf, by name."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(weights.shapes(model))
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+    leaves, _ = jax.tree_util.tree_flatten_with_path(param_shapes(model))
+    return {leaf_name(path): leaf for path, leaf in leaves}
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from rnnjax.errors import UserError
 from rnnjax.interop import weights
+from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Layer, Model, Params
 
 Array = jax.Array
@@ -87,7 +88,7 @@ def from_state_dict(
     first = np.shape(state.get(recurrent[0][1], ()))
     if len(first) == 2:
         weights.check_cell(GATES.get(first[0] // first[1]), model, source)
-    expected = jax.eval_shape(lambda params: to_state_dict(model, params, names), weights.shapes(model))
+    expected = jax.eval_shape(lambda params: to_state_dict(model, params, names), param_shapes(model))
     weights.check(state, expected, source)
     layers = []
     for leaves in recurrent:

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.errors import UserError
-from rnnjax.model.initializers import init_params
-from rnnjax.model.network import Model, Params
+from rnnjax.model.network import Model
 
 Array = jax.Array
 Named = Mapping[str, Any]
@@ -28,12 +27,6 @@ def refuse_options(model: Model, library: str) -> None:
     for option, is_on in options.items():
         if is_on:
             raise UserError(f"{option}: {library} has no such cell; the safetensors format holds every network")
-
-
-def shapes(model: Model, dtype: Any = jnp.float32) -> Params:
-    """The weights of a network, with shape and type alone."""
-    draw = lambda key: init_params(key, model, "uniform", 1.0, dtype)
-    return jax.eval_shape(draw, jax.random.key(0))
 
 
 def check(found: Named, expected: Named, source: str) -> None:

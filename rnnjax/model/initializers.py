@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from rnnjax.config import ModelConfig
 from rnnjax.model.network import Layer, Model, Params
 
 Array = jax.Array
@@ -75,6 +76,16 @@ def sparse(key: Array, W: Array, sparsity: float) -> Array:
         return W
     kept = jax.random.permutation(key, W.size).reshape(W.shape) >= round(sparsity * W.size)
     return jnp.where(kept, W, 0)
+
+
+def draw_params(key: Array, model: Model, config: ModelConfig, dtype: jnp.dtype) -> Params:
+    """The parameters that a run of the config begins with."""
+    return init_params(key, model, config.init, config.scale, dtype, forget_bias=config.forget_bias)
+
+
+def param_shapes(model: Model, dtype: jnp.dtype = jnp.float32) -> Params:
+    """The parameters of a network, with shape and type alone."""
+    return jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0, dtype))
 
 
 def _uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:

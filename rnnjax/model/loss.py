@@ -5,6 +5,10 @@ import math
 import jax
 import jax.numpy as jnp
 
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.rnn import Unroll, apply, unroll
+
 Array = jax.Array
 
 NATS_PER_BIT = math.log(2.0)
@@ -46,3 +50,11 @@ def cross_entropy(logits: Array, y: Array, weight: Array | None = None) -> Array
     surprise = negative_log_likelihood(logits, y)
     weighted = surprise if weight is None else surprise * weight
     return jnp.sum(weighted) / denominator(y, weight)
+
+
+def window_loss(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
+) -> tuple[Array, Carry]:
+    """The loss of a window, and the carry after it: `apply`, then `cross_entropy`."""
+    new_carry, logits = apply(model, params, hyper, carry, batch, unroll=unroll)
+    return cross_entropy(logits, batch.y, batch.weight), new_carry

@@ -123,6 +123,11 @@ class Model:
         return self.output if level else self.embedding or self.vocabulary
 
 
+def leaf_name(path: tuple) -> str:
+    """The name of a leaf of any tree, such as layers.0.W, from its path as `jax.tree_util` gives it."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
 def zero_carry(model: Model, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
     """The state s₋₁ = 0 for streams of the given batch shape."""
     width = model.cell.states * model.hidden

@@ -148,6 +148,14 @@ def upward(model: Model, level: int, hyper: Hyper, x: Array, hs: Array, noise: t
     return out + x if model.residual and level else out
 
 
+def handed_up(model: Model, hyper: Hyper, carry: Carry, noise: tuple[Array, ...] | None) -> Array:
+    """What the last level hands up after a step, as a function of the states that the step has left: [..., H]."""
+    x = jnp.zeros((), carry[0].dtype)  # what the first level reads is handed up by none
+    for level, state in enumerate(carry):
+        x = upward(model, level, hyper, x, hidden(state, model.hidden), noise)
+    return x
+
+
 def run_layers(
     model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
 ) -> tuple[Carry, Array]:

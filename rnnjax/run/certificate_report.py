@@ -1,10 +1,6 @@
 """The certificate on the screen and as JSON."""
 
-import dataclasses
-import json
-import math
 from pathlib import Path
-from typing import Any
 
 import jax
 from rich.console import Console
@@ -16,7 +12,7 @@ from rnnjax.certificate.full_size import FullRow
 from rnnjax.certificate.matrix import Row
 from rnnjax.config import Config
 from rnnjax.model.network import Model
-from rnnjax.run.directory import write_whole
+from rnnjax.run.results import plain, write_json
 
 WIDTH = 160
 STYLE = {"PASS": "green", "FAIL": "bold red", "n/a": "dim"}
@@ -115,23 +111,14 @@ def write(path: Path, config: Config, found: Certificate) -> None:
     """All of it as JSON; a number that is not finite is null."""
     count, T, B = found.shape
     content = {
-        "config": dataclasses.asdict(config),
+        "config": config,
         "jax": jax.__version__,
         "platform": jax.default_backend(),
         "cut": found.cut,
         "windows": {"count": count, "steps": T, "streams": B},
-        "matrix": [{**plain(row), "exact_error": row.target and plain(row.target.error)} for row in found.rows],
+        "matrix": [{**plain(row), "exact_error": row.target and row.target.error} for row in found.rows],
         "theory": [{**plain(check), "verdict": check.verdict} for check in found.checks],
-        "full_size": [plain(row) for row in found.full],
+        "full_size": found.full,
         "failed": found.failed,
     }
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """Records as objects; numbers that are not finite as None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if hasattr(value, "_asdict"):
-        return {key: plain(inner) for key, inner in value._asdict().items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_json(path, content)

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from rnnjax.analysis.clipping import compare
 from rnnjax.config import OptimizerConfig
 from rnnjax.textbook.layout import as_in_the_book, make_console, make_table, numbers
 from rnnjax.textbook.network import gradient, small_case
-from rnnjax.training.optimizer import make_clip
+from rnnjax.training.optimizer import clipped_by, make_clip
 
 THRESHOLD = 5.0
 """The chapter's."""
@@ -58,14 +59,12 @@ def show(seed: int) -> int:
 
 def clip(grads, way: Way, threshold: float):
     """The gradient as the training step would hand it to Adam."""
-    link = make_clip(OptimizerConfig(clip=way, clip_threshold=threshold))
-    return link.update(grads, link.init(grads))[0]
+    return clipped_by(make_clip(OptimizerConfig(clip=way, clip_threshold=threshold)), grads)
 
 
 def angle(a, b) -> float:
-    """The angle between two vectors in degrees, to rounding even where it is small (Kahan's formula)."""
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    return float(np.degrees(2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))))
+    """The angle between two vectors in degrees."""
+    return float(compare(jnp.asarray(a), jnp.asarray(b)).angle)
 
 
 def summary_table(title: str, grads, threshold: float, with_elements: bool = False):

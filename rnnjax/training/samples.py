@@ -11,6 +11,7 @@ from rnnjax.config import Config
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Carry, Model, Params, initial_carry
 from rnnjax.model.sampling import absorb, generate, generate_textbook, gumbel_noise
+from rnnjax.training.randomness import random_key
 
 Array = jax.Array
 Sampler = Callable[[Params, Hyper, Carry, Array, Array], Array]
@@ -31,7 +32,7 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
 
     def sample(params: Params, hyper: Hyper, carry: Carry, streams: Array, step: Array) -> Array:
         dtype = params.V.dtype
-        key_place, key_noise = jax.random.split(sample_key(config.training.seed, step))
+        key_place, key_noise = jax.random.split(random_key(config.training.seed, "sample", step))
         noise = gumbel_noise(key_noise, 0, length, (1, model.vocabulary), dtype)
         if config.sampling.method == "textbook":
             row = streams[0]
@@ -48,9 +49,3 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
         return ids[:, 0]
 
     return jax.jit(sample)
-
-
-def sample_key(seed: int, step: Array | int) -> Array:
-    """The key of the sample at a step; folded so that it meets no key of the weights."""
-    samples = jax.random.fold_in(jax.random.key(seed), 0x50E65)  # small numbers would meet those of `split`
-    return jax.random.fold_in(samples, step)

@@ -11,8 +11,8 @@ import optax
 from rnnjax.config import Config
 from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import init_params
-from rnnjax.model.network import Carry, Model, Params, initial_carry
+from rnnjax.model.initializers import draw_params
+from rnnjax.model.network import Carry, Model, Params, initial_carry, leaf_name
 from rnnjax.training.optimizer import make_optimizer
 
 Array = jax.Array
@@ -71,10 +71,7 @@ class StepInfo(NamedTuple):
 def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
     """The state before the first step."""
     seed = jnp.int32(config.training.seed)
-    of_model = config.model
-    params = init_params(
-        jax.random.key(seed), model, of_model.init, of_model.scale, dtype, forget_bias=of_model.forget_bias
-    )
+    params = draw_params(jax.random.key(seed), model, config.model, dtype)
     batch_shape = (config.training.batch_size,)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -98,7 +95,7 @@ def to_arrays(tree: object) -> dict[str, np.ndarray]:
     """The leaves of a tree on the host, by name, such as `params.layers.0.W`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     # A copy: on CPUs the array may be a view of a buffer that the next chunk overwrites.
-    return {jax.tree_util.keystr(path, simple=True, separator="."): np.array(leaf) for path, leaf in leaves}
+    return {leaf_name(path): np.array(leaf) for path, leaf in leaves}
 
 
 def from_arrays(template: Tree, arrays: dict[str, np.ndarray], prefix: str = "") -> Tree:
@@ -110,7 +107,7 @@ def from_arrays(template: Tree, arrays: dict[str, np.ndarray], prefix: str = "")
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
     found = []
     for path, leaf in leaves:
-        name = prefix + jax.tree_util.keystr(path, simple=True, separator=".")
+        name = prefix + leaf_name(path)
         array = arrays.get(name)
         if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
             has = "is missing" if array is None else f"is {array.dtype}{list(array.shape)}"

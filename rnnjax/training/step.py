@@ -10,9 +10,11 @@ import optax
 
 from rnnjax.config import Config
 from rnnjax.gradients import make_method
+from rnnjax.gradients.method import Method
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
+from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState
 
 Array = jax.Array
@@ -39,6 +41,17 @@ def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
     return Batch(window[:-1], window[1:]), index == 0
 
 
+def draw_noise_of(
+    model: Model, method: Method, params: Params, batch: Batch, seed: Array, step: Array
+) -> tuple[Batch, Any]:
+    """What is random in a step: the window with its noise for dropout, and the method's own random numbers."""
+    shape = batch.x.shape
+    if model.dropout:
+        key = random_key(seed, "dropout", step)
+        batch = batch._replace(noise=draw_noise(key, model.layers, (*shape, model.output), params.V.dtype))
+    return batch, method.draw(random_key(seed, "method", step), model, params, shape)
+
+
 def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tuple[TrainState, StepInfo]]:
     """One training step: window, gradient, clipping, Adam; a step that is not finite changes nothing but its count."""
     method = make_method(config.gradient)
@@ -48,15 +61,12 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
 
     def train_step(state: TrainState, streams: Array) -> tuple[TrainState, StepInfo]:
         batch, starts_pass = window_at(streams, state.step, config.training.sequence_length)
-        shape, dtype = batch.x.shape, state.params.V.dtype
-        fresh = initial_carry(model, state.params, shape[1:]), method.init(model, state.params, shape[1:])
+        batch_shape = batch.x.shape[1:]
+        fresh = initial_carry(model, state.params, batch_shape), method.init(model, state.params, batch_shape)
         carry, trace = jax.tree.map(
             lambda new, old: jnp.where(starts_pass, new, old), fresh, (state.carry, state.trace)
         )
-        if model.dropout:
-            key = random_key(state.seed, "dropout", state.step)
-            batch = batch._replace(noise=draw_noise(key, model.layers, (*shape, model.output), dtype))
-        noise = method.draw(random_key(state.seed, "method", state.step), model, state.params, shape)
+        batch, noise = draw_noise_of(model, method, state.params, batch, state.seed, state.step)
         result = method.gradient(model, state.params, state.hyper, carry, batch, trace, noise)
         grads = result.params
         if model.learned_state:
@@ -99,15 +109,6 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         return state, info
 
     return train_step
-
-
-PURPOSES = {"dropout": 0xD20, "method": 0x3E7}
-"""Folded into the key of the seed: small numbers would meet the keys that `split` makes for the weights."""
-
-
-def random_key(seed: Array, purpose: str, step: Array) -> Array:
-    """The key of what is drawn for a purpose at a step."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), PURPOSES[purpose]), step)
 
 
 def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Params:

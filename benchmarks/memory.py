@@ -1,0 +1,20 @@
+"""Temporary memory of the gradient of one window; nothing is run."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import Config
+from rnnjax.gradients import make_method
+from rnnjax.model.network import Batch, Model
+from rnnjax.training.state import init_state
+
+
+def gradient_memory(config: Config, model: Model) -> int:
+    """Bytes that the config's method, compiled for the config's window, needs beside its arguments."""
+    state = jax.eval_shape(lambda: init_state(config, model, jnp.dtype("float32")))
+    method = make_method(config.gradient)
+    ids = jax.ShapeDtypeStruct((config.training.sequence_length, config.training.batch_size), jnp.uint8)
+    noise = jax.eval_shape(lambda params: method.draw(jax.random.key(0), model, params, ids.shape), state.params)
+    arguments = (state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
+    program = jax.jit(method.gradient, static_argnums=0).lower(model, *arguments).compile()
+    return program.memory_analysis().temp_size_in_bytes

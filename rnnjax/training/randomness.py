@@ -1,0 +1,13 @@
+"""The keys of all that is drawn in training: they follow from seed, purpose and step alone."""
+
+import jax
+
+Array = jax.Array
+
+PURPOSES = {"dropout": 0xD20, "method": 0x3E7, "sample": 0x50E65}
+"""Folded into the key of the seed: small numbers would meet the keys that `split` makes for the weights."""
+
+
+def random_key(seed: Array | int, purpose: str, step: Array | int) -> Array:
+    """The key of what is drawn for a purpose at a step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), PURPOSES[purpose]), step)
