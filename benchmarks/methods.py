@@ -53,10 +53,18 @@ def main(argv: list[str] | None = None) -> None:
             for method in options.methods:
                 rows.append(run(problem, method, Path(runs)))
                 print(f"{problem} {method}: {rows[-1].bits:.3f} bits, {rows[-1].seconds:.0f} s", flush=True)
-    Console().print(table(rows))
     options.out.mkdir(parents=True, exist_ok=True)
+    rows = added(options.out / "methods.json", rows)
+    Console().print(table(rows))
     (options.out / "methods.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
     (options.out / "methods.md").write_text(markdown(rows))
+
+
+def added(path: Path, rows: list[Row]) -> list[Row]:
+    """The rows that a file has from earlier, with the new ones in the place of their like; in the order of a whole run."""
+    earlier = [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    found = {(row.problem, row.method): row for row in earlier + rows}
+    return [found[key] for key in sorted(found)]
 
 
 def run(problem: str, method: str, runs: Path) -> Row:

@@ -1,7 +1,10 @@
-"""How time and memory of a training step grow with T, B, H and layers: python -m benchmarks.scaling.
+"""How time and memory of a training step grow with T, B, H, layers and devices: python -m benchmarks.scaling.
 
-Around a base of one layer, B = 32, T = 64, H = 256, one axis at a time. Memory is the temporary memory of the compiled
-gradient, against T, for each method.
+Around a base of one layer on one device (by default B = 32, T = 64, H = 256), one axis at a time. A CPU is divided into
+as many devices as the axis asks for, all of them on the same cores. Memory is the temporary memory of the compiled
+gradient, against T and H. The methods that carry an influence from step to step want a smaller base:
+
+    python -m benchmarks.scaling --methods manual rtrl kf_rtrl uoro --batch 1 --length 32 --hidden 64
 """
 
 import argparse
@@ -24,20 +27,22 @@ from benchmarks.peers.rnnjax_ import CELLS, make_config
 from benchmarks.problem import STEPS_PER_DISPATCH, VOCABULARY, Size, make_text
 from benchmarks.spread import spread
 from rnnjax.gradients import METHODS
+from rnnjax.run.device import set_up
 from rnnjax.trained import make_model
+from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
 
-BASE = {"length": 64, "batch": 32, "hidden": 256, "layers": 1}
 AXES = {
-    "length": (16, 32, 64, 128, 256),
-    "batch": (4, 8, 16, 32, 64, 128),
-    "hidden": (64, 128, 256, 512),
+    "length": (1 / 4, 1 / 2, 1, 2, 4),
+    "batch": (1 / 8, 1 / 4, 1 / 2, 1, 2, 4),
+    "hidden": (1 / 4, 1 / 2, 1, 2),
     "layers": (1, 2, 3, 4),
+    "devices": (1, 2),
 }
-"""The values of each axis. Another axis, such as devices, is a line here, one in BASE, and its use in `build`."""
+"""The values of each axis, as multiples of its base."""
 
-NAMES = {"length": "T", "batch": "B", "hidden": "H", "layers": "L"}
+NAMES = {"length": "T", "batch": "B", "hidden": "H", "layers": "L", "devices": "devices"}
 BLOCK_SECONDS = 0.3
 
 
@@ -55,21 +60,41 @@ class Curve(NamedTuple):
         """p of the fit value = c · at^p, over all points."""
         return float(np.polyfit(np.log(self.at), np.log(self.values), 1)[0])
 
+    @property
+    def last_exponent(self) -> float:
+        """The same of the last two points, where what grows fastest weighs most."""
+        return float(np.diff(np.log(self.values[-2:]))[0] / np.diff(np.log(self.at[-2:]))[0])
+
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("benchmarks.scaling", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cell", default="rnn", choices=CELLS)
-    parser.add_argument("--methods", nargs="+", default=["manual", "autodiff"], choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=["manual", "autodiff", "checkpointed"], choices=METHODS)
     parser.add_argument("--axes", nargs="+", default=list(AXES), choices=AXES)
+    parser.add_argument("--length", type=int, default=64, help="T of the base")
+    parser.add_argument("--batch", type=int, default=32, help="B of the base")
+    parser.add_argument("--hidden", type=int, default=256, help="H of the base")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
+    parser.add_argument("--name", default="scaling", help="of the results' files")
     options = parser.parse_args(argv)
+    set_up("auto", "float32", max(AXES["devices"]) if "devices" in options.axes else 1)
+    base = {name: getattr(options, name) for name in ("length", "batch", "hidden")} | {"layers": 1, "devices": 1}
+    values = {axis: along(base, axis) for axis in options.axes}
     curves = []
     for axis in options.axes:
-        curves += times(options.cell, options.methods, axis, options.repetitions)
-    curves += [memory(options.cell, method) for method in options.methods]
+        curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
+    for axis in [axis for axis in ("length", "hidden") if axis in options.axes]:
+        curves += [memory(options.cell, method, base, axis, values[axis]) for method in options.methods]
     Console(highlight=False).print(table(curves))
-    save(options.out, options.cell, curves)
+    save(options.out / options.name, options.cell, base, curves)
+
+
+def along(base: dict[str, int], axis: str) -> list[int]:
+    """The different values of an axis, each at least 1."""
+    return sorted({max(1, round(factor * base[axis])) for factor in AXES[axis]})
 
 
 def build(cell: str, method: str, *, length: int, batch: int, hidden: int, layers: int) -> tuple:
@@ -79,25 +104,29 @@ def build(cell: str, method: str, *, length: int, batch: int, hidden: int, layer
     return config, model, init_state(config, model, jnp.dtype("float32"))
 
 
-def times(cell: str, methods: list[str], axis: str, repetitions: int) -> list[Curve]:
+def times(
+    cell: str, methods: list[str], base: dict[str, int], axis: str, values: list[int], repetitions: int
+) -> list[Curve]:
     """Median seconds a step along an axis; all points and methods take turns."""
-    points = [(method, value) for method in methods for value in AXES[axis]]
-    steps = {point: stepper(cell, point[0], **{**BASE, axis: point[1]}) for point in points}
+    points = [(method, value) for method in methods for value in values]
+    steps = {point: stepper(cell, point[0], **{**base, axis: point[1]}) for point in points}
     taken: dict[tuple, list[float]] = {point: [] for point in points}
     for _ in range(repetitions):
         for point, step in steps.items():
             taken[point].append(step())
     return [
-        Curve(method, axis, "time", [*AXES[axis]], [spread(taken[method, value]).median for value in AXES[axis]])
+        Curve(method, axis, "time", values, [spread(taken[method, value]).median for value in values])
         for method in methods
     ]
 
 
 def stepper(cell: str, method: str, **shape: int) -> Callable[[], float]:
     """Returns a function that trains for about BLOCK_SECONDS, and tells how long a step took."""
+    mesh = make_mesh(shape.pop("devices"), shape["batch"])
     config, model, state = build(cell, method, **shape)
-    chunk = make_chunk(config, model)
-    streams = jnp.asarray(make_text(Size(shape["batch"], shape["length"], shape["hidden"])).streams)
+    state = place(mesh, state)
+    chunk = make_chunk(config, model, shardings(mesh, state))
+    streams = divide(mesh, make_text(Size(shape["batch"], shape["length"], shape["hidden"])).streams)
 
     def run(count: int) -> float:
         nonlocal state
@@ -110,20 +139,23 @@ def stepper(cell: str, method: str, **shape: int) -> Callable[[], float]:
     return lambda: run(count)
 
 
-def memory(cell: str, method: str) -> Curve:
-    """Bytes of temporary memory of the compiled gradient, against T; nothing is run."""
-    values = []
-    for length in AXES["length"]:
-        config, model, _ = build(cell, method, **{**BASE, "length": length})
-        values.append(float(gradient_memory(config, model)))
-    return Curve(method, "length", "memory", [*AXES["length"]], values)
+def memory(cell: str, method: str, base: dict[str, int], axis: str, values: list[int]) -> Curve:
+    """Bytes of temporary memory of the compiled gradient on one device; nothing is run."""
+    shape = {name: value for name, value in base.items() if name != "devices"}
+    found = []
+    for value in values:
+        config, model, _ = build(cell, method, **{**shape, axis: value})
+        found.append(float(gradient_memory(config, model)))
+    return Curve(method, axis, "memory", values, found)
 
 
 def table(curves: list[Curve]) -> Table:
-    result = Table("method", "quantity", "against", "values", title="Exponents fitted over all points")
-    result.add_column("exponent", justify="right")
+    result = Table("method", "quantity", "against", "values", title="Exponents, fitted over all points and the last two")
+    for column in ("all", "last"):
+        result.add_column(column, justify="right")
     for curve in curves:
-        result.add_row(curve.method, curve.quantity, NAMES[curve.axis], in_words(curve), f"{curve.exponent:.2f}")
+        exponents = f"{curve.exponent:.2f}", f"{curve.last_exponent:.2f}"
+        result.add_row(curve.method, curve.quantity, NAMES[curve.axis], in_words(curve), *exponents)
     return result
 
 
@@ -133,17 +165,22 @@ def in_words(curve: Curve) -> str:
     return ", ".join(f"{at}: {scale * value:.3g} {unit}" for at, value in zip(curve.at, curve.values, strict=True))
 
 
-def save(out: Path, cell: str, curves: list[Curve]) -> None:
-    """Writes scaling.json, scaling.md and scaling.png."""
-    out.mkdir(parents=True, exist_ok=True)
-    rows = [{**curve._asdict(), "exponent": curve.exponent} for curve in curves]
-    content = {"machine": describe(), "cell": cell, "base": BASE, "curves": rows}
-    (out / "scaling.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    lines = [f"# How a training step grows ({cell}, around T = 64, B = 32, H = 256, one layer)", ""]
-    lines += ["| method | quantity | against | values | exponent |", "|---|---|---|---|---:|"]
-    lines += [f"| {c.method} | {c.quantity} | {NAMES[c.axis]} | {in_words(c)} | {c.exponent:.2f} |" for c in curves]
-    (out / "scaling.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    scaling_chart.draw(out / "scaling.png", curves, NAMES)
+def save(path: Path, cell: str, base: dict[str, int], curves: list[Curve]) -> None:
+    """Writes path.json, path.md and path.png."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{**c._asdict(), "exponent": c.exponent, "last_exponent": c.last_exponent} for c in curves]
+    content = {"machine": describe(), "cell": cell, "base": base, "curves": rows}
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    where = ", ".join(f"{NAMES[axis]} = {base[axis]}" for axis in ("length", "batch", "hidden"))
+    lines = [f"# How a training step grows ({cell}, around {where}, one layer on one device)", ""]
+    lines += ["Exponents p of value = c · at^p, fitted over all points, and over the last two.", ""]
+    lines += ["| method | quantity | against | values | p, all | p, last |", "|---|---|---|---|---:|---:|"]
+    lines += [
+        f"| {c.method} | {c.quantity} | {NAMES[c.axis]} | {in_words(c)} | {c.exponent:.2f} | {c.last_exponent:.2f} |"
+        for c in curves
+    ]
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    scaling_chart.draw(path.with_suffix(".png"), curves, NAMES)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,23 @@
 from pathlib import Path
 
 
+COLUMNS = 4
+
+
 def draw(path: Path, curves: list, names: dict[str, str]) -> None:
     import matplotlib.figure
     import matplotlib.ticker
 
     panels = list(dict.fromkeys((curve.quantity, curve.axis) for curve in curves))
     methods = list(dict.fromkeys(curve.method for curve in curves))
-    figure = matplotlib.figure.Figure(figsize=(3.4 * len(panels), 3.6), layout="constrained")
+    columns = min(len(panels), COLUMNS)
+    rows = -(-len(panels) // columns)
+    figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 4.2 * rows), layout="constrained")
     plain = matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}")
-    for axes, (quantity, axis) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (quantity, axis) in zip(grid, panels, strict=False):
         for curve in curves:
             if (curve.quantity, curve.axis) == (quantity, axis):
                 scale = 1e3 if quantity == "time" else 1e-6
@@ -27,5 +35,5 @@ def draw(path: Path, curves: list, names: dict[str, str]) -> None:
         axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axes.grid(which="both", alpha=0.2)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=7)
     figure.savefig(path, dpi=120)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.machine import busy_seconds, describe
-from benchmarks.peers import PEERS
+from benchmarks.peers import DIVIDED, PEERS
 from benchmarks.problem import GATES, SIZES
 from benchmarks.programs import Program, Worker, WorkerFailed
 
@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(cell: str, size: str, peers: list[str], repetitions: int) -> report.Case:
     """All programs of one cell and size, built one after another, then timed in turns with the calibration."""
-    programs = [Program(peer, style) for peer in peers for style in PEERS[peer].styles]
+    styles = [(peer, style) for peer in peers for style in PEERS[peer].styles]
+    programs = [Program(*style) for style in styles if SIZES[size].batch > 1 or DIVIDED not in style]
     calibration = Worker("calibration", cell, size, "-")
     floors = []
     try:

@@ -3,11 +3,12 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from command import TINY, call, door, read_rows, write_songs
 
-from rnnjax import sample
+from rnnjax import loop, sample, train
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
@@ -283,6 +284,32 @@ def test_the_screen_says_what_where_and_how_well(place):
     assert any(line.startswith("test loss") and "bits" in line for line in lines)
     assert sum("n-gram model" in line and "on the same text" in line for line in lines) == 2
     assert lines[-1].endswith("runs/tiny")
+
+
+def test_nothing_is_compiled_during_a_run(tmp_path, monkeypatch):
+    """Three chunks of different lengths, samples, evaluations and checkpoints lie between the two counts."""
+    write_songs(tmp_path / "songs.csv")
+    monkeypatch.chdir(tmp_path)
+    compiled, counts = [], []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if name.endswith("backend_compile_duration") else None
+    )
+
+    def counted_after(function):
+        def then_count(*arguments):
+            result = function(*arguments)
+            counts.append(len(compiled))
+            return result
+
+        return then_count
+
+    monkeypatch.setattr(loop, "compile_together", counted_after(loop.compile_together))
+    monkeypatch.setattr(loop, "learn", counted_after(loop.learn))
+    periods = ["--training.eval_every_steps", "5", "--run.checkpoint_every_steps", "3", "--sampling.every_steps", "4"]
+    answer = call(train.main, *TINY, *periods, "--training.steps", "16")
+    assert answer.code == 0, answer.stderr
+    assert counts[0] >= 4
+    assert counts[1] == counts[0]
 
 
 def test_a_repeated_command_says_the_result_and_trains_no_more(place):

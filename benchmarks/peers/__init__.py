@@ -23,7 +23,7 @@ class Peer(NamedTuple):
       imports: the packages that must be there.
       cells: the cells that it has with the same equations.
       styles: `documented`, as its documentation trains such a network, and `best`, as fast as we could make it without
-        rewriting the library's own layer; for rnnjax the gradient methods.
+        rewriting the library's own layer; for rnnjax the gradient methods, and one with the streams divided.
     """
 
     title: str
@@ -33,8 +33,11 @@ class Peer(NamedTuple):
     styles: tuple[str, ...] = ("documented", "best")
 
 
+DIVIDED = "manual, 2 devices"
+"""The style of rnnjax in which each half of the streams has a device of its own: half of a CPU's threads, or a GPU."""
+
 PEERS = {
-    "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", "autodiff")),
+    "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", "autodiff", DIVIDED)),
     "tf1": Peer("TensorFlow 1 graph", "tf1", ("tensorflow",), cells=("rnn",), styles=("documented",)),
     "torch": Peer("PyTorch", "torch_", ("torch",)),
     "keras": Peer("Keras on TensorFlow", "keras_", ("keras", "tensorflow")),
