@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def added(path: Path, rows: list[Row]) -> list[Row]:
-    """The rows that a file has from earlier, with the new ones in the place of their like; in the order of a whole run."""
+    """The rows that a file has from before and the new ones in the place of their like, in the order of a whole run."""
     earlier = [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
     found = {(row.problem, row.method): row for row in earlier + rows}
     return [found[key] for key in sorted(found)]

@@ -150,7 +150,7 @@ def memory(cell: str, method: str, base: dict[str, int], axis: str, values: list
 
 
 def table(curves: list[Curve]) -> Table:
-    result = Table("method", "quantity", "against", "values", title="Exponents, fitted over all points and the last two")
+    result = Table("method", "quantity", "against", "values", title="Exponents over all points, and the last two")
     for column in ("all", "last"):
         result.add_column(column, justify="right")
     for curve in curves:

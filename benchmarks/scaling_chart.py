@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 COLUMNS = 4
 
 
