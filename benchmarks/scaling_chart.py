@@ -1,8 +1,15 @@
-"""The picture of `benchmarks.scaling`: a panel for each axis and quantity, a line for each method."""
+"""The picture of `benchmarks.scaling`: a panel for each axis and quantity, a line for each method; its legend has the
+exponents over all points and over the last two."""
 
 from pathlib import Path
 
 COLUMNS = 4
+COLORS = 10
+
+
+def style(number: int) -> dict:
+    """How the line of a method is drawn: the ten colours, and then once more with other marks."""
+    return {"color": f"C{number % COLORS}", "marker": "os^"[number // COLORS % 3]}
 
 
 def draw(path: Path, curves: list, names: dict[str, str]) -> None:
@@ -13,7 +20,7 @@ def draw(path: Path, curves: list, names: dict[str, str]) -> None:
     methods = list(dict.fromkeys(curve.method for curve in curves))
     columns = min(len(panels), COLUMNS)
     rows = -(-len(panels) // columns)
-    figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 4.2 * rows), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 5 * rows), layout="constrained")
     plain = matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
@@ -22,9 +29,9 @@ def draw(path: Path, curves: list, names: dict[str, str]) -> None:
         for curve in curves:
             if (curve.quantity, curve.axis) == (quantity, axis):
                 scale = 1e3 if quantity == "time" else 1e-6
-                label = f"{curve.method}: exponent {curve.exponent:.2f}"
+                label = f"{curve.method}: {curve.exponent:.2f}, {curve.last_exponent:.2f}"
                 values = [scale * value for value in curve.values]
-                axes.plot(curve.at, values, "o-", color=f"C{methods.index(curve.method)}", label=label)
+                axes.plot(curve.at, values, **style(methods.index(curve.method)), label=label)
                 axes.set_xscale("log", base=2)
                 axes.set_xticks(curve.at)
         axes.set(yscale="log", xlabel=names[axis], title=f"{quantity} against {names[axis]}")
@@ -34,5 +41,5 @@ def draw(path: Path, curves: list, names: dict[str, str]) -> None:
         axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axes.grid(which="both", alpha=0.2)
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     figure.savefig(path, dpi=120)

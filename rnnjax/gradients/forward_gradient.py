@@ -26,8 +26,8 @@ def gradient(
 ) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
-    Cost: O(K·T·H²) time and O(K·P) memory for the directions, whatever T is. Unbiased within the window; the variance
-    is about P/K times the squared norm of the gradient.
+    Cost: O(K·T·H²) time and O(K·(P + T·H)) memory: the directions, and h of every step for the read-out; no tape.
+    Unbiased within the window; the variance is about P/K times the squared norm of the gradient.
 
     Args:
       noise: the K directions, any that have E[v vᵀ] = 1.

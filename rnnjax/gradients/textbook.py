@@ -45,7 +45,8 @@ def gradient(
 ) -> Gradient:
     """Loss and gradient of one window by the double sum, its initial state held constant between windows.
 
-    Cost: O(T²·H²) time and O(T·H) memory a stream: for small cases. Exact within the window.
+    Cost: O(T²·H²) time and O(T²·H) memory a stream, as every pair of steps is kept: for small cases. Exact within the
+    window.
     """
     ones = jnp.ones(batch.x.shape, bool)
     valid = ones if batch.valid is None else batch.valid
