@@ -23,9 +23,9 @@ class WorkerFailed(Exception):
 
 
 class Worker:
-    """A process of `benchmarks.worker`."""
+    """A process of `benchmarks.worker`, with settings in its environment."""
 
-    def __init__(self, *arguments: str):
+    def __init__(self, *arguments: str, settings: dict[str, str]):
         self.cpu = 0.0
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
@@ -35,7 +35,7 @@ class Worker:
             stderr=self.errors,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")},
+            env=os.environ | settings,
         )
 
     def ask(self, do: str, **order) -> dict:
@@ -92,9 +92,9 @@ class Program:
         peer = PEERS[self.peer]
         return peer.title if len(peer.styles) == 1 else f"{peer.title}, {self.style}"
 
-    def start(self, cell: str, size: str, seconds: float) -> None:
+    def start(self, cell: str, size: str, seconds: float, settings: dict[str, str]) -> None:
         """Starts and builds, and finds how many steps fill some seconds."""
-        self.worker = Worker(self.peer, cell, size, self.style)
+        self.worker = Worker(self.peer, cell, size, self.style, settings=settings)
         answer = self.worker.ask("build")
         self.losses, self.build = answer["losses"], answer["build"]
         self.imported_mb, self.peak_mb = answer["imported_mb"], answer["peak_mb"]

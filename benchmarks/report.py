@@ -115,13 +115,13 @@ def show(case: Case) -> None:
     console.print(table)
 
 
-def save(out: Path, machine: dict, cases: list[Case]) -> None:
-    """Writes training.json, training.md and training.png."""
-    out.mkdir(parents=True, exist_ok=True)
+def save(path: Path, machine: dict, cases: list[Case]) -> None:
+    """Writes path.json, path.md and path.png."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine, "cases": [as_json(case) for case in cases]}
-    (out / "training.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (out / "training.md").write_text(markdown(machine, cases), encoding="utf-8")
-    chart.draw(out / "training.png", machine, cases)
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(machine, cases), encoding="utf-8")
+    chart.draw(path.with_suffix(".png"), machine, cases)
 
 
 def as_json(case: Case) -> dict:
@@ -156,7 +156,7 @@ def markdown(machine: dict, cases: list[Case]) -> str:
         "# Time of a training step",
         "",
         f"`python -m benchmarks.training` on {machine['processor']}, {machine['cores']} cores, Python "
-        f"{machine['python']}; {versions}.",
+        f"{machine['python']}; on {machine['platform']}, {machine['products']} products; {versions}.",
         "",
         "Medians and quartiles of repetitions that took turns. First step: from the weights to the end of the first "
         "step, compilation included. Memory: peak of the process, and of it what it had when library and data were "

@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> int:
     from rnnjax.loop import train
     from rnnjax.run.device import set_up
 
-    set_up(config.run.platform, config.run.precision, config.run.devices)
+    set_up(config.run.platform, config.run.precision, config.run.devices, config.run.products)
     return train(config)
 
 

@@ -69,7 +69,8 @@ def door(name, *arguments, cwd, at=None):
 def call(main, *arguments):
     """Runs a door's main in this process, as `rnnjax.cli.run` does; what it sets for the process is set back."""
     stdout, stderr = io.StringIO(), io.StringIO()
-    argv, x64, platforms = sys.argv, jax.config.jax_enable_x64, jax.config.jax_platforms
+    names = ("jax_enable_x64", "jax_platforms", "jax_default_matmul_precision")
+    argv, settings = sys.argv, {name: getattr(jax.config, name) for name in names}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     sys.argv = ["rnnjax", *arguments]
     try:
@@ -79,8 +80,8 @@ def call(main, *arguments):
         return Answer(end.code, stdout.getvalue(), stderr.getvalue())
     finally:
         sys.argv = argv
-        jax.config.update("jax_enable_x64", x64)
-        jax.config.update("jax_platforms", platforms)
+        for name, value in settings.items():
+            jax.config.update(name, value)
         for number, handler in handlers.items():
             signal.signal(number, handler)
     raise AssertionError("cli.run came back")

@@ -1,6 +1,9 @@
 """PyTorch: nn.RNN, nn.GRU, nn.LSTM with one-hot inputs. These take vectors only, so the best style has one-hot rows
 too: it takes them from a table, reads the losses at the end, and has the fused Adam, and one thread at batch 1."""
 
+import contextlib
+import os
+
 import numpy as np
 import torch
 from torch import nn
@@ -8,6 +11,9 @@ from torch import nn
 from benchmarks.peers import Run
 from benchmarks.problem import CLIP_NORM, LEARNING_RATE, VOCABULARY, Size, Text
 from benchmarks.weights import Weights
+
+DEVICE = torch.device("cpu" if os.environ["JAX_PLATFORMS"] == "cpu" else "cuda")
+torch.backends.cudnn.allow_tf32 = False  # as the other peers do where they are asked for float32
 
 
 class Network(nn.Module):
@@ -29,12 +35,14 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
         torch.set_num_threads(1)  # measured: nothing to share out between threads, and much to wait for
     network = Network(cell, size)
     network.load_state_dict(convert(weights))
+    network.to(DEVICE)
     if cell != "gru":  # two biases that both learn would take steps twice as long as those of one
         network.layer.bias_hh_l0.requires_grad_(False)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True if best else None)
     criterion = nn.CrossEntropyLoss()
-    xs, ys = torch.from_numpy(text.x).long(), torch.from_numpy(text.y).long()
-    table = torch.eye(VOCABULARY)
+    xs, ys = torch.from_numpy(text.x).long().to(DEVICE), torch.from_numpy(text.y).long().to(DEVICE)
+    table = torch.eye(VOCABULARY, device=DEVICE)
+    bfloat16 = os.environ["PRODUCTS"] == "bfloat16"
     state, position = None, 0
 
     def train_step() -> torch.Tensor:
@@ -42,9 +50,10 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
         window = position % len(xs)
         state = None if window == 0 else state
         x = table[xs[window]] if best else nn.functional.one_hot(xs[window], VOCABULARY).float()
-        logits, state = network(x, state)
+        with torch.autocast(DEVICE.type, torch.bfloat16) if bfloat16 else contextlib.nullcontext():
+            logits, state = network(x, state)
+            loss = criterion(logits.view(-1, VOCABULARY), ys[window].view(-1))
         state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
-        loss = criterion(logits.view(-1, VOCABULARY), ys[window].view(-1))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
@@ -54,7 +63,7 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
 
     def run(steps: int) -> np.ndarray:
         if best:
-            return torch.stack([train_step() for _ in range(steps)]).numpy()
+            return torch.stack([train_step() for _ in range(steps)]).cpu().numpy()
         return np.array([train_step().item() for _ in range(steps)], np.float32)
 
     return run

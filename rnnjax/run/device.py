@@ -8,12 +8,16 @@ from pathlib import Path
 
 from rnnjax.errors import UserError
 
+PRODUCTS = {"float32": "highest", "bfloat16": "BF16_BF16_F32"}
+"""What JAX calls them."""
 
-def set_up(platform: str, precision: str, devices: int = 1) -> None:
+
+def set_up(platform: str, precision: str, devices: int = 1, products: str = "auto") -> None:
     """Chooses where and how precisely JAX computes; before any array is made.
 
     Args:
       devices: how many devices a CPU is to be divided into.
+      products: how precisely the factors of a matrix product are read, see `RunConfig`.
 
     Raises:
       UserError: if the platform is not there.
@@ -21,6 +25,8 @@ def set_up(platform: str, precision: str, devices: int = 1) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", precision == "float64")
+    if products != "auto":
+        jax.config.update("jax_default_matmul_precision", PRODUCTS[products])
     if devices > 1:
         jax.config.update("jax_num_cpu_devices", devices)  # says nothing about other platforms
     if platform != "auto":
