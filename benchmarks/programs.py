@@ -12,6 +12,9 @@ from benchmarks.peers import PEERS
 
 ROOT = Path(__file__).parents[1]
 
+FEWEST_STEPS = 4
+"""Of a repetition: touching a program's memory for the first time in a call takes up to a fifth of a large step."""
+
 
 class WorkerFailed(Exception):
     """A worker ended; the message is the end of what it wrote."""
@@ -101,6 +104,7 @@ class Program:
         # Until a block is long enough: the first ones are slower, or too short to tell.
         while (taken := self.worker.ask("steps", count=self.steps)["seconds"]) < seconds / 2:
             self.steps = max(self.steps + 1, min(10 * self.steps, round(self.steps * seconds / taken)))
+        self.steps = max(self.steps, FEWEST_STEPS)
 
     def measure(self) -> None:
         """One repetition."""

@@ -15,7 +15,7 @@ from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, 
 from rnnjax.model.network import Model
 from rnnjax.training.samples import make_sampler
 from rnnjax.training.state import init_state
-from rnnjax.training.step import choose_scan_unroll, make_chunk
+from rnnjax.training.step import make_chunk
 
 STEPS = 1000
 REPEATS = 15
@@ -33,7 +33,7 @@ def config(method: str) -> Config:
 
 
 def main() -> None:
-    model = Model(VOCABULARY, 100, scan_unroll=choose_scan_unroll(1, 25))
+    model = Model(VOCABULARY, 100)
     ids = np.random.default_rng(0).integers(0, VOCABULARY - 1, (1, 25 * 400 + 1))
     streams = jnp.asarray(ids, jnp.uint8)
     methods = ("manual", "autodiff")

@@ -4,7 +4,6 @@ The device runs chunks of steps; the host looks in between them, and reads the m
 is already under way, so that the device never waits.
 """
 
-import dataclasses
 import json
 import math
 import time
@@ -37,12 +36,12 @@ from rnnjax.run.metrics import MetricsLog
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.tensorboard import TensorBoard
-from rnnjax.trained import make_model, read_config
+from rnnjax.trained import make_model
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import StepInfo, TrainState, from_arrays, init_state, to_arrays
-from rnnjax.training.step import choose_scan_unroll, make_chunk
+from rnnjax.training.step import make_chunk
 
 
 def train(config: Config) -> int:
@@ -60,7 +59,7 @@ def train(config: Config) -> int:
         raise UserError(f"gradient.method {config.gradient.method}: {reason}")
     folded = fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)
     with RunDirectory(Path(config.run.root) / config.run.name) as directory:
-        config = pin(config, corpus, directory)
+        pin(config, corpus, directory)
         model = make_model(config, corpus.vocabulary)
         mesh = make_mesh(config.run.devices, config.training.batch_size)
         streams = divide(mesh, folded)
@@ -79,20 +78,12 @@ def train(config: Config) -> int:
     return 0 if finished else INTERRUPTED
 
 
-def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> Config:
-    """Chooses what the config leaves open, and ties the directory to config, text and vocabulary."""
-    if config.model.scan_unroll == 0:
-        started = directory.path / "config.yaml"
-        if started.exists():  # another version of jax might choose otherwise, and not go on bit for bit
-            unroll = read_config(directory.path).model.scan_unroll
-        else:
-            unroll = choose_scan_unroll(config.training.batch_size, config.training.sequence_length)
-        config = dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=unroll))
+def pin(config: Config, corpus: Corpus, directory: RunDirectory) -> None:
+    """Ties the directory to config, text and vocabulary."""
     directory.pin_config(config)
     directory.pin_text({"text_sha256": corpus.sha256, **environment()})
     vocabulary = json.dumps({"characters": corpus.vocabulary.characters}, ensure_ascii=False)
     write_whole(directory.path / "vocabulary.json", vocabulary + "\n")
-    return config
 
 
 def resume(config: Config, model: Model, checkpoints: Checkpoints) -> TrainState | None:

@@ -13,7 +13,7 @@ from rnnjax.run.device import set_up
 from rnnjax.trained import make_model
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import init_state
-from rnnjax.training.step import choose_scan_unroll, make_chunk
+from rnnjax.training.step import make_chunk
 
 CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
 
@@ -44,8 +44,7 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
 
 def make_config(cell: str, size: Size, method: str, layers: int = 1, **run) -> Config:
     """The config of a benchmark's network."""
-    unroll = choose_scan_unroll(size.batch, size.length)
-    model = ModelConfig(cell=CELLS[cell], hidden_size=size.hidden, layers=layers, scan_unroll=unroll)
+    model = ModelConfig(cell=CELLS[cell], hidden_size=size.hidden, layers=layers)
     training = TrainingConfig(
         steps=10**9, batch_size=size.batch, sequence_length=size.length, steps_per_dispatch=STEPS_PER_DISPATCH
     )

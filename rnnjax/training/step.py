@@ -160,14 +160,3 @@ def make_chunk(config: Config, model: Model, shardings: TrainState | None = None
         return state, StepInfo(*rows.T)
 
     return jax.jit(chunk, donate_argnums=0, out_shardings=None if shardings is None else (shardings, None))
-
-
-def choose_scan_unroll(batch_size: int, sequence_length: int) -> int:
-    """How many time steps one turn of the compiled loop should compute, from measurements on CPUs.
-
-    At batch 1 a loop without turns is 1.4 times faster up to jaxlib 0.10, and 2 times slower on 0.12; at larger
-    batches the product with W outweighs the turn.
-    """
-    version = tuple(int(part) for part in jax.__version__.split(".")[:2])
-    small = batch_size == 1 and sequence_length <= 32 and jax.default_backend() == "cpu"
-    return sequence_length if small and version < (0, 11) else 1
