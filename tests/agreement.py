@@ -15,7 +15,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
 
 NAMES = ("autodiff", "manual", "textbook", "custom_vjp")
-"""What is checked in every case; the other exact methods have a few of them in test_methods.py."""
+"""What is checked in every case; the other exact methods have a few of them in test_exact_methods.py."""
 TOLERANCE = 1e-10
 VOCABULARY, HIDDEN, SEEN = 7, 5, 4
 

@@ -1,0 +1,80 @@
+"""The exact gradient methods against `jax.grad`, and what checkpointing saves."""
+
+import agreement
+import jax
+import pytest
+from method_cases import Case, compute, make
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients import EXACT, METHODS, checkpointed
+from rnnjax.model.cells import Hyper
+
+CASES = {
+    "vanilla, two layers, two batch axes": Case(5, (2, 2), "wvr", options=(("layers", 2),)),
+    "leaky, one stream, one step": Case(1, (), "", options=(("unit", "leaky"),)),
+    "gru, two layers, embedding, residual, dropout": Case(
+        6, (2,), "wr", options=(("unit", "gru"), ("layers", 2), ("embedding", 2), ("residual", True), ("dropout", True))
+    ),
+    "lstm, layer norm, learned state": Case(
+        3, (2,), "vr", options=(("unit", "lstm"), ("layer_norm", True), ("learned_state", True))
+    ),
+}
+
+SAME = {
+    "checkpointed": GradientConfig("checkpointed"),
+    "checkpointed, recursive": GradientConfig("checkpointed", segments="recursive"),
+    "rtrl": GradientConfig("rtrl"),
+    "parallel": GradientConfig("parallel"),
+    "truncated at T": GradientConfig("truncated", k1_steps=6, k2_steps=6),
+}
+
+
+PAIRS = [
+    *(("vanilla, two layers, two batch axes", name) for name in ("checkpointed", "rtrl", "parallel", "truncated at T")),
+    *(("leaky, one stream, one step", name) for name in ("checkpointed, recursive", "rtrl", "parallel")),
+    *(("gru, two layers, embedding, residual, dropout", name) for name in SAME if "T" not in name),
+    *(("lstm, layer norm, learned state", name) for name in ("rtrl", "parallel", "truncated at T")),
+]
+
+
+@pytest.mark.parametrize(("case", "name"), PAIRS)
+def test_an_exact_method_is_autodiff(case, name):
+    model, arrays, expected = make(CASES[case])
+    agreement.compare(compute(SAME[name], model, *arrays), expected)
+
+
+@pytest.mark.parametrize("name", ["checkpointed", "rtrl", "parallel"])
+def test_an_exact_method_agrees_with_the_oracle(name):
+    agreement.check(name, agreement.Case(7, (2,), 2, "relu", "wvr"))
+
+
+def test_the_exact_methods_are_those_tested_here_and_beside_the_oracle():
+    assert {*agreement.NAMES, "checkpointed", "rtrl", "parallel"} - {"custom_vjp"} == EXACT
+    assert METHODS.keys() > EXACT
+
+
+def test_central_differences_are_near_autodiff():
+    model, arrays, expected = make(CASES["gru, two layers, embedding, residual, dropout"])
+    agreement.compare(compute(GradientConfig("finite_difference"), model, *arrays), expected, 1e-6)
+
+
+@pytest.mark.parametrize("T", [*range(1, 40), 63, 64, 65, 1000])
+def test_segments_cover_the_window_without_much_padding(T):
+    (count,), length = checkpointed.cut_sqrt(T)
+    assert T <= count * length < T + length
+    assert max(count, length) <= T**0.5 + 1
+    halves, length = checkpointed.cut_in_halves(T)
+    assert T <= 2 ** len(halves) * length < 1.25 * T + 1
+    assert length <= 2 * checkpointed.SHORTEST
+
+
+def test_checkpointing_keeps_less():
+    (params, carry, batch), model = agreement.make(agreement.Case(1024, (8,), 1))
+
+    def kept(name, **options):
+        run = METHODS[name](GradientConfig(name, **options)).gradient
+        program = jax.jit(run, static_argnums=0).lower(model, params, Hyper(), carry, batch).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    everything, some, few = (kept("autodiff"), kept("checkpointed"), kept("checkpointed", segments="recursive"))
+    assert few < some < everything / 4
