@@ -26,9 +26,10 @@ BLOCK_SECONDS = 0.5
 """About how long one repetition of one program takes."""
 
 FIRST_LOSS_TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
-LATER_LOSS_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
-"""By products; the later ones relative. Sums in another order, and a GRU's second bias, which is one weight more in
-some libraries; bfloat16 keeps eight bits of a factor."""
+LATER_LOSS_TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2}
+"""By products; the later ones relative. Sums in another order; a GRU's second bias, which is one weight more in some
+libraries; Keras's Adam, which adds its epsilon before the bias of the moments is taken out; and bfloat16 keeps eight
+bits of a factor."""
 
 FAILED = "failed"
 
