@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS = requirements/$(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3, 12) else "py312")').txt
 
-.PHONY: train test interop check lint clean lock
+.PHONY: train test interop notebook check lint clean lock
 
 train: $(VENV)/.installed
 	$(BIN)/python -m rnnjax.train --config configs/lyrics.yaml
@@ -42,6 +42,11 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml requirements
 $(VENV)/.installed-interop: $(VENV)/bin/python pyproject.toml requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev,interop]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev
+
+# Runs notebooks/textbook.py and writes textbook.ipynb with what it showed.
+notebook: $(VENV)/.installed-dev
+	$(BIN)/jupytext --quiet --to ipynb notebooks/textbook.py
+	$(BIN)/jupyter-execute --inplace notebooks/textbook.ipynb
 
 # Writes the lock file of this Python's end of the supported versions.
 lock:
