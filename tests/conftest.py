@@ -1,8 +1,25 @@
-"""Every test computes in float64 where its arrays ask for it, and in full precision on every device."""
+"""Every test computes in float64 where its arrays ask for it, and in full precision on every device. What one process
+has compiled the others need not compile again."""
 
-import jax
+import os
+import shutil
+import tempfile
+
+# In the environment, before JAX is imported: it is there for the workers, and for the doors that tests open.
+OWNS_PROGRAMS = "JAX_COMPILATION_CACHE_DIR" not in os.environ
+if OWNS_PROGRAMS:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rnnjax-programs-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 # Programs are tiny and run once here: compiling them is what takes the time.
 jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_unconfigure():
+    if OWNS_PROGRAMS:
+        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
