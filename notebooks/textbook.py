@@ -95,46 +95,6 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# ## The data
-#
-# Songs joined by `", "`, the sorted set of their characters as vocabulary, a number for each character
-# (`data.vocabulary.Vocabulary`, the chapter's `char_to_ix` and `ix_to_char`). The package brings its own small corpus;
-# `python -m rnnjax.explore --data.path songdata.csv` shows the chapter's.
-
-# %%
-from rnnjax.data.corpus import make_corpus
-from rnnjax.data.ngrams import held_out_bits
-from rnnjax.data.songs import read_table
-from rnnjax.data.statistics import artist_statistics
-
-data = DataConfig()
-songs, table = read_table(data)
-corpus = make_corpus(songs, data)
-artists = artist_statistics(table, "artist")
-print(f"{len(table)} songs, {artists['artists']} artists, {artists['songs_per_artist']['mean']:.2f} songs each")
-print(f"{len(corpus.vocabulary.characters)} different characters; 's' is {corpus.vocabulary.encode('s')[0]}")
-table[["artist", "song", "text"]].head()
-
-# %%
-print(corpus.text.train[:280])
-print(np.eye(7)[4], "<- the one-hot vector of the character with number 4 of 7, as the chapter shows it")
-
-# %% [markdown]
-# A look-up of row 4 of `U` is the product with that vector, without the zeros (`model.rnn.input_to_hidden`).
-#
-# Before any training: how well do *counts* predict the held-out songs? Smoothed n-gram models of order 0 to 5, in bits
-# per character (`data.ngrams.held_out_bits`). This is the bar for the network.
-
-# %%
-bits = held_out_bits(corpus.ids, len(corpus.vocabulary))["validation"]
-fig, ax = plt.subplots()
-ax.bar(list(bits), list(bits.values()))
-ax.axhline(np.log2(len(corpus.vocabulary)), color="C3", ls="--", label="equally likely characters")
-ax.set(xlabel="order of the n-gram model (characters of context)", ylabel="held-out bits per character")
-ax.legend()
-bar = min(bits.values())
-
-# %% [markdown]
 # ## Vanishing and exploding gradients
 #
 # How far back does a loss reach? $\|\partial L_t / \partial h_{t-k}\|$ against the lag $k$, for the same network with
@@ -143,11 +103,14 @@ bar = min(bits.values())
 
 # %%
 from rnnjax.analysis.lags import by_lag, truncation
+from rnnjax.data.corpus import load_corpus
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Batch, Model, zero_carry
 
+data = DataConfig()  # the songs that ship with the package
+corpus = load_corpus(data)
 T, B = 64, 4
 model = Model(len(corpus.vocabulary), 64)
 window = fold_into_streams(corpus.ids.validation, B, T)[:, : T + 1].T
@@ -190,6 +153,43 @@ for vector, label, color in (
     ax.plot([], [], color=color, label=f"{label}: length {float(jnp.linalg.norm(vector)):.2f}, turned {angle:.1f}°")
 ax.set(xlim=(0, 9), ylim=(0, 5), xlabel="first element", ylabel="second element", title="threshold 5")
 ax.legend(loc="upper left")
+
+# %% [markdown]
+# ## The data
+#
+# Songs joined by `", "`, the sorted set of their characters as vocabulary, a number for each character
+# (`data.vocabulary.Vocabulary`, the chapter's `char_to_ix` and `ix_to_char`). The package brings its own small corpus;
+# `python -m rnnjax.explore --data.path songdata.csv` shows the chapter's.
+
+# %%
+from rnnjax.data.ngrams import held_out_bits
+from rnnjax.data.songs import read_table
+from rnnjax.data.statistics import artist_statistics
+
+_, table = read_table(data)
+artists = artist_statistics(table, "artist")
+print(f"{len(table)} songs, {artists['artists']} artists, {artists['songs_per_artist']['mean']:.2f} songs each")
+print(f"{len(corpus.vocabulary.characters)} different characters; 's' is {corpus.vocabulary.encode('s')[0]}")
+table[["artist", "song", "text"]].head()
+
+# %%
+print(corpus.text.train[:280])
+print(np.eye(7)[4], "<- the one-hot vector of the character with number 4 of 7, as the chapter shows it")
+
+# %% [markdown]
+# A look-up of row 4 of `U` is the product with that vector, without the zeros (`model.rnn.input_to_hidden`).
+#
+# Before any training: how well do *counts* predict the held-out songs? Smoothed n-gram models of order 0 to 5, in bits
+# per character (`data.ngrams.held_out_bits`). This is the bar for the network.
+
+# %%
+bits = held_out_bits(corpus.ids, len(corpus.vocabulary))["validation"]
+fig, ax = plt.subplots()
+ax.bar(list(bits), list(bits.values()))
+ax.axhline(np.log2(len(corpus.vocabulary)), color="C3", ls="--", label="equally likely characters")
+ax.set(xlabel="order of the n-gram model (characters of context)", ylabel="held-out bits per character")
+ax.legend()
+bar = min(bits.values())
 
 # %% [markdown]
 # ## Training
