@@ -65,7 +65,7 @@ def init_params(
     embedding = None
     if model.embedding:
         deviation = scale if init == "normal" else 1.0
-        shape = (V, model.embedding)
+        shape = (model.width, model.embedding)
         embedding = deviation * jax.random.normal(jax.random.fold_in(key, 0), shape, dtype)
     return Params(tuple(layers), draw(key_V, (model.output, V)), draw_bias(key_by, (V,)), embedding)
 
