@@ -378,5 +378,9 @@ class Config:
         _check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
         of_text = task in ("text", "one_to_one")
         _check(of_text or self.run.devices == 1, "run.devices", self.run.devices, f"1 for the task {task}")
-        _check(of_text or self.gradient.method in ("autodiff", "manual"), "gradient.method", self.gradient.method,
-               f"autodiff or manual for the task {task}")
+        _check(
+            of_text or self.gradient.method in ("autodiff", "manual"),
+            "gradient.method",
+            self.gradient.method,
+            f"autodiff or manual for the task {task}",
+        )

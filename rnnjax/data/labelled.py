@@ -46,7 +46,9 @@ def load_labelled(config: Config) -> Labelled:
     column, text_column = config.task.label_column, config.data.text_column
     songs, table = read_table(config.data)
     if table is None:
-        raise UserError(f"task.label_column: {songs.source} is a plain text; labels need a CSV file with a column of them")
+        raise UserError(
+            f"task.label_column: {songs.source} is a plain text; labels need a CSV file with a column of them"
+        )
     if column not in table.columns:
         raise UserError(
             f"task.label_column: {songs.source} has no column {column!r}; it has {', '.join(map(repr, table.columns))}"
@@ -56,15 +58,17 @@ def load_labelled(config: Config) -> Labelled:
     names = sorted(counts.index[: config.task.labels or None])
     rows = rows[rows[column].isin(names)]
     if len(names) < 2:
-        raise UserError(f"task.label_column: {songs.source} has {len(names)} label(s) in column {column!r}; it takes two")
+        raise UserError(
+            f"task.label_column: {songs.source} has {len(names)} label(s) in column {column!r}; it takes two"
+        )
     label = np.searchsorted(np.array(names, dtype=object), rows[column].to_numpy(object)).astype(np.int32)
     texts = [text.replace("\r\n", "\n") for text in rows[text_column]]
     part = draw_parts_within(label, config.data.validation_fraction, config.data.test_fraction, config.data.split_seed)
     for index, fraction in ((1, config.data.validation_fraction), (2, config.data.test_fraction)):
         if fraction and not np.any(part == index):
             raise UserError(
-                f"data.path: no label of {songs.source} has songs enough to hold out {fraction:g} of them; set task.labels "
-                "to keep the most frequent labels, or raise the fraction"
+                f"data.path: no label of {songs.source} has songs enough to hold out {fraction:g} of them; raise the "
+                "fraction, or set it to 0"
             )
     return Labelled(texts, label, names, part, songs.source)
 

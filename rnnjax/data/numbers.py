@@ -4,11 +4,9 @@ import numpy as np
 
 MOST = 1_000_000
 
-UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
+TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *TEENS)
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
 def in_words(number: int) -> str:
@@ -25,7 +23,7 @@ def in_words(number: int) -> str:
     if number < 20:
         return UNITS[number]
     if number < 100:
-        return TENS[number // 10] + (f"-{UNITS[number % 10]}" if number % 10 else "")
+        return TENS[number // 10 - 2] + (f"-{UNITS[number % 10]}" if number % 10 else "")
     if number < 1000:
         rest = f" and {in_words(number % 100)}" if number % 100 else ""
         return f"{UNITS[number // 100]} hundred{rest}"

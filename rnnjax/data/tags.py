@@ -6,7 +6,7 @@ syllable, that of `panther` does not. It is a rule of thumb, not a dictionary's:
 - a syllable has one run of vowels (a, e, i, o, u, and y but at a word's beginning);
 - an e at a word's end that follows a consonant is silent, unless that consonant is an l after another (`ta-ble`);
 - of the consonants between two runs of vowels one goes with the second (`pa-per`); of several the first stays behind
-  (`win-ter`), ch, sh, th, ph and wh counting as one, and ck staying together (`ro-cket` it is not, but `rock-et`).
+  (`win-ter`), with ch, sh, th, ph and wh counting as one (`bro-ther`), and ck staying behind whole (`rock-et`).
 
 A word is a stretch of letters and apostrophes.
 """
@@ -70,6 +70,4 @@ def bigram_tags(lines: list[str], tags: list[np.ndarray], others: list[str]) -> 
                 counts.setdefault(key, np.zeros(len(TAGS), int))[value] += 1
     best = {key: int(np.argmax(count)) for key, count in counts.items()}
     guess = lambda before, character: best.get(before + character, best.get(character, best[""]))
-    return [
-        np.array([guess(*pair) for pair in zip(f"\n{line}", line, strict=False)], np.uint8) for line in others
-    ]
+    return [np.array([guess(*pair) for pair in zip(f"\n{line}", line, strict=False)], np.uint8) for line in others]

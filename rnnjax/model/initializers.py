@@ -35,7 +35,7 @@ def init_params(
     """
     recurrent: dict[str, Draw] = {
         "normal": lambda key, shape: scale * jax.random.normal(key, shape, dtype),
-        "uniform": lambda key, shape: _uniform(key, shape, dtype),
+        "uniform": lambda key, shape: uniform(key, shape, dtype),
         "orthogonal": lambda key, shape: _orthogonal(key, shape, scale, dtype),
         "identity": lambda key, shape: jnp.tile(scale * jnp.eye(shape[0], dtype=dtype), (1, shape[1] // shape[0])),
     }
@@ -88,7 +88,8 @@ def param_shapes(model: Model, dtype: jnp.dtype = jnp.float32) -> Params:
     return jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0, dtype))
 
 
-def _uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+def uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """Uniform in ±sqrt(1/n), n the width that a matrix reads."""
     bound = (1 / shape[0]) ** 0.5
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 

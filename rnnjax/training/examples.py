@@ -104,8 +104,8 @@ def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Arra
     return jax.jit(mean)
 
 
-def in_blocks(function: Callable[[Any], Any], examples: Any, rows: int = ROWS) -> list[Any]:
-    """function(rows of the examples), block by block, on the host: one program, and results without the padding.
+def in_blocks(function: Callable[..., Any], state: TrainState, examples: Any, rows: int = ROWS) -> list[Any]:
+    """function(params, hyper, rows of the examples), block by block, on the host: one program for all.
 
     Args:
       function: from examples [rows, ...] to a tree of arrays whose leading axis is theirs.
@@ -115,7 +115,8 @@ def in_blocks(function: Callable[[Any], Any], examples: Any, rows: int = ROWS) -
     compiled, found = jax.jit(function), []
     for first in range(0, N, rows):
         index = jnp.minimum(first + jnp.arange(rows), N - 1)
-        found.append(jax.tree.map(lambda leaf: leaf[: N - first], jax.device_get(compiled(take(examples, index)))))
+        block = jax.device_get(compiled(state.params, state.hyper, take(examples, index)))
+        found.append(jax.tree.map(lambda leaf, left=N - first: leaf[:left], block))
     return found
 
 
