@@ -4,7 +4,8 @@ The rule needs the letters that follow and those before, so that no character te
 syllable, that of `panther` does not. It is a rule of thumb, not a dictionary's:
 
 - a syllable has one run of vowels (a, e, i, o, u, and y but at a word's beginning);
-- an e at a word's end that follows a consonant is silent, unless that consonant is an l after another (`ta-ble`);
+- an e at a word's end that follows a consonant is silent, unless that consonant is an l after another: it then has a
+  syllable with both of them (`ta-ble`);
 - of the consonants between two runs of vowels one goes with the second (`pa-per`); of several the first stays behind
   (`win-ter`), with ch, sh, th, ph and wh counting as one (`bro-ther`), and ck staying behind whole (`rock-et`).
 
@@ -34,6 +35,8 @@ def first_syllable(word: str) -> int:
     second = next((place for place in range(end, len(word)) if vowel[place]), None)
     if second is None:
         return len(word)
+    if second == len(word) - 1 and word[second] == "e" and second - end >= 2:
+        return second - 2
     between = word[end:second]
     if len(between) == 1 or between in TOGETHER:
         return end

@@ -181,8 +181,8 @@ def conclude(
 
 
 def scores(truth: list[np.ndarray], guess: list[np.ndarray]) -> dict[str, Any]:
-    """Shares of characters and of whole lines that are right; for the tag END precision, recall and their harmonic mean;
-    and the share of each tag that is found."""
+    """Shares of characters and of whole lines that are right; precision, recall and their harmonic mean for END; and
+    the share of each tag that is found."""
     t, g = np.concatenate(truth), np.concatenate(guess)
     both = np.sum((t == END) & (g == END))
     precision, recall = (float(both / max(np.sum(tags == END), 1)) for tags in (g, t))

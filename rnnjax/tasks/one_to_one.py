@@ -94,8 +94,8 @@ def report(result: dict[str, Any]) -> list[str]:
         return [*lines, "the held-out text is too short to compare teacher forcing with free running"]
     told, alone = (float(np.mean(result[name])) for name in ("teacher_forcing", "free_running"))
     lines.append(
-        f"over the {ALONE} characters after {TOLD} true ones: teacher forcing {told:.3f}, free running {alone:.3f} nats "
-        f"per character ({told / NATS_PER_BIT:.3f} and {alone / NATS_PER_BIT:.3f} bits)"
+        f"over the {ALONE} characters after {TOLD} true ones: teacher forcing {told:.3f}, free running {alone:.3f} "
+        f"nats per character ({told / NATS_PER_BIT:.3f} and {alone / NATS_PER_BIT:.3f} bits)"
     )
     if bits := unigram_bits(result):
         lines.append(
