@@ -188,7 +188,7 @@ def learn(
             if is_due(step, config.sampling.every_steps):
                 write_sample()
             loss: float | None = None
-            if evaluate and (is_due(step, config.training.eval_every_steps) or step == total):
+            if evaluate is not None and (is_due(step, config.training.eval_every_steps) or step == total):
                 loss = float(evaluate(state.params, state.hyper, task.held_out))
                 settle()
                 log.flush(validation_loss=loss)
