@@ -38,7 +38,7 @@ from rnnjax.training.examples import batch_at, make_mean_surprise
 V, H, LAYERS = 5, 4, 2
 LENGTHS = (3, 1, 4)
 rng = np.random.default_rng(0)
-draw = lambda *shape: rng.normal(size=shape)
+draw = lambda *shape: jnp.asarray(rng.normal(size=shape))
 
 
 def layer(width):
@@ -52,7 +52,9 @@ VALID = np.arange(max(LENGTHS))[:, None] < LENGTHS
 
 
 def plain(params):
-    return {"layers": [own._asdict() for own in params.layers], "V": params.V, "by": params.by}
+    """The weights as the oracle has them."""
+    layers, V, by, _ = jax.tree.map(np.asarray, params)
+    return {"layers": [own._asdict() for own in layers], "V": V, "by": by}
 
 
 def read(params, carry, ids):

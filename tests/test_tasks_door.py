@@ -63,7 +63,7 @@ def left(*figures):
     for name in (*figures, "loss.png", "gradient_norm.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG"), name
     assert sorted(file.name for file in (run / "samples").iterdir()) == [f"{s:08d}.txt" for s in (0, 6, 12)]
-    assert [row["step"] for row in read_rows(run)] == [3, 6, 8, 9, 12]
+    assert [row["step"] for row in read_rows(run)] == [3, 5, 6, 8, 9, 10, 12]
     assert sum(row["window"] for row in read_rows(run)) == 12
     predictions = run / "predictions.jsonl"
     lines = predictions.read_text().splitlines() if predictions.exists() else []

@@ -279,7 +279,7 @@ def beam_search(
         log_p = jax.nn.log_softmax(logits[0] + never_unknown).reshape(B, K, V)
         log_p = jnp.where(ended[..., None], only_end, log_p)
         score, best = jax.lax.top_k((score[..., None] + log_p).reshape(B, K * V), K)
-        beam, x = best // V, best % V
+        beam, x = (part.astype(jnp.int32) for part in (best // V, best % V))
         rows = (jnp.arange(B)[:, None] * K + beam).reshape(-1)
         carry = tuple(part[rows] for part in carry)
         ids = jnp.take_along_axis(ids, beam[..., None], axis=1).at[:, :, t].set(x)
@@ -289,9 +289,9 @@ def beam_search(
     first = jnp.where(jnp.arange(K) == 0, 0, -jnp.inf).astype(dtype)  # all beams begin alike: one of them counts
     state = (
         carry,
-        jnp.full((B, K, length), end),
+        jnp.full((B, K, length), end, jnp.int32),
         jnp.broadcast_to(first, (B, K)),
-        jnp.full((B, K), end),
+        jnp.full((B, K), end, jnp.int32),
         jnp.zeros((B, K), bool),
     )
     (_, ids, score, _, _), _ = jax.lax.scan(body, state, jnp.arange(length))
