@@ -64,13 +64,13 @@ class Data(NamedTuple):
       examples: of each part.
       owner: the song, or the image, that each example of a part is of, numbered from 0 within the part.
       names: the content of vocabulary.json.
-      baselines: for the part that is measured, what others get right, by name: [owners] of bool.
+      baselines: () -> of the part that is measured, what others get right, by name: [owners] of bool.
     """
 
     examples: Split[Any]
     owner: Split[Any]
     names: dict[str, Any]
-    baselines: dict[str, np.ndarray]
+    baselines: Callable[[], dict[str, np.ndarray]]
     source: str
 
 
@@ -103,7 +103,7 @@ def unit(config: Config) -> str:
 
 
 def read_songs(config: Config) -> Data:
-    """The pieces of the songs, and what counts of characters make of the whole ones."""
+    """The pieces of the songs."""
     songs = load_labelled(config)
     most = config.task.max_length
     parts = [songs.pieces(part, most) for part in range(3)]
@@ -114,11 +114,11 @@ def read_songs(config: Config) -> Data:
         examples.append(Example(padded.ids, padded.length, label) if pieces else None)
         owners.append(np.unique(song, return_inverse=True)[1])
     names = {"characters": vocabulary.characters, "labels": songs.names, "steps": most}
-    return Data(Split(*examples), Split(*owners), names, song_baselines(songs, vocabulary), songs.source)
+    return Data(Split(*examples), Split(*owners), names, partial(song_baselines, songs, vocabulary), songs.source)
 
 
 def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """Whether the most frequent label, and n-gram models, are right about each held-out song."""
+    """Whether the most frequent label, and n-gram models of the training songs, are right about each held-out song."""
     part = 2 if np.any(songs.part == 2) else 1
     texts = [vocabulary.encode(text) for text in songs.texts]
     held_out = [text for text, own in zip(texts, songs.part, strict=True) if own == part]
@@ -137,7 +137,7 @@ def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndar
 
 
 def read_digits(config: Config) -> Data:
-    """The images, and what the nearest mean image makes of them."""
+    """The images, split within each digit."""
     images, label = load_digits()
     part = draw_parts_within(label, config.data.validation_fraction, config.data.test_fraction, config.data.split_seed)
     length = np.full(len(label), images.shape[1], np.int32)
@@ -146,14 +146,21 @@ def read_digits(config: Config) -> Data:
     ]
     owners = [np.arange(np.sum(part == p)) for p in range(3)]
     names = {"labels": [str(digit) for digit in range(10)], "steps": images.shape[1]}
-    baselines = {}
-    if found := measured(Split(*examples)):
-        train, held_out = examples[0], found[1]
-        means = np.stack([train.x[train.label == digit].mean(axis=0) for digit in range(10)])
-        nearest = np.argmin(np.sum((held_out.x[:, None] - means) ** 2, axis=-1), axis=1)
-        baselines["the most frequent label"] = held_out.label == np.argmax(np.bincount(train.label))
-        baselines["the nearest mean image"] = held_out.label == nearest
+    baselines = partial(image_baselines, Split(*examples))
     return Data(Split(*examples), Split(*owners), names, baselines, "scikit-learn's digits")
+
+
+def image_baselines(examples: Split[Any]) -> dict[str, np.ndarray]:
+    """Whether the most frequent digit, and the nearest mean image of the training part, are right about each image."""
+    if (found := measured(examples)) is None:
+        return {}
+    train, held_out = examples.train, found[1]
+    means = np.stack([train.x[train.label == digit].mean(axis=0) for digit in range(10)])
+    nearest = np.argmin(np.sum((held_out.x[:, None] - means) ** 2, axis=-1), axis=1)
+    return {
+        "the most frequent label": held_out.label == np.argmax(np.bincount(train.label)),
+        "the nearest mean image": held_out.label == nearest,
+    }
 
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
@@ -196,8 +203,8 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
 def read_song(text: str, characters: str, most: int) -> Example:
     """The pieces of a song that is asked about; raises UserError where it is empty or has unknown characters."""
+    check_text(text.strip("\n"), characters + "\n", len(text))
     pieces = cut_into_pieces(text, most)
-    check_text("\n".join(pieces), characters + "\n", len(text))
     padded = pad([Vocabulary(characters).encode(piece) for piece in pieces], most)
     return Example(padded.ids, padded.length, np.zeros(len(pieces), np.int32))
 
@@ -259,7 +266,7 @@ def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any)
         "example_accuracy": float(np.mean(np.argmax(log_p, axis=1) == examples.label)),
         "accuracy": float(np.mean(guess == truth)),
         "count": len(truth),
-        "baselines": {name: float(np.mean(right)) for name, right in data.baselines.items()},
+        "baselines": {name: float(np.mean(right)) for name, right in data.baselines().items()},
         "labels": labels,
         "confusion": confusion.tolist(),
     }
