@@ -275,7 +275,7 @@ def network(task):
 def loss_and_gradient(of, params, rows, unroll):
     def total(params):
         found = of.surprise(params, Hyper(), rows, None, unroll)
-        return jnp.sum(found.nats), found.count
+        return jnp.sum(found.nats), found.outputs
 
     (nats, count), grads = jax.jit(jax.value_and_grad(total, has_aux=True))(params)
     return nats, count, grads

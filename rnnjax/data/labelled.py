@@ -34,7 +34,8 @@ class Labelled(NamedTuple):
             if self.part[song] == part
             for piece in cut_into_pieces(text, most)
         ]
-        return [piece for piece, _, _ in found], *(np.array([f[i] for f in found], np.int32) for i in (1, 2))
+        label, song = (np.array([one[index] for one in found], np.int32) for index in (1, 2))
+        return [piece for piece, _, _ in found], label, song
 
 
 def load_labelled(config: Config) -> Labelled:

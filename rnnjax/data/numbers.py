@@ -25,8 +25,8 @@ def in_words(number: int) -> str:
     if number < 100:
         return TENS[number // 10 - 2] + (f"-{UNITS[number % 10]}" if number % 10 else "")
     if number < 1000:
-        rest = f" and {in_words(number % 100)}" if number % 100 else ""
-        return f"{UNITS[number // 100]} hundred{rest}"
+        tens = f" and {in_words(number % 100)}" if number % 100 else ""
+        return f"{UNITS[number // 100]} hundred{tens}"
     rest = number % 1000
     joined = "" if not rest else f" and {in_words(rest)}" if rest < 100 else f" {in_words(rest)}"
     return f"{in_words(number // 1000)} thousand{joined}"

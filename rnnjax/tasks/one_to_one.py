@@ -82,7 +82,8 @@ def compare(model: Model, params: Params, hyper: Hyper, stretches: np.ndarray, k
         _, logits = apply(model, params, hyper, carry, Batch(x, y))
         noise = gumbel_noise(key, 0, ALONE, (ids.shape[1], model.vocabulary), params.V.dtype)
         _, free, _ = fed_back(model, params, hyper, carry, x[0], noise)
-        return tuple(jnp.mean(negative_log_likelihood(found, y), axis=1) for found in (logits, free))
+        told, alone = (jnp.mean(negative_log_likelihood(found, y), axis=1) for found in (logits, free))
+        return told, alone
 
     return both(params, hyper, jnp.asarray(np.tile(stretches, (1, DRAWS))), key)
 

@@ -34,7 +34,7 @@ class Surprise(NamedTuple):
     """What is lost on each example: -log p summed over its outputs, in nats [B], and how many outputs it has [B]."""
 
     nats: Array
-    count: Array
+    outputs: Array
 
 
 SurpriseOf = Callable[[Any, Hyper, Any, Array | None, Unroll], Surprise]
@@ -76,7 +76,7 @@ def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
 
         def loss_of(params: Any) -> Array:
             found = surprise(params, state.hyper, batch, key, unroll)
-            return jnp.sum(found.nats) / jnp.sum(found.count)
+            return jnp.sum(found.nats) / jnp.sum(found.outputs)
 
         return Learned(*jax.value_and_grad(loss_of)(state.params))
 
@@ -99,7 +99,7 @@ def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Arra
         dtype = jax.tree.leaves(params)[0].dtype
         zero = Surprise(jnp.zeros((), dtype), jnp.zeros((), dtype))
         total, _ = jax.lax.scan(body, zero, rows * jnp.arange(-(-N // rows)))
-        return total.nats / total.count
+        return total.nats / total.outputs
 
     return jax.jit(mean)
 
