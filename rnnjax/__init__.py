@@ -8,7 +8,10 @@ The layers, from the mathematics outwards; each imports only what stands above i
     analysis          the gradient by lag, Lyapunov exponents, spectra, saturation, what clipping does
     training          clipping and Adam, the jitted chunk of steps, the held-out loss
     data, run         songs to ids; a run's directory, checkpoints, plots
-    trained, loop     a network read back from its run; the training loop
+    trained           a network read back from its run
+    tasks             what a network is trained to do: songs, and the chapter's four architectures
+    loop              the training loop
     specimen          a network to look at, trained or fresh, and its text
-    train, sample, compare, explore, textbook, lags, clipping, export     the doors: python -m rnnjax.<door> --help
+    train, sample, predict, compare, explore, textbook, lags, clipping, export
+                      the doors: python -m rnnjax.<door> --help
 """

@@ -33,7 +33,8 @@ class DataConfig:
 
     Attributes:
       path: 'bundled' (the songs that ship with rnnjax), a CSV file with a text column, a plain .txt file, an http(s)
-        address of one of these, or 'recall': a task, lines that show a letter, count, and ask for the letter again.
+        address of one of these, or 'recall': lines that show a letter, count, and ask for the letter again. The task
+        seq2seq makes its own numbers; 'digits', for many_to_one, is scikit-learn's images of hand-written digits.
       sha256: checksum of the file behind an http(s) address; required there, as it is fetched once and kept.
       text_column: the CSV column that holds the lyrics.
       separator: what stands between two songs when they are joined into one text.
@@ -65,6 +66,39 @@ class DataConfig:
         _check(self.recall_lag <= 47, "data.recall_lag", self.recall_lag, "at most 47, the characters to count with")
 
 
+TaskName = Literal["text", "one_to_one", "one_to_many", "many_to_one", "many_to_many", "seq2seq"]
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What the network is trained to do. All but the first two learn from examples, whole sequences of unequal lengths.
+
+    Attributes:
+      name: text (write songs, from a stream of text), one_to_one (the same, measured also with its own output fed back
+        to it), one_to_many (a label in, a text of it out), many_to_one (a text in, its label out; or the image of a
+        digit, where data.path is digits), many_to_many (a line in, a tag for each character out: the first syllables of
+        its words), seq2seq (numbers below a million to words, and back).
+      label_column: the CSV column that holds the labels of one_to_many and many_to_one.
+      labels: keep the songs of so many of the most frequent labels; 0 keeps all.
+      max_length: most characters of an example: songs are cut into pieces of whole lines, at most so long.
+      numbers: seq2seq: numbers drawn, held-out ones included; each is learned in both directions.
+      beam: seq2seq: texts that the beam search follows side by side.
+    """
+
+    name: TaskName = "text"
+    label_column: str = "artist"
+    labels: int = 0
+    max_length: int = 200
+    numbers: int = 20_000
+    beam: int = 4
+
+    def __post_init__(self) -> None:
+        _at_least(0, task__labels=self.labels)
+        _at_least(1, task__beam=self.beam)
+        _at_least(2, task__max_length=self.max_length)
+        _check(100 <= self.numbers <= 1_000_000, "task.numbers", self.numbers, "between 100 and 1,000,000")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The network.
@@ -81,6 +115,8 @@ class ModelConfig:
       layer_norm: normalise the products with U and with W over the units of each gate.
       residual: each layer but the first adds its input to its output.
       learned_state: the state before the first character is learned; otherwise it is zero.
+      bidirectional: each layer also runs backward in time, for the tasks that have a whole sequence at once.
+      attention: how the decoder of seq2seq looks back at the encoder's states: none, or general (a bilinear score).
       init: how the weights are drawn. normal: all from N(0, init_scale^2), the textbook's. uniform: +-sqrt(1/n) with n
         the width of the layer's input, biases 0. orthogonal: W orthogonal; identity: W = init_scale * I (IRNN); the
         last two with U and V as in uniform and biases 0.
@@ -102,6 +138,8 @@ class ModelConfig:
     layer_norm: bool = False
     residual: bool = False
     learned_state: bool = False
+    bidirectional: bool = False
+    attention: Literal["none", "general"] = "none"
     init: Literal["normal", "uniform", "orthogonal", "identity"] = "orthogonal"
     init_scale: float | None = None
     forget_bias: float = 1.0
@@ -332,6 +370,7 @@ class RunConfig:
 class Config:
     """Everything that decides a run."""
 
+    task: TaskConfig = field(default_factory=TaskConfig)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
@@ -339,3 +378,18 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        task, model = self.task.name, self.model
+        both_ways = task in ("many_to_one", "many_to_many")
+        _check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")
+        _check(task == "seq2seq" or model.attention == "none", "model.attention", model.attention, f"none for {task}")
+        _check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
+        of_text = task in ("text", "one_to_one")
+        _check(of_text or self.run.devices == 1, "run.devices", self.run.devices, f"1 for the task {task}")
+        _check(
+            of_text or self.gradient.method in ("autodiff", "manual"),
+            "gradient.method",
+            self.gradient.method,
+            f"autodiff or manual for the task {task}",
+        )

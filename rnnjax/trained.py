@@ -12,7 +12,7 @@ from rnnjax.errors import UserError
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Model, Params
-from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint, Found
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, Found
 from rnnjax.run.directory import read_json, read_yaml
 from rnnjax.run.progress import warn
 from rnnjax.training.state import from_arrays, make_hyper
@@ -30,10 +30,29 @@ class Trained:
     step: int
 
 
+WRITES_TEXT = ("text", "one_to_one")
+"""The tasks whose network is one for a stream of text."""
+
+
 def make_model(config: Config, vocabulary: Vocabulary) -> Model:
-    """The shape of the network that a config describes."""
+    """The shape of the network for a stream of text that a config describes.
+
+    Raises:
+      UserError: where the config is of another task.
+    """
+    if config.task.name not in WRITES_TEXT:
+        raise UserError(
+            f"task.name is {config.task.name}, but this command is about networks that write text; python -m "
+            "rnnjax.train trains it, and python -m rnnjax.predict uses it"
+        )
+    return shape(config, len(vocabulary))
+
+
+def shape(config: Config, classes: int, inputs: int = 0) -> Model:
+    """The shape of the network that a config describes, for so many output classes, and input ids if they differ."""
     return Model(
-        vocabulary=len(vocabulary),
+        vocabulary=classes,
+        inputs=inputs,
         hidden=config.model.hidden_size,
         layers=config.model.layers,
         activation=config.model.activation,
@@ -43,6 +62,7 @@ def make_model(config: Config, vocabulary: Vocabulary) -> Model:
         layer_norm=config.model.layer_norm,
         residual=config.model.residual,
         learned_state=config.model.learned_state,
+        bidirectional=config.model.bidirectional,
         dropout=config.model.dropout > 0,
         sparsity=config.model.sparsity,
     )
@@ -86,6 +106,14 @@ def load_trained(run: Path, which: str = "best") -> Trained:
     config = read_config(run)
     vocabulary = read_vocabulary(run)
     model = make_model(config, vocabulary)
+    checkpoint = read_checkpoint(run, which)
+    params = params_from(config, model, checkpoint.arrays)
+    hyper = make_hyper(config, jnp.dtype(config.run.precision))
+    return Trained(config, vocabulary, model, params, hyper, checkpoint.step)
+
+
+def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
+    """Reads a checkpoint of a run; takes and raises what `load_trained` does."""
     if not (run / "checkpoints").is_dir():
         raise UserError(f"--run: {run} has no checkpoint yet")
     checkpoints = Checkpoints(run / "checkpoints", read_only=True)
@@ -106,12 +134,9 @@ def load_trained(run: Path, which: str = "best") -> Trained:
         checkpoints.close()
     for step, reason in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {reason}; passed over")
-    checkpoint = found.checkpoint
-    if checkpoint is None:
+    if found.checkpoint is None:
         raise UserError(f"every checkpoint of {run} is damaged")
-    params = params_from(config, model, checkpoint.arrays)
-    hyper = make_hyper(config, jnp.dtype(config.run.precision))
-    return Trained(config, vocabulary, model, params, hyper, checkpoint.step)
+    return found.checkpoint
 
 
 def params_from(config: Config, model: Model, arrays: dict) -> Params:

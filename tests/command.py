@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -85,6 +86,17 @@ def call(main, *arguments):
         for number, handler in handlers.items():
             signal.signal(number, handler)
     raise AssertionError("cli.run came back")
+
+
+def message(answer):
+    """The one line with which a command was refused; checks that there is no other."""
+    assert answer.code == 2, answer
+    assert "Traceback" not in answer.stderr
+    noise = re.compile(r"[IWE]\d{4} |WARNING|.*Warning: |  warnings?\.warn")
+    lines = [line for line in answer.stderr.splitlines() if line.strip() and not noise.match(line)]
+    assert len(lines) == 1, answer.stderr
+    assert lines[0].startswith("rnnjax: error: "), answer.stderr
+    return lines[0]
 
 
 def write_songs(path, count=12, words=12):

@@ -35,7 +35,7 @@ def init_params(
     """
     recurrent: dict[str, Draw] = {
         "normal": lambda key, shape: scale * jax.random.normal(key, shape, dtype),
-        "uniform": lambda key, shape: _uniform(key, shape, dtype),
+        "uniform": lambda key, shape: uniform(key, shape, dtype),
         "orthogonal": lambda key, shape: _orthogonal(key, shape, scale, dtype),
         "identity": lambda key, shape: jnp.tile(scale * jnp.eye(shape[0], dtype=dtype), (1, shape[1] // shape[0])),
     }
@@ -65,7 +65,7 @@ def init_params(
     embedding = None
     if model.embedding:
         deviation = scale if init == "normal" else 1.0
-        shape = (V, model.embedding)
+        shape = (model.width, model.embedding)
         embedding = deviation * jax.random.normal(jax.random.fold_in(key, 0), shape, dtype)
     return Params(tuple(layers), draw(key_V, (model.output, V)), draw_bias(key_by, (V,)), embedding)
 
@@ -88,7 +88,8 @@ def param_shapes(model: Model, dtype: jnp.dtype = jnp.float32) -> Params:
     return jax.eval_shape(lambda: init_params(jax.random.key(0), model, "uniform", 1.0, dtype))
 
 
-def _uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+def uniform(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """Uniform in ±sqrt(1/n), n the width that a matrix reads."""
     bound = (1 / shape[0]) ** 0.5
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 

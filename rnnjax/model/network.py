@@ -42,7 +42,7 @@ class Params(NamedTuple):
       layers: from the input to the output; each bidirectional level's forward layer, then its backward one.
       V: [H, V], the read-out ([2·H, V] after a bidirectional level).
       by: [V].
-      embedding: [V, E], a row for each input id; None: U is read by id.
+      embedding: a row for each input id [V, E]; None: U is read by id.
     """
 
     layers: tuple[Layer, ...]
@@ -76,7 +76,7 @@ class Model:
     """The shape of a network: hashable, so that it can be a static argument of `jax.jit`.
 
     Attributes:
-      vocabulary: V, the number of input ids and of output classes; the last id stands for any unknown character.
+      vocabulary: V, the number of output classes, and of input ids; the last id stands for any unknown character.
       hidden: H, the units of each layer.
       layers: L.
       activation: φ, a name in `cells.ACTIVATIONS`.
@@ -89,6 +89,7 @@ class Model:
       bidirectional: whether each level also runs backward in time, for tasks that have the whole sequence at once.
       dropout: whether training draws noise for it; the rate is in `Hyper`.
       sparsity: the share of W's entries that are zero from the start, and stay so in training.
+      inputs: the number of input ids, or the width of input vectors, where it is not V; 0: it is V.
     """
 
     vocabulary: int
@@ -104,6 +105,7 @@ class Model:
     bidirectional: bool = False
     dropout: bool = False
     sparsity: float = 0.0
+    inputs: int = 0
 
     @property
     def cell(self) -> Cell:
@@ -118,9 +120,14 @@ class Model:
         """The width of what each level hands up."""
         return self.directions * self.hidden
 
+    @property
+    def width(self) -> int:
+        """The number of input ids, or the width of input vectors."""
+        return self.inputs or self.vocabulary
+
     def input(self, level: int) -> int:
         """The width of what each level reads."""
-        return self.output if level else self.embedding or self.vocabulary
+        return self.output if level else self.embedding or self.width
 
 
 def leaf_name(path: tuple) -> str:

@@ -3,12 +3,13 @@
 runs/<name>/
   config.yaml         every field, as resolved
   environment.json    versions, device, git commit, and the fingerprint of the text
-  vocabulary.json     the characters in the order of their ids
+  vocabulary.json     the characters in the order of their ids, and a task's labels
   metrics.jsonl       one object a line; see `run.metrics`
-  samples/            songs, one file each, named by step
+  samples/            songs, or what else the task writes, one file each, named by step
   checkpoints/        Orbax: the newest and the best
   loss.png gradient_norm.png
-  result.json         the held-out losses, once the run is complete
+  result.json         the held-out losses and a task's metrics, once the run is complete
+  predictions.jsonl   what a task's network says of each held-out example, and the truth
 """
 
 import dataclasses

@@ -11,8 +11,12 @@ from rnnjax.run.metrics import read_metrics
 BITS = 1 / NATS_PER_BIT
 
 
-def plot_run(directory: Path, title: str) -> None:
-    """Draws loss.png and gradient_norm.png from a run's metrics."""
+def plot_run(directory: Path, title: str, unit: str = "character") -> None:
+    """Draws loss.png and gradient_norm.png from a run's metrics.
+
+    Args:
+      unit: of what the loss is a mean over.
+    """
     import matplotlib.figure
 
     rows = list(read_metrics(directory / "metrics.jsonl"))
@@ -30,11 +34,11 @@ def plot_run(directory: Path, title: str) -> None:
             color="C3",
             label=f"best: {best['validation_loss']:.3f} at step {best['step']:,}",
         )
-    axes.set(xlabel="training step", ylabel="loss (nats per character)", title=title)
+    axes.set(xlabel="training step", ylabel=f"loss (nats per {unit})", title=title)
     bits = axes.secondary_yaxis(
         "right", functions=(lambda nats: np.multiply(nats, BITS), lambda bits: np.divide(bits, BITS))
     )
-    bits.set_ylabel("bits per character")
+    bits.set_ylabel(f"bits per {unit}")
     axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
     write_figure(directory / "loss.png", figure)

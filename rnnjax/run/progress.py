@@ -14,9 +14,10 @@ SECONDS_BETWEEN_LINES = 5.0
 class Reporter:
     """Writes to standard output. As a context manager it owns the bar."""
 
-    def __init__(self, total_steps: int, first_step: int, characters_per_step: int) -> None:
+    def __init__(self, total_steps: int, first_step: int, per_step: int, counted: str = "chars") -> None:
+        """`per_step` of what is `counted` are read in a step."""
         self.console = Console(highlight=False, soft_wrap=True)
-        self._characters_per_step = characters_per_step
+        self._per_step, self._counted = per_step, counted
         self._first_step = first_step
         self._total = total_steps
         self._start = self._last_line = time.monotonic()
@@ -52,7 +53,7 @@ class Reporter:
         now = time.monotonic()
         elapsed = now - self._start
         done = step - self._first_step
-        numbers = f"loss {loss:.3f}{self._validation}  {done * self._characters_per_step / elapsed:,.0f} chars/s"
+        numbers = f"loss {loss:.3f}{self._validation}  {done * self._per_step / elapsed:,.0f} {self._counted}/s"
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES or step == self._total:

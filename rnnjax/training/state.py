@@ -12,7 +12,7 @@ from rnnjax.config import Config
 from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params
-from rnnjax.model.network import Carry, Model, Params, initial_carry, leaf_name
+from rnnjax.model.network import Model, initial_carry, leaf_name
 from rnnjax.training.optimizer import make_optimizer
 
 Array = jax.Array
@@ -25,9 +25,9 @@ class TrainState:
 
     Attributes:
       step: training steps taken, skipped ones included.
-      params: the weights.
+      params: the weights, `Params` or a tree of a task's own.
       opt_state: the moments of Adam.
-      carry: the state of every stream.
+      carry: the state of every stream; none for a task that learns from whole examples.
       trace: what an online gradient method remembers.
       hyper: the network's numbers that are neither weights nor shape.
       seed: of the weights, of dropout, of a method's random numbers.
@@ -36,9 +36,9 @@ class TrainState:
     """
 
     step: Array
-    params: Params
+    params: Any
     opt_state: optax.OptState
-    carry: Carry
+    carry: Any
     trace: Any
     hyper: Hyper
     seed: Array
@@ -50,7 +50,7 @@ class StepInfo(NamedTuple):
     """What one step tells, and the next does not need. Scalars.
 
     Attributes:
-      loss: nats per character, before the update.
+      loss: nats per character, or of what else a task predicts, before the update.
       grad_norm: global norm of the gradient before clipping.
       clipped: 1 where clipping changed the gradient, else 0.
       clipped_elements: share of the gradient's elements that clipping changed.
@@ -69,18 +69,23 @@ class StepInfo(NamedTuple):
 
 
 def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
-    """The state before the first step."""
-    seed = jnp.int32(config.training.seed)
-    params = draw_params(jax.random.key(seed), model, config.model, dtype)
+    """The state before the first step on streams of text."""
+    params = draw_params(jax.random.key(jnp.int32(config.training.seed)), model, config.model, dtype)
     batch_shape = (config.training.batch_size,)
+    carry = initial_carry(model, params, batch_shape)
+    return start_state(config, params, carry, make_method(config.gradient).init(model, params, batch_shape), dtype)
+
+
+def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.dtype) -> TrainState:
+    """The state before the first step, from weights, the state of every stream, and an online method's memory."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=make_optimizer(config.optimizer, config.training.steps).init(params),
-        carry=initial_carry(model, params, batch_shape),
-        trace=make_method(config.gradient).init(model, params, batch_shape),
+        carry=carry,
+        trace=trace,
         hyper=make_hyper(config, dtype),
-        seed=seed,
+        seed=jnp.int32(config.training.seed),
         skipped=jnp.zeros((), jnp.int32),
         skipped_in_a_row=jnp.zeros((), jnp.int32),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from rnnjax.config import Config
 from rnnjax.gradients import make_method
 from rnnjax.gradients.method import Method
 from rnnjax.model.dropout import draw_noise
-from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
+from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState
@@ -20,7 +20,7 @@ from rnnjax.training.state import StepInfo, TrainState
 Array = jax.Array
 
 
-Chunk = Callable[[TrainState, Array, Array], tuple[TrainState, StepInfo]]
+Chunk = Callable[[TrainState, Any, Array], tuple[TrainState, StepInfo]]
 
 
 def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
@@ -52,14 +52,40 @@ def draw_noise_of(
     return batch, method.draw(random_key(seed, "method", step), model, params, shape)
 
 
-def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tuple[TrainState, StepInfo]]:
-    """One training step: window, gradient, clipping, Adam; a step that is not finite changes nothing but its count."""
-    method = make_method(config.gradient)
-    optimizer = make_optimizer(config.optimizer, config.training.steps)
-    clip = make_clip(config.optimizer)
-    schedule = make_schedule(config.optimizer, config.training.steps)
+class Learned(NamedTuple):
+    """What a step has found out before it changes anything.
 
-    def train_step(state: TrainState, streams: Array) -> tuple[TrainState, StepInfo]:
+    Attributes:
+      loss: scalar, in nats.
+      grads: in the shape of the parameters.
+      carry, trace: of the next step.
+      carry_before, trace_before: with which this one began, and the next begins too if this one is left out.
+    """
+
+    loss: Array
+    grads: Any
+    carry: Any = ()
+    trace: Any = None
+    carry_before: Any = ()
+    trace_before: Any = None
+
+
+Learn = Callable[[TrainState, Any], Learned]
+"""(state, data) -> what the step state.step finds out from the data that it reads."""
+
+Step = Callable[[TrainState, Any], tuple[TrainState, StepInfo]]
+
+
+def make_step(config: Config, model: Model) -> Step:
+    """One training step on streams of text: window, gradient, and what `make_update` does with it."""
+    return make_update(config, make_learn_window(config, model))
+
+
+def make_learn_window(config: Config, model: Model) -> Learn:
+    """The gradient of the window of every stream that a step reads, by the config's method."""
+    method = make_method(config.gradient)
+
+    def learn(state: TrainState, streams: Array) -> Learned:
         batch, starts_pass = window_at(streams, state.step, config.training.sequence_length)
         batch_shape = batch.x.shape[1:]
         fresh = initial_carry(model, state.params, batch_shape), method.init(model, state.params, batch_shape)
@@ -72,17 +98,29 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
         if model.learned_state:
             # An online method knows in every window how the state that began the pass acts.
             grads = add_to_learned_state(grads, result.carry, starts_pass | method.online)
-        if model.sparsity:
-            grads = keep_zeros(grads, state.params)
+        return Learned(result.loss, grads, result.new_carry, result.trace, carry, trace)
+
+    return learn
+
+
+def make_update(config: Config, learn: Learn) -> Step:
+    """Clipping, then Adam; a step that is not finite changes nothing but its count."""
+    optimizer = make_optimizer(config.optimizer, config.training.steps)
+    clip = make_clip(config.optimizer)
+    schedule = make_schedule(config.optimizer, config.training.steps)
+
+    def train_step(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
+        found = learn(state, data)
+        grads = keep_zeros(found.grads, state.params) if config.model.sparsity else found.grads
         report = report_clipping(clip, grads)
-        good = jnp.isfinite(result.loss) & jnp.isfinite(report.norm)
+        good = jnp.isfinite(found.loss) & jnp.isfinite(report.norm)
 
-        def advance() -> tuple[Params, optax.OptState, Carry, Any]:
+        def advance() -> tuple[Any, optax.OptState, Any, Any]:
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-            return optax.apply_updates(state.params, updates), opt_state, result.new_carry, result.trace
+            return optax.apply_updates(state.params, updates), opt_state, found.carry, found.trace
 
-        def stay() -> tuple[Params, optax.OptState, Carry, Any]:
-            return state.params, state.opt_state, carry, trace
+        def stay() -> tuple[Any, optax.OptState, Any, Any]:
+            return state.params, state.opt_state, found.carry_before, found.trace_before
 
         params, opt_state, new_carry, new_trace = jax.lax.cond(good, advance, stay)
         skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
@@ -98,7 +136,7 @@ def make_step(config: Config, model: Model) -> Callable[[TrainState, Array], tup
             skipped_in_a_row=skipped_in_a_row,
         )
         info = StepInfo(
-            loss=result.loss,
+            loss=found.loss,
             grad_norm=report.norm,
             clipped=report.changed > 0,
             clipped_elements=report.changed,
@@ -120,20 +158,25 @@ def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Pa
     return grads._replace(layers=tuple(layers))
 
 
-def keep_zeros(grads: Params, params: Params) -> Params:
+def keep_zeros(grads: Any, params: Any) -> Any:
     """No gradient where W is exactly zero: neither Adam nor weight decay then moves it."""
-    layers = [
-        d_layer._replace(W=jnp.where(layer.W == 0, 0, d_layer.W))
-        for d_layer, layer in zip(grads.layers, params.layers, strict=True)
-    ]
-    return grads._replace(layers=tuple(layers))
+
+    def keep(d: Any, weights: Any) -> Any:
+        return d._replace(W=jnp.where(weights.W == 0, 0, d.W)) if isinstance(d, Layer) else d
+
+    return jax.tree.map(keep, grads, params, is_leaf=lambda node: isinstance(node, Layer))
 
 
 def make_chunk(config: Config, model: Model, shardings: TrainState | None = None) -> Chunk:
+    """`chunk_of` the steps on streams of text."""
+    return chunk_of(config, make_step(config, model), shardings)
+
+
+def chunk_of(config: Config, train_step: Step, shardings: TrainState | None = None) -> Chunk:
     """Compiles to one program for any number of steps up to `training.steps_per_dispatch`; the same as
 
         for i in range(steps):
-            state, infos[i] = train_step(state, streams)
+            state, infos[i] = train_step(state, data)
 
     A step's result does not depend on how a run is cut into chunks. The state is donated.
 
@@ -141,21 +184,20 @@ def make_chunk(config: Config, model: Model, shardings: TrainState | None = None
       shardings: where each leaf of the state lies, before and after; None: on one device.
 
     Returns:
-      (state, streams [B, S + 1], steps) -> (state, infos), each field of infos as long as the most steps of a chunk,
-      only the first `steps` of it meaningful.
+      (state, data, steps) -> (state, infos), each field of infos as long as the most steps of a chunk, only the first
+      `steps` of it meaningful. The data of a text are its streams [B, S + 1].
     """
-    train_step = make_step(config, model)
     capacity = min(config.training.steps_per_dispatch, config.training.steps)
 
-    def chunk(state: TrainState, streams: Array, steps: Array) -> tuple[TrainState, StepInfo]:
+    def chunk(state: TrainState, data: Any, steps: Array) -> tuple[TrainState, StepInfo]:
         def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, rows = loop
-            state, info = train_step(state, streams)
+            state, info = train_step(state, data)
             # One row of one array: stacking scalars one by one is slow on some versions of XLA.
             row = jnp.stack([jnp.asarray(value, rows.dtype) for value in info])
             return state, jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
 
-        rows = jnp.zeros((capacity, len(StepInfo._fields)), state.params.V.dtype)
+        rows = jnp.zeros((capacity, len(StepInfo._fields)), jax.tree.leaves(state.params)[0].dtype)
         state, rows = jax.lax.fori_loop(0, steps, body, (state, rows))
         return state, StepInfo(*rows.T)
 

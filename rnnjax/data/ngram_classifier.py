@@ -1,0 +1,62 @@
+"""Telling labels apart by counts alone: a text is given to the label whose n-gram model finds it least surprising.
+
+The models are the smoothed ones of `data.ngrams`, one for each label (Peng & Schuurmans, 2003, "Combining naive Bayes
+and n-gram language models for text classification"). It shares nothing with a network, and so can judge one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.data.ngrams import NGrams, count_ngrams, highest_order
+
+ORDER = 4
+
+
+class NGramClassifier(NamedTuple):
+    """A model for each label, all of one order."""
+
+    models: list[NGrams]
+    order: int
+
+    def log_likelihoods(self, texts: list[np.ndarray]) -> np.ndarray:
+        """log P(text | label) in nats [texts, labels]; each text is ids [N], N at least 1."""
+        base = self.models[0].base
+        stretches = np.concatenate([_stretches(text, self.order, base) for text in texts])
+        starts = np.cumsum([0, *(len(text) for text in texts[:-1])])
+        sums = [np.add.reduceat(np.log(model.probabilities(stretches)[-1]), starts) for model in self.models]
+        return np.stack(sums, axis=1)
+
+    def classify(self, texts: list[np.ndarray]) -> np.ndarray:
+        """The label of each text, all labels equally likely before it is read [texts]."""
+        return np.argmax(self.log_likelihoods(texts), axis=1)
+
+
+def train_classifier(texts: list[np.ndarray], vocabulary_size: int) -> NGramClassifier:
+    """Counts the text of each label.
+
+    Args:
+      texts: the ids of each label, [N], N at least 1.
+      vocabulary_size: V, the number of ids, with that of unknown characters.
+    """
+    order = min(ORDER, highest_order(vocabulary_size))
+    return NGramClassifier([count_ngrams(text, vocabulary_size, order) for text in texts], order)
+
+
+def _stretches(ids: np.ndarray, order: int, base: int) -> np.ndarray:
+    """The number of the order + 1 ids that end at each place of a text, uint64 [N]; see `data.ngrams`."""
+    digits = np.concatenate([np.full(order, base - 1), ids]).astype(np.uint64)
+    stretches = np.zeros(len(ids), np.uint64)
+    for digit in range(order + 1):
+        stretches = stretches * np.uint64(base) + digits[digit : digit + len(ids)]
+    return stretches
+
+
+def permutation_p(truth: np.ndarray, guess: np.ndarray, draws: int = 9_999, seed: int = 0) -> float:
+    """The chance that guesses which know nothing of the truth are right as often as these: the share of random
+    reorderings of the truth at which they are, these counted in (Phipson & Smyth, 2010, "Permutation p-values should
+    never be zero")."""
+    rng = np.random.default_rng(seed)
+    right = np.sum(truth == guess)
+    as_good = sum(np.sum(rng.permutation(truth) == guess) >= right for _ in range(draws))
+    return float((1 + as_good) / (1 + draws))

@@ -1,0 +1,93 @@
+"""The pictures of the tasks: a confusion matrix, curves, bars, and where attention looked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+MOST_NUMBERED = 20
+"""Labels of a confusion matrix up to which the counts are written into it."""
+
+
+def _figure(width: float, height: float) -> Any:
+    import matplotlib.figure
+
+    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+
+
+def confusion(counts: Sequence[Sequence[int]], labels: list[str], rows: str, columns: str, title: str) -> Any:
+    """How often each of `rows` was answered by each of `columns`.
+
+    Args:
+      counts: [labels, labels].
+      rows, columns: names of the axes.
+    """
+    matrix = np.array(counts)
+    size = 3.4 + 0.34 * min(len(labels), 40)
+    figure = _figure(size + 1, size)
+    axes = figure.add_subplot()
+    image = axes.imshow(matrix, cmap="Blues", vmin=0)
+    figure.colorbar(image, ax=axes, label="held-out examples", shrink=0.8)
+    if len(labels) <= MOST_NUMBERED:
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                color = "white" if count > matrix.max() / 2 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize="small")
+    axes.set_xticks(range(len(labels)), labels, rotation=0 if max(map(len, labels)) < 3 else 90)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel=columns, ylabel=rows)
+    figure.suptitle(title, fontsize="medium")
+    return figure
+
+
+def curves(series: dict[str, list[float]], levels: dict[str, float], xlabel: str, ylabel: str, title: str) -> Any:
+    """Series against their index, with horizontal lines beside them."""
+    figure = _figure(7, 4.2)
+    axes = figure.add_subplot()
+    for name, values in series.items():
+        axes.plot(values, label=name)
+    for name, level in levels.items():
+        axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.set_ylim(bottom=0)
+    axes.legend(framealpha=0.8)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, ylabel: str, title: str) -> Any:
+    """Shares in percent, side by side for each label; None is left out."""
+    figure = _figure(7, 4.4)
+    axes = figure.add_subplot()
+    width = 0.8 / len(series)
+    for index, (name, values) in enumerate(series.items()):
+        places = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
+        heights = [np.nan if value is None else 100 * value for value in values]
+        drawn = axes.bar(places, heights, width, label=name)
+        axes.bar_label(drawn, ["" if value is None else f"{100 * value:.1f}" for value in values], fontsize="x-small")
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 106))
+    figure.suptitle(title, fontsize="medium")
+    figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize="small")
+    axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def attention(looked: list[dict[str, Any]]) -> Any:
+    """How much each written character looked at each of the source: one panel for each example, its source along the
+    longer side."""
+    figure = _figure(12, 6.2)
+    panels = figure.subplots(len(looked), 1, squeeze=False)[:, 0]
+    for axes, found in zip(panels, looked, strict=True):
+        weights, across, down = np.array(found["weights"]), found["source"], found["target"]
+        names = ["character read", "character written"]
+        if len(down) > len(across):
+            weights, across, down, names = weights.T, down, across, names[::-1]
+        image = axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(across)), [{" ": "␣"}.get(c, c) for c in across], fontsize="small")
+        axes.set_yticks(range(len(down)), list(down), fontsize="small")
+        axes.set(xlabel=names[0], ylabel=names[1])
+        axes.set_title(f"{found['source']} → {found['target'].rstrip('↵')}", fontsize="small", parse_math=False)
+        figure.colorbar(image, ax=axes, label="weight (sums to 1 over what is read)")
+    figure.suptitle("where the decoder looks", fontsize="medium")
+    return figure

@@ -1,0 +1,117 @@
+"""What all tasks that learn from examples share."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.split import Split
+from rnnjax.errors import UserError
+from rnnjax.model.dropout import draw_noise
+from rnnjax.model.initializers import draw_params
+from rnnjax.model.network import Model, Params
+from rnnjax.tasks.task import Network, Task
+from rnnjax.training.examples import check_batch, make_learn_examples, make_mean_surprise, size
+from rnnjax.training.state import TrainState, start_state
+from rnnjax.training.step import make_update
+
+Array = jax.Array
+
+SHOWN = 8
+"""Examples in a sample."""
+
+
+def make_example_task(config: Config, network: Network, examples: Split[Any], what: str, **rest: Any) -> Task:
+    """The fields of a task that do not depend on which it is.
+
+    Args:
+      examples: the padded examples of each part; a held-out part that is empty is None.
+      what: the examples' name, such as images.
+      rest: the fields that do.
+
+    Raises:
+      UserError: if there are fewer examples than a batch takes.
+    """
+    check_batch(examples.train, config.training.batch_size, what)
+    counts = {name: size(part) for name, part in examples._asdict().items() if part is not None}
+    return Task(
+        summary=f"{rest.pop('source')}: {what}, " + ", ".join(f"{name} {count:,}" for name, count in counts.items()),
+        fingerprint=fingerprint(examples),
+        per_step=config.training.batch_size,
+        counted="examples",
+        data=examples.train,
+        start=partial(start, config, network),
+        step=make_update(config, make_learn_examples(config, network.surprise)),
+        held_out=None if examples.validation is None else jax.tree.map(jnp.asarray, examples.validation),
+        evaluate=make_mean_surprise(network.surprise),
+        **rest,
+    )
+
+
+def start(config: Config, network: Network) -> TrainState:
+    """The state before the first step, in the run's precision."""
+    dtype = np.dtype(config.run.precision)
+    params = network.init(jax.random.key(jnp.int32(config.training.seed)), dtype)
+    return start_state(config, params, (), None, dtype)
+
+
+def draw_all(model: Model, config: Config, key: Array, dtype: Any) -> Params:
+    """The weights of one network, as the config draws them."""
+    return draw_params(key, model, config.model, dtype)
+
+
+def noise_for(key: Array | None, model: Model, shape: tuple[int, ...], dtype: Any) -> tuple[Array, ...] | None:
+    """Dropout's noise for steps [T, B]; None where there is no key, or no dropout."""
+    if key is None or not model.dropout:
+        return None
+    return draw_noise(key, model.layers, (*shape, model.output), dtype)
+
+
+def fingerprint(examples: Split[Any]) -> str:
+    """A checksum of all arrays."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(examples):
+        found.update(f"{leaf.dtype}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()
+
+
+def measured(examples: Split[Any]) -> tuple[str, Any] | None:
+    """The part that the metrics are of: test, or validation where nothing is held out for a test; None without any."""
+    for name in ("test", "validation"):
+        if (part := getattr(examples, name)) is not None:
+            return name, part
+    return None
+
+
+def shown(examples: Split[Any]) -> Any:
+    """The examples of a sample: the first held-out ones for validation, or of training."""
+    part = examples.train if examples.validation is None else examples.validation
+    return jax.tree.map(lambda array: jnp.asarray(array[:SHOWN]), part)
+
+
+def held_out_losses(network: Network, examples: Split[Any], state: TrainState) -> dict[str, float]:
+    """validation_loss and test_loss, in nats per output, of the parts that there are."""
+    mean: Callable = make_mean_surprise(network.surprise)
+    parts = {"validation_loss": examples.validation, "test_loss": examples.test}
+    return {name: float(mean(state.params, state.hyper, part)) for name, part in parts.items() if part is not None}
+
+
+def loss_lines(result: dict[str, Any], unit: str) -> list[str]:
+    """The held-out losses, for the screen."""
+    names = [name for name in ("validation_loss", "test_loss") if name in result]
+    return [f"{name.replace('_', ' ')} {result[name]:#.5g} nats per {unit}" for name in names]
+
+
+def check_text(text: str, characters: str, most: int) -> None:
+    """Raises UserError for an input that is empty, too long, or has characters that the network never saw."""
+    if not text:
+        raise UserError("--input is empty; give the text to read")
+    if len(text) > most:
+        raise UserError(f"--input has {len(text)} characters, more than the {most} that the network reads; shorten it")
+    if unknown := sorted(set(text) - set(characters)):
+        raise UserError(f"--input has characters that the network never saw: {', '.join(map(repr, unknown))}")

@@ -1,0 +1,228 @@
+"""An output for each input: where the first syllable of every word in a line ends, as `data.tags` has it.
+
+What follows a character decides its tag as much as what stands before it: `--model.bidirectional false` shows how much.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.corpus import Corpus, load_corpus
+from rnnjax.data.labelled import cut_into_pieces
+from rnnjax.data.padding import pad
+from rnnjax.data.split import Split
+from rnnjax.data.tags import END, TAGS, bigram_tags, mark, tag
+from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.model.architectures import many_to_many, steps_within
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.network import Batch, Model, Params
+from rnnjax.model.rnn import Unroll, unroll
+from rnnjax.tasks.examples import (
+    check_text,
+    draw_all,
+    held_out_losses,
+    loss_lines,
+    make_example_task,
+    measured,
+    noise_for,
+    shown,
+)
+from rnnjax.tasks.task import Asked, Conclusion, Network, Task
+from rnnjax.trained import shape
+from rnnjax.training.examples import Surprise, in_blocks
+from rnnjax.training.state import TrainState
+
+Array = jax.Array
+
+
+class Example(NamedTuple):
+    """N lines and their tags: x and y [N, T], length [N]."""
+
+    x: Any
+    length: Any
+    y: Any
+
+
+def make(config: Config) -> Task:
+    """Reads the lines of the songs, and tags them.
+
+    Raises:
+      UserError: if they cannot be read, or are too few.
+    """
+    corpus = load_corpus(dataclasses.replace(config.data, separator="\n"))
+    most = config.task.max_length
+    lines = Split(*(lines_of(part, most) for part in corpus.text))
+    examples = Split(*(encode(part, corpus.vocabulary, most) if part else None for part in lines))
+    names = {"characters": corpus.vocabulary.characters, "labels": list(TAGS), "steps": most}
+    of = network(config, names)
+    return make_example_task(
+        config,
+        of,
+        examples,
+        "lines",
+        source=corpus.songs.source,
+        names=names,
+        unit="character",
+        sample=make_sample(config, names, examples),
+        write=partial(write, corpus.vocabulary),
+        conclude=partial(conclude, config, of, corpus, lines, examples, names),
+        report=report,
+        figures=figures,
+    )
+
+
+def lines_of(text: str, most: int) -> list[str]:
+    """The lines of a text that have a letter in them, longer ones cut."""
+    return [piece for line in text.splitlines() if line.strip() for piece in cut_into_pieces(line, most)]
+
+
+def encode(lines: list[str], vocabulary: Vocabulary, most: int) -> Example:
+    padded = pad([vocabulary.encode(line) for line in lines], most)
+    return Example(padded.ids, padded.length, pad([tag(line) for line in lines], most).ids)
+
+
+def shape_of(config: Config, names: dict[str, Any]) -> Model:
+    return shape(config, len(names["labels"]), len(names["characters"]) + 1)
+
+
+def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
+    """Returns (params, hyper, examples [B, T], key=None, unroll=rnn.unroll) -> logits [T, B, tags]."""
+    model = shape_of(config, names)
+
+    def logits(params: Params, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll) -> Array:
+        x = jnp.asarray(rows.x).T
+        noise = noise_for(key, model, x.shape, params.V.dtype)
+        return many_to_many(
+            model, params, hyper, Batch(x, x, valid=steps_within(rows.length, x.shape[0]), noise=noise), unroll=unroll
+        )
+
+    return logits
+
+
+def network(config: Config, names: dict[str, Any]) -> Network:
+    logits, characters = make_logits(config, names), names["characters"]
+
+    def surprise(params: Params, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
+        y = rows.y.T
+        nats = negative_log_likelihood(logits(params, hyper, rows, key, unroll), y)
+        counted = steps_within(rows.length, y.shape[0])
+        return Surprise(jnp.sum(jnp.where(counted, nats, 0), axis=0), jnp.sum(counted, axis=0, dtype=nats.dtype))
+
+    def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
+        check_text(text, characters, names["steps"])
+        ids = Vocabulary(characters).encode(text)
+        rows = Example(ids[None], np.array([len(ids)], np.int32), ids[None])
+        return mark(text, np.argmax(np.asarray(logits(params, hyper, rows))[:, 0], axis=-1))
+
+    return Network(partial(draw_all, shape_of(config, names), config), surprise, answer)
+
+
+def make_sample(config: Config, names: dict[str, Any], examples: Split[Any]) -> Any:
+    """Some lines, and the tags that the network gives them [B, T]."""
+    logits, rows = make_logits(config, names), shown(examples)
+
+    def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Example, Array]:
+        return rows, jnp.argmax(logits(params, hyper, rows), axis=-1).T
+
+    return jax.jit(sample)
+
+
+def write(vocabulary: Vocabulary, found: tuple[Example, Array]) -> str:
+    """Each line of a sample as the network divides it, and as the rule does where that is another."""
+    rows, tags = jax.device_get(found)
+    lines = []
+    for x, length, y, guess in zip(*rows, tags, strict=True):
+        text = vocabulary.decode(x[:length])
+        given, right = mark(text, guess[:length]), mark(text, y[:length])
+        lines.append(given if given == right else f"{given}\n    where the rule has {right}")
+    return "\n".join(lines)
+
+
+def conclude(
+    config: Config,
+    of: Network,
+    corpus: Corpus,
+    lines: Split[Any],
+    examples: Split[Any],
+    names: dict[str, Any],
+    state: TrainState,
+    _: Any,
+) -> Conclusion:
+    """How many tags are right on the test part, for the network and for the bigram baseline."""
+    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
+    if (found := measured(examples)) is None:
+        return Conclusion(result)
+    part, rows = found
+    logits = make_logits(config, names)
+    guess = np.concatenate(in_blocks(lambda *arguments: jnp.argmax(logits(*arguments), axis=-1).T, state, rows))
+    texts = getattr(lines, part)
+    truth = [tag(line) for line in texts]
+    network_tags = [row[: len(line)] for row, line in zip(guess, texts, strict=True)]
+    bigram = bigram_tags(lines.train, [tag(line) for line in lines.train], texts)
+    result |= {"measured": part, "labels": list(TAGS), "network": scores(truth, network_tags)}
+    result["baselines"] = {"most frequent tag after the same two characters": scores(truth, bigram)}
+    predictions = [
+        {
+            "line": line,
+            "predicted": mark(line, own),
+            "truth": mark(line, right),
+            "wrong_tags": int(np.sum(own != right)),
+        }
+        for line, own, right in zip(texts, network_tags, truth, strict=True)
+    ]
+    return Conclusion(result, predictions)
+
+
+def scores(truth: list[np.ndarray], guess: list[np.ndarray]) -> dict[str, Any]:
+    """Shares of characters and of whole lines that are right; precision, recall and their harmonic mean for END; and
+    the share of each tag that is found."""
+    t, g = np.concatenate(truth), np.concatenate(guess)
+    both = np.sum((t == END) & (g == END))
+    precision, recall = (float(both / max(np.sum(tags == END), 1)) for tags in (g, t))
+    lines_right = [np.array_equal(a, b) for a, b in zip(truth, guess, strict=True)]
+    return {
+        "accuracy": float(np.mean(t == g)),
+        "line_accuracy": float(np.mean(lines_right)),
+        "end_precision": precision,
+        "end_recall": recall,
+        "end_f1": 2 * precision * recall / max(precision + recall, 1e-12),
+        "recall": [float(np.mean(g[t == tag] == tag)) if np.any(t == tag) else None for tag in range(len(TAGS))],
+    }
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """The scores beside the baseline's."""
+    lines = loss_lines(result, "character")
+    if "network" not in result:
+        return lines
+    told = lambda s: (
+        f"{s['accuracy']:.2%} of characters, {s['line_accuracy']:.1%} of whole lines right; "
+        f"ends of first syllables F1 {s['end_f1']:.2%}"
+    )
+    lines.append(f"{result['measured']}: {told(result['network'])}")
+    return lines + [f"  baseline, {name}: {told(value)}" for name, value in result["baselines"].items()]
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    from rnnjax.run.task_plots import bars
+
+    if "network" not in result:
+        return {}
+    series = {"the network": result["network"]["recall"]}
+    series |= {name: value["recall"] for name, value in result["baselines"].items()}
+    return {
+        "tags.png": bars(
+            series,
+            result["labels"],
+            xlabel="tag of the rule",
+            ylabel="share of its characters that get it (%)",
+            title="many to many: where first syllables end",
+        )
+    }

@@ -1,0 +1,298 @@
+"""A sequence in, one label out: a piece of a song and its band, or the image of a digit, read pixel by pixel.
+
+A song is longer than a gradient reaches: it is cut into pieces of whole lines, the network learns to name the band of
+each, and a song's band is the one to which its pieces together give the highest probability.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.digits import SIDE, load_digits
+from rnnjax.data.labelled import Labelled, cut_into_pieces, draw_parts_within, load_labelled
+from rnnjax.data.ngram_classifier import train_classifier
+from rnnjax.data.padding import pad
+from rnnjax.data.split import Split
+from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.errors import UserError
+from rnnjax.model.architectures import many_to_one, steps_within
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.network import Batch, Model, Params
+from rnnjax.model.rnn import Unroll, unroll
+from rnnjax.tasks.examples import (
+    check_text,
+    draw_all,
+    held_out_losses,
+    loss_lines,
+    make_example_task,
+    measured,
+    noise_for,
+    shown,
+)
+from rnnjax.tasks.task import Asked, Conclusion, Network, Task
+from rnnjax.trained import shape
+from rnnjax.training.examples import Surprise, in_blocks
+from rnnjax.training.state import TrainState
+
+Array = jax.Array
+
+
+class Example(NamedTuple):
+    """N sequences and their labels.
+
+    Attributes:
+      x: ids [N, T], or numbers [N, T].
+      length: [N], steps that are not padding.
+      label: [N].
+    """
+
+    x: Any
+    length: Any
+    label: Any
+
+
+class Data(NamedTuple):
+    """What the task reads.
+
+    Attributes:
+      examples: of each part.
+      owner: the song, or the image, that each example of a part is of, numbered from 0 within the part.
+      names: the content of vocabulary.json.
+      baselines: () -> of the part that is measured, what others get right, by name: [owners] of bool.
+    """
+
+    examples: Split[Any]
+    owner: Split[Any]
+    names: dict[str, Any]
+    baselines: Callable[[], dict[str, np.ndarray]]
+    source: str
+
+
+def make(config: Config) -> Task:
+    """Reads the digits, or the songs and their labels.
+
+    Raises:
+      UserError: if they cannot be read, or are too few.
+    """
+    data = read_digits(config) if config.data.path == "digits" else read_songs(config)
+    of = network(config, data.names)
+    return make_example_task(
+        config,
+        of,
+        data.examples,
+        "images" if config.data.path == "digits" else "pieces of songs",
+        source=data.source,
+        names=data.names,
+        unit=unit(config),
+        sample=make_sample(config, data),
+        write=partial(write, data.names["labels"]),
+        conclude=partial(conclude, config, of, data),
+        report=partial(report, config),
+        figures=figures,
+    )
+
+
+def unit(config: Config) -> str:
+    return "image" if config.data.path == "digits" else "piece of a song"
+
+
+def read_songs(config: Config) -> Data:
+    """The pieces of the songs."""
+    songs = load_labelled(config)
+    most = config.task.max_length
+    parts = [songs.pieces(part, most) for part in range(3)]
+    vocabulary = Vocabulary.of("".join(parts[0][0]))
+    examples, owners = [], []
+    for pieces, label, song in parts:
+        padded = pad([vocabulary.encode(piece) for piece in pieces], most)
+        examples.append(Example(padded.ids, padded.length, label) if pieces else None)
+        owners.append(np.unique(song, return_inverse=True)[1])
+    names = {"characters": vocabulary.characters, "labels": songs.names, "steps": most}
+    return Data(Split(*examples), Split(*owners), names, partial(song_baselines, songs, vocabulary), songs.source)
+
+
+def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """Whether the most frequent label, and n-gram models of the training songs, are right about each held-out song."""
+    part = 2 if np.any(songs.part == 2) else 1
+    texts = [vocabulary.encode(text) for text in songs.texts]
+    held_out = [text for text, own in zip(texts, songs.part, strict=True) if own == part]
+    if not held_out:
+        return {}
+    train = songs.part == 0
+    of_label = [
+        np.concatenate([text for text, yes in zip(texts, train & (songs.label == label), strict=True) if yes])
+        for label in range(len(songs.names))
+    ]
+    truth = songs.label[songs.part == part]
+    return {
+        "the most frequent label": truth == np.argmax(np.bincount(songs.label[train])),
+        "n-gram models, one for each label": truth == train_classifier(of_label, len(vocabulary)).classify(held_out),
+    }
+
+
+def read_digits(config: Config) -> Data:
+    """The images, split within each digit."""
+    images, label = load_digits()
+    part = draw_parts_within(label, config.data.validation_fraction, config.data.test_fraction, config.data.split_seed)
+    length = np.full(len(label), images.shape[1], np.int32)
+    examples = [
+        Example(images[part == p], length[part == p], label[part == p]) if np.any(part == p) else None for p in range(3)
+    ]
+    owners = [np.arange(np.sum(part == p)) for p in range(3)]
+    names = {"labels": [str(digit) for digit in range(10)], "steps": images.shape[1]}
+    baselines = partial(image_baselines, Split(*examples))
+    return Data(Split(*examples), Split(*owners), names, baselines, "scikit-learn's digits")
+
+
+def image_baselines(examples: Split[Any]) -> dict[str, np.ndarray]:
+    """Whether the most frequent digit, and the nearest mean image of the training part, are right about each image."""
+    if (found := measured(examples)) is None:
+        return {}
+    train, held_out = examples.train, found[1]
+    means = np.stack([train.x[train.label == digit].mean(axis=0) for digit in range(10)])
+    nearest = np.argmin(np.sum((held_out.x[:, None] - means) ** 2, axis=-1), axis=1)
+    return {
+        "the most frequent label": held_out.label == np.argmax(np.bincount(train.label)),
+        "the nearest mean image": held_out.label == nearest,
+    }
+
+
+def shape_of(config: Config, names: dict[str, Any]) -> Model:
+    """An output for each label; the input is one pixel, or a character."""
+    return shape(config, len(names["labels"]), len(names["characters"]) + 1 if "characters" in names else 1)
+
+
+def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
+    """Returns (params, hyper, examples [B, T], key=None, unroll=rnn.unroll) -> logits [B, labels]."""
+    model, of_images = shape_of(config, names), "characters" not in names
+
+    def logits(params: Params, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll) -> Array:
+        x = jnp.asarray(rows.x).T
+        valid = None
+        if of_images:
+            x = x[..., None].astype(params.V.dtype)
+        else:
+            valid = steps_within(rows.length, x.shape[0])
+        noise = noise_for(key, model, x.shape[:2], params.V.dtype)
+        return many_to_one(model, params, hyper, Batch(x, rows.label, valid=valid, noise=noise), unroll=unroll)
+
+    return logits
+
+
+def network(config: Config, names: dict[str, Any]) -> Network:
+    logits, characters = make_logits(config, names), names.get("characters")
+
+    def surprise(params: Params, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
+        nats = negative_log_likelihood(logits(params, hyper, rows, key, unroll), rows.label)
+        return Surprise(nats, jnp.ones_like(nats))
+
+    def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
+        rows = read_image(text) if characters is None else read_song(text, characters, names["steps"])
+        log_p = jax.nn.log_softmax(logits(params, hyper, rows))
+        p = np.asarray(jax.nn.softmax(jnp.sum(log_p, axis=0)))
+        return "\n".join(f"{p[label]:7.2%}  {names['labels'][label]}" for label in np.argsort(-p)[:5])
+
+    return Network(partial(draw_all, shape_of(config, names), config), surprise, answer)
+
+
+def read_song(text: str, characters: str, most: int) -> Example:
+    """The pieces of a song that is asked about; raises UserError where it is empty or has unknown characters."""
+    check_text(text.strip("\n"), characters + "\n", len(text))
+    pieces = cut_into_pieces(text, most)
+    padded = pad([Vocabulary(characters).encode(piece) for piece in pieces], most)
+    return Example(padded.ids, padded.length, np.zeros(len(pieces), np.int32))
+
+
+def read_image(text: str) -> Example:
+    """The image whose pixels, row by row, are written in a text.
+
+    Raises:
+      UserError: if it is not 64 numbers from 0 to 16.
+    """
+    try:
+        pixels = np.array([float(word) for word in text.replace(",", " ").split()], np.float32)
+    except ValueError:
+        raise UserError("--input is no list of numbers; give the 64 pixels of an image, row by row") from None
+    if len(pixels) != SIDE * SIDE or pixels.min() < 0 or pixels.max() > 16:
+        raise UserError(f"--input has {len(pixels)} numbers; an image is {SIDE * SIDE} of them, from 0 to 16")
+    return Example(pixels[None] / 16, np.array([len(pixels)], np.int32), np.zeros(1, np.int32))
+
+
+def make_sample(config: Config, data: Data) -> Any:
+    """What the network says of some examples: their labels, and log-probabilities [B, labels]."""
+    logits, rows = make_logits(config, data.names), shown(data.examples)
+
+    def sample(params: Params, hyper: Hyper, carry: Any, examples: Any, step: Array) -> tuple[Array, Array]:
+        return rows.label, jax.nn.log_softmax(logits(params, hyper, rows))
+
+    return jax.jit(sample)
+
+
+def write(labels: list[str], found: tuple[Array, Array]) -> str:
+    """A line for each example of a sample."""
+    lines = []
+    for truth, log_p in zip(*map(np.asarray, found), strict=True):
+        guess = int(np.argmax(log_p))
+        right = "right" if guess == truth else f"wrong, it is {labels[truth]}"
+        lines.append(f"{labels[guess]} ({np.exp(log_p[guess]):.0%}): {right}")
+    return "\n".join(lines)
+
+
+def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any) -> Conclusion:
+    """Accuracy and confusion on the test part: of the examples, and of what they are pieces of."""
+    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, data.examples, state)}
+    if (found := measured(data.examples)) is None:
+        return Conclusion(result)
+    part, examples = found
+    labels = data.names["labels"]
+    logits = make_logits(config, data.names)
+    log_p = np.concatenate(in_blocks(lambda *arguments: jax.nn.log_softmax(logits(*arguments)), state, examples))
+    owner = getattr(data.owner, part)
+    together = np.zeros((owner.max() + 1, len(labels)))
+    np.add.at(together, owner, log_p)
+    truth = np.zeros(len(together), int)
+    truth[owner] = examples.label
+    guess = np.argmax(together, axis=1)
+    confusion = np.zeros((len(labels), len(labels)), int)
+    np.add.at(confusion, (truth, guess), 1)
+    result |= {
+        "measured": part,
+        "example_accuracy": float(np.mean(np.argmax(log_p, axis=1) == examples.label)),
+        "accuracy": float(np.mean(guess == truth)),
+        "count": len(truth),
+        "baselines": {name: float(np.mean(right)) for name, right in data.baselines().items()},
+        "labels": labels,
+        "confusion": confusion.tolist(),
+    }
+    predictions = [
+        {"truth": labels[t], "predicted": labels[g], "probability": float(p)}
+        for t, g, p in zip(truth, guess, np.max(np.asarray(jax.nn.softmax(together)), axis=1), strict=True)
+    ]
+    return Conclusion(result, predictions)
+
+
+def report(config: Config, result: dict[str, Any]) -> list[str]:
+    """Accuracy beside the baselines'."""
+    lines = loss_lines(result, unit(config))
+    if "accuracy" not in result:
+        return lines
+    what = "images" if config.data.path == "digits" else "songs"
+    if what == "songs":
+        lines.append(f"{result['measured']} accuracy on pieces of songs {result['example_accuracy']:.1%}")
+    lines.append(f"{result['measured']} accuracy on {result['count']} {what} {result['accuracy']:.1%}")
+    return lines + [f"  baseline, {name}: {value:.1%}" for name, value in result["baselines"].items()]
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    from rnnjax.run.task_plots import confusion
+
+    if "confusion" not in result:
+        return {}
+    title = f"many to one: accuracy {result['accuracy']:.1%} on {result['count']} held out"
+    return {"confusion.png": confusion(result["confusion"], result["labels"], "truth", "the network's answer", title)}

@@ -1,0 +1,242 @@
+"""One label in, a text out: the band is the initial state, and the song follows from it.
+
+Whether a song sounds like its band is judged by counts, not by the network: a classifier of n-gram models, trained on
+songs of the test part, which the network never saw, says whose each generated song is. Chance is one in the number of
+bands; how often it is right about real songs that it never saw says how much there is to hear.
+"""
+
+import difflib
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.labelled import Labelled, load_labelled
+from rnnjax.data.ngram_classifier import permutation_p, train_classifier
+from rnnjax.data.padding import pad
+from rnnjax.data.split import Split
+from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.errors import UserError
+from rnnjax.model.architectures import Conditioned, conditioned_carry, one_to_many, steps_within
+from rnnjax.model.cells import Hyper
+from rnnjax.model.initializers import draw_params
+from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.rnn import Unroll
+from rnnjax.model.sampling import generate, gumbel_noise
+from rnnjax.tasks.examples import held_out_losses, loss_lines, make_example_task, noise_for
+from rnnjax.tasks.task import Asked, Conclusion, Network, Task
+from rnnjax.trained import shape
+from rnnjax.training.examples import Surprise
+from rnnjax.training.randomness import random_key
+from rnnjax.training.state import TrainState
+
+Array = jax.Array
+
+START = "\n"
+"""What stands before the first character of a piece, and after its last."""
+
+SPREAD = 0.5
+"""Standard deviation of the initial states before training: enough to be told apart from the first step on."""
+
+SONGS = 10
+"""Generated for each label, to be judged."""
+
+SHOWN = 4
+"""Labels in a sample."""
+
+
+class Example(NamedTuple):
+    """N pieces of songs: ids [N, T], length [N], label [N]."""
+
+    ids: Any
+    length: Any
+    label: Any
+
+
+def make(config: Config) -> Task:
+    """Reads the songs and their labels.
+
+    Raises:
+      UserError: if they cannot be read, or are too few.
+    """
+    songs = load_labelled(config)
+    most = config.task.max_length
+    parts = [songs.pieces(part, most) for part in range(3)]
+    vocabulary = Vocabulary.of("".join(parts[0][0]) + START)
+    examples = []
+    for pieces, label, _ in parts:
+        padded = pad([vocabulary.encode(piece) for piece in pieces], most)
+        examples.append(Example(padded.ids, padded.length, label) if pieces else None)
+    names = {"characters": vocabulary.characters, "labels": songs.names, "steps": most}
+    of = network(config, names)
+    return make_example_task(
+        config,
+        of,
+        Split(*examples),
+        "pieces of songs",
+        source=songs.source,
+        names=names,
+        unit="character",
+        sample=make_sample(config, names, np.arange(min(SHOWN, len(songs.names)))),
+        write=partial(write, vocabulary, songs.names),
+        conclude=partial(conclude, config, of, songs, vocabulary, Split(*examples), names),
+        report=report,
+        figures=figures,
+    )
+
+
+def shape_of(config: Config, names: dict[str, Any]) -> Model:
+    return shape(config, len(names["characters"]) + 1)
+
+
+def network(config: Config, names: dict[str, Any]) -> Network:
+    model, start = shape_of(config, names), names["characters"].index(START)
+
+    def init(key: Array, dtype: Any) -> Conditioned:
+        key_network, key_starts = jax.random.split(key)
+        shape = (model.layers, len(names["labels"]), model.cell.states * model.hidden)
+        starts = SPREAD * jax.random.normal(key_starts, shape, dtype)
+        return Conditioned(draw_params(key_network, model, config.model, dtype), tuple(starts))
+
+    def surprise(params: Conditioned, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
+        ids = rows.ids.T
+        x = jnp.concatenate([jnp.full_like(ids[:1], start), ids])
+        y = jnp.concatenate([jnp.where(steps_within(rows.length, len(ids)), ids, start), jnp.full_like(ids[:1], start)])
+        valid = steps_within(rows.length + 1, len(x))
+        batch = Batch(x, y, valid=valid, noise=noise_for(key, model, x.shape, params.network.V.dtype))
+        nats = negative_log_likelihood(one_to_many(model, params, hyper, rows.label, batch, unroll=unroll), y)
+        return Surprise(jnp.sum(jnp.where(valid, nats, 0), axis=0), jnp.sum(valid, axis=0, dtype=nats.dtype))
+
+    def answer(params: Conditioned, hyper: Hyper, text: str, asked: Asked) -> str:
+        label = np.array([label_of(text, names["labels"])])
+        key = jax.random.key(asked.seed)
+        ids = sing(model, start, params, hyper, label, key, asked.length, asked.temperature, 0)
+        return Vocabulary(names["characters"]).decode(np.asarray(ids)[:, 0])
+
+    return Network(init, surprise, answer)
+
+
+def label_of(name: str, labels: list[str]) -> int:
+    """The index of a label; raises UserError for one that was never seen, with the nearest."""
+    if name in labels:
+        return labels.index(name)
+    if not name.strip():
+        raise UserError(f"--input is empty; give a label, such as {labels[0]}")
+    near = difflib.get_close_matches(name, labels, n=1, cutoff=0.3)
+    known = f"did you mean {near[0]}?" if near else f"it knows {', '.join(labels[:20])}"
+    raise UserError(f"--input {name!r} is a label that the network never saw; {known}")
+
+
+def sing(
+    model: Model,
+    start: int,
+    params: Conditioned,
+    hyper: Hyper,
+    label: Array | np.ndarray,
+    key: Array,
+    length: int,
+    temperature: float,
+    top_k: int,
+) -> Array:
+    """Songs of labels [B], as ids [length, B]."""
+    noise = gumbel_noise(key, 0, length, (len(label), model.vocabulary), params.network.V.dtype)
+    carry = conditioned_carry(params, jnp.asarray(label))
+    x = jnp.full(len(label), start)
+    return generate(model, params.network, hyper, carry, x, noise, temperature, top_k)[1]
+
+
+def make_sample(config: Config, names: dict[str, Any], label: np.ndarray) -> Any:
+    """Songs of labels [B]: the labels, and ids [sampling.length, B]; drawn by seed and step alone."""
+    model, start, drawn = shape_of(config, names), names["characters"].index(START), config.sampling
+
+    def sample(params: Conditioned, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Array, Array]:
+        key = random_key(config.training.seed, "sample", step)
+        return jnp.asarray(label), sing(
+            model, start, params, hyper, label, key, drawn.length, drawn.temperature, drawn.top_k
+        )
+
+    return jax.jit(sample)
+
+
+def write(vocabulary: Vocabulary, names: list[str], found: tuple[Array, Array]) -> str:
+    label, ids = map(np.asarray, found)
+    return "\n\n".join(f"[{names[own]}]\n{vocabulary.decode(song)}" for own, song in zip(label, ids.T, strict=True))
+
+
+def conclude(
+    config: Config,
+    of: Network,
+    songs: Labelled,
+    vocabulary: Vocabulary,
+    examples: Split[Any],
+    names: dict[str, Any],
+    state: TrainState,
+    _: Any,
+) -> Conclusion:
+    """Songs of every label, and how many of them the classifier gives to the label that they were asked of."""
+    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
+    labels = np.repeat(np.arange(len(songs.names)), SONGS)
+    _, ids = make_sample(config, names, labels)(state.params, state.hyper, (), None, state.step)
+    texts = [vocabulary.decode(column) for column in np.asarray(ids).T]
+    predictions: list[dict[str, Any]] = [
+        {"label": songs.names[label], "song": text} for label, text in zip(labels, texts, strict=True)
+    ]
+    result["song"] = f"[{songs.names[0]}]\n{texts[0]}"
+    heard = {part: np.unique(songs.label[songs.part == part]) for part in (0, 2)}
+    if not all(len(own) == len(songs.names) for own in heard.values()):
+        return Conclusion(result, predictions)
+    everyone = Vocabulary.of("".join(songs.texts))  # of the classifier, which must not share what the network knows
+    encoded = [everyone.encode(text) for text in songs.texts]
+    of_label = [
+        np.concatenate([encoded[i] for i in np.flatnonzero((songs.part == 2) & (songs.label == label))])
+        for label in range(len(songs.names))
+    ]
+    classifier = train_classifier(of_label, len(everyone))
+    guess = classifier.classify([everyone.encode(text) for text in texts])
+    real = np.flatnonzero(songs.part == 0)
+    confusion = np.zeros((len(songs.names), len(songs.names)), int)
+    np.add.at(confusion, (labels, guess), 1)
+    result |= {
+        "recognised": float(np.mean(guess == labels)),
+        "count": len(labels),
+        "p": permutation_p(labels, guess),
+        "baselines": {"chance": 1 / len(songs.names)},
+        "recognised_real": float(np.mean(classifier.classify([encoded[i] for i in real]) == songs.label[real])),
+        "labels": songs.names,
+        "confusion": confusion.tolist(),
+    }
+    for row, own in zip(predictions, guess, strict=True):
+        row["recognised_as"] = songs.names[own]
+    return Conclusion(result, predictions)
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """A song, and how many were recognised."""
+    lines = [f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---"]
+    lines += loss_lines(result, "character")
+    if "recognised" not in result:
+        return [*lines, "no test songs of every label: nothing to train a classifier on (data.test_fraction)"]
+    lines.append(
+        f"a classifier trained on songs that the network never saw gives {result['recognised']:.1%} of "
+        f"{result['count']} generated songs to the right label (p = {result['p']:.4g} by permutation)"
+    )
+    lines += [f"  baseline, {name}: {value:.1%}" for name, value in result["baselines"].items()]
+    return [*lines, f"  of the real songs that the network learned from: {result['recognised_real']:.1%}"]
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    from rnnjax.run.task_plots import confusion
+
+    if "confusion" not in result:
+        return {}
+    chance = result["baselines"]["chance"]
+    title = f"one to many: {result['recognised']:.0%} of generated songs recognised, chance {chance:.0%}"
+    return {
+        "recognised.png": confusion(
+            result["confusion"], result["labels"], "label the song was asked of", "label the classifier gave it", title
+        )
+    }

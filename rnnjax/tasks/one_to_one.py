@@ -1,0 +1,130 @@
+"""One character in, one out, and the output fed back: the character model, measured also while it listens to itself.
+
+In training, and in the usual held-out loss, the network is told the true character after each of its guesses (teacher
+forcing; Williams & Zipser, 1989, "A learning algorithm for continually running fully recurrent neural networks").
+Writing a song it reads its own. Both losses are measured side by side on the same held-out characters: how surprised it
+is at the true character, k steps after a stretch of true text, when it has read the true ones in between, and when it
+has read what it drew itself. The second must rise, towards the loss of who knows nothing of the last k characters; how
+fast is how soon a song has left its beginning behind.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.corpus import load_corpus
+from rnnjax.model.architectures import fed_back
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import NATS_PER_BIT, negative_log_likelihood
+from rnnjax.model.network import Batch, Model, Params, initial_carry
+from rnnjax.model.rnn import apply
+from rnnjax.model.sampling import absorb, gumbel_noise
+from rnnjax.tasks import text
+from rnnjax.tasks.task import Conclusion, Task
+from rnnjax.trained import make_model
+from rnnjax.training.randomness import random_key
+from rnnjax.training.state import TrainState
+
+Array = jax.Array
+
+TOLD = 64
+"""True characters before the network is left alone."""
+
+ALONE = 64
+"""Characters for which it is."""
+
+PLACES = 256
+"""Most places of the held-out text at which it is."""
+
+DRAWS = 8
+"""Texts drawn at each."""
+
+
+def make(config: Config) -> Task:
+    """The character model's task, with another end; raises what `text.make` raises."""
+    corpus = load_corpus(config.data)
+    task, model = text.of_corpus(config, corpus), make_model(config, corpus.vocabulary)
+    held_out = corpus.ids.test if corpus.ids.test.size else corpus.ids.validation
+    return task._replace(conclude=partial(conclude, task, model, held_out), report=report, figures=figures)
+
+
+def conclude(task: Task, model: Model, held_out: np.ndarray, state: TrainState, streams: Any) -> Conclusion:
+    """The end of a text run, and the two losses on held-out ids [N], where they are enough."""
+    result = task.conclude(state, streams).result
+    if held_out.size > TOLD + ALONE:
+        key = random_key(state.seed, "sample", state.step)
+        told, alone = compare(model, state.params, state.hyper, cut(held_out), key)
+        result |= {"teacher_forcing": np.asarray(told).tolist(), "free_running": np.asarray(alone).tolist()}
+    return Conclusion(result)
+
+
+def cut(ids: np.ndarray) -> np.ndarray:
+    """Stretches of TOLD + 1 + ALONE characters, evenly spread over a text: [TOLD + 1 + ALONE, places]."""
+    length = TOLD + 1 + ALONE
+    places = min(PLACES, max(1, (len(ids) - length) // ALONE))
+    starts = np.linspace(0, len(ids) - length, places).astype(int)
+    return ids[starts + np.arange(length)[:, None]]
+
+
+def compare(model: Model, params: Params, hyper: Hyper, stretches: np.ndarray, key: Array) -> tuple[Array, Array]:
+    """The mean surprise at the true character, k = 0 … ALONE - 1 steps after the network was left alone, in nats per
+    character [ALONE]: told the true ones in between, and reading its own (mean over DRAWS draws, from its own
+    distribution at temperature 1)."""
+
+    @jax.jit
+    def both(params: Params, hyper: Hyper, ids: Array, key: Array) -> tuple[Array, Array]:
+        carry = absorb(model, params, hyper, initial_carry(model, params, ids.shape[1:]), ids[:TOLD])
+        x, y = ids[TOLD:-1], ids[TOLD + 1 :]
+        _, logits = apply(model, params, hyper, carry, Batch(x, y))
+        noise = gumbel_noise(key, 0, ALONE, (ids.shape[1], model.vocabulary), params.V.dtype)
+        _, free, _ = fed_back(model, params, hyper, carry, x[0], noise)
+        told, alone = (jnp.mean(negative_log_likelihood(found, y), axis=1) for found in (logits, free))
+        return told, alone
+
+    return both(params, hyper, jnp.asarray(np.tile(stretches, (1, DRAWS))), key)
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """The text's report, and the two losses."""
+    lines = text.report(result)
+    if "free_running" not in result:
+        return [*lines, "the held-out text is too short to compare teacher forcing with free running"]
+    told, alone = (float(np.mean(result[name])) for name in ("teacher_forcing", "free_running"))
+    lines.append(
+        f"over the {ALONE} characters after {TOLD} true ones: teacher forcing {told:.3f}, free running {alone:.3f} "
+        f"nats per character ({told / NATS_PER_BIT:.3f} and {alone / NATS_PER_BIT:.3f} bits)"
+    )
+    if bits := unigram_bits(result):
+        lines.append(
+            f"  baseline, characters by their frequency alone: {bits * NATS_PER_BIT:.3f} nats ({bits:.3f} bits)"
+        )
+    return lines
+
+
+def unigram_bits(result: dict[str, Any]) -> float | None:
+    """What the frequencies of the training text need on the held-out one, in bits per character."""
+    orders = result["ngram_bits"].get("test") or result["ngram_bits"].get("validation") or {}
+    return orders.get("0")
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    from rnnjax.run.task_plots import curves
+
+    if "free_running" not in result:
+        return {}
+    told, alone = result["teacher_forcing"], result["free_running"]
+    bits = unigram_bits(result)
+    level = {"characters by their frequency": bits * NATS_PER_BIT} if bits else {}
+    return {
+        "free_running.png": curves(
+            {"told the true characters (teacher forcing)": told, "reading its own (free running)": alone},
+            level,
+            xlabel="characters since the last true one it was told",
+            ylabel="loss at the true character (nats per character)",
+            title="one to one: the output fed back",
+        )
+    }

@@ -1,0 +1,330 @@
+"""A sequence in, another of another length out: numbers below a million to English words, and back, by one network.
+
+`four hundred and seven` is read character by character and 407 is written so, or the other way round: what is asked for
+is plain from what is read.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.numbers import MOST, draw_numbers, in_words
+from rnnjax.data.padding import pad
+from rnnjax.data.split import Split
+from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.errors import UserError
+from rnnjax.model.architectures import (
+    Attention,
+    EncoderDecoder,
+    beam_search,
+    decode,
+    encode,
+    steps_within,
+)
+from rnnjax.model.cells import Hyper
+from rnnjax.model.initializers import draw_params, uniform
+from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.rnn import Unroll, unroll
+from rnnjax.tasks.examples import (
+    check_text,
+    held_out_losses,
+    loss_lines,
+    make_example_task,
+    measured,
+    noise_for,
+    shown,
+)
+from rnnjax.tasks.task import Asked, Conclusion, Network, Task
+from rnnjax.trained import shape
+from rnnjax.training.examples import Surprise, in_blocks
+from rnnjax.training.state import TrainState
+
+Array = jax.Array
+
+END = "\n"
+"""What the decoder reads before the first character, and writes after the last."""
+
+CHARACTERS = "".join(sorted(set(f"{END} -0123456789abcdefghijklmnopqrstuvwxyz")))
+
+STEPS = len(in_words(777_777))
+"""Characters of the longest number in words."""
+
+DIRECTIONS = ("digits to words", "words to digits")
+
+
+class Example(NamedTuple):
+    """N pairs: ids of the source and of the target [N, STEPS], and their lengths [N]."""
+
+    source: Any
+    source_length: Any
+    target: Any
+    target_length: Any
+
+
+def make(config: Config) -> Task:
+    """Draws the numbers, and splits them: a number that is held out is so in both directions.
+
+    Raises:
+      UserError: if there are too few.
+    """
+    numbers = draw_numbers(config.task.numbers, config.data.split_seed)
+    first, second = (round(f * len(numbers)) for f in (config.data.validation_fraction, config.data.test_fraction))
+    cut = np.split(numbers, [first, first + second])
+    parts = Split(cut[2], cut[0], cut[1])
+    examples = Split(*(encode_pairs(part) if len(part) else None for part in parts))
+    names = {"characters": CHARACTERS, "steps": STEPS}
+    of = network(config, names)
+    return make_example_task(
+        config,
+        of,
+        examples,
+        "pairs",
+        source=f"{len(numbers):,} numbers below {MOST:,}, in digits and in words",
+        names=names,
+        unit="character",
+        sample=make_sample(config, examples),
+        write=write,
+        conclude=partial(conclude, config, of, parts, examples),
+        report=report,
+        figures=figures,
+    )
+
+
+def pairs(numbers: np.ndarray) -> list[tuple[str, str]]:
+    """Source and target of each number in both directions, those of a number one after the other."""
+    return [pair for n in numbers.tolist() for pair in ((str(n), in_words(n)), (in_words(n), str(n)))]
+
+
+def encode_pairs(numbers: np.ndarray) -> Example:
+    vocabulary = Vocabulary(CHARACTERS)
+    source, target = (
+        pad([vocabulary.encode(text) for text in side], STEPS) for side in zip(*pairs(numbers), strict=True)
+    )
+    return Example(source.ids, source.length, target.ids, target.length)
+
+
+def shape_of(config: Config) -> Model:
+    return shape(config, len(CHARACTERS) + 1)
+
+
+def init(model: Model, config: Config, key: Array, dtype: Any) -> EncoderDecoder:
+    """The weights of encoder and decoder, as the config draws them; those of attention uniform in ±sqrt(1/n)."""
+    key_encoder, key_decoder, key_score, key_mix = jax.random.split(key, 4)
+    H = model.hidden
+    attention = None
+    if config.model.attention == "general":
+        attention = Attention(
+            uniform(key_score, (H, H), dtype), uniform(key_mix, (2 * H, H), dtype), jnp.zeros(H, dtype)
+        )
+    encoder, decoder = (draw_params(k, model, config.model, dtype) for k in (key_encoder, key_decoder))
+    return EncoderDecoder(encoder.layers, decoder, attention)
+
+
+def read(
+    model: Model, params: EncoderDecoder, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll
+) -> tuple[Any, Any]:
+    """The state and the memory that the encoder leaves of the sources of examples [B, S]."""
+    source = jnp.asarray(rows.source).T
+    valid = steps_within(rows.source_length, len(source))
+    noise = noise_for(key, model, source.shape, params.decoder.V.dtype)
+    return encode(model, params, hyper, Batch(source, source, valid=valid, noise=noise), unroll=unroll)
+
+
+def make_logits(config: Config) -> Callable[..., tuple[Array, Any, Array, Array]]:
+    """Returns (params, hyper, examples, key=None, unroll=rnn.unroll) -> the logits [T, B, V], where the decoder looked
+    [T, B, S] or None, the targets, and which of them count [T, B]; T is STEPS + 1, for the end."""
+    model, end = shape_of(config), CHARACTERS.index(END)
+
+    def logits(
+        params: EncoderDecoder, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll
+    ) -> tuple[Array, Any, Array, Array]:
+        key_source, key_target = (None, None) if key is None else jax.random.split(key)
+        carry, memory = read(model, params, hyper, rows, key_source, unroll)
+        ids = jnp.asarray(rows.target).T
+        edge = jnp.full_like(ids[:1], end)
+        x = jnp.concatenate([edge, ids])
+        y = jnp.concatenate([jnp.where(steps_within(rows.target_length, len(ids)), ids, end), edge])
+        valid = steps_within(rows.target_length + 1, len(x))
+        noise = noise_for(key_target, model, x.shape, params.decoder.V.dtype)
+        batch = Batch(x, y, valid=valid, noise=noise)
+        _, found, looked = decode(model, params, hyper, carry, memory, batch, unroll=unroll)
+        return found, looked, y, valid
+
+    return logits
+
+
+def make_search(config: Config) -> Callable[..., Array]:
+    """Returns (params, hyper, examples, width) -> the ids that the network writes [B, T]."""
+    model, end = shape_of(config), CHARACTERS.index(END)
+
+    def search(params: EncoderDecoder, hyper: Hyper, rows: Example, width: int) -> Array:
+        carry, memory = read(model, params, hyper, rows)
+        return beam_search(model, params, hyper, carry, memory, end, STEPS + 1, width).ids.T
+
+    return search
+
+
+def network(config: Config, names: dict[str, Any]) -> Network:
+    logits, search = make_logits(config), make_search(config)
+
+    def surprise(params: EncoderDecoder, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
+        found, _, y, valid = logits(params, hyper, rows, key, unroll)
+        nats = jnp.where(valid, negative_log_likelihood(found, y), 0)
+        return Surprise(jnp.sum(nats, axis=0), jnp.sum(valid, axis=0, dtype=nats.dtype))
+
+    def answer(params: EncoderDecoder, hyper: Hyper, text: str, asked: Asked) -> str:
+        ids = Vocabulary(CHARACTERS).encode(plain_number(text))
+        padded = pad([ids], STEPS)
+        rows = Example(padded.ids, padded.length, padded.ids, padded.length)
+        return texts_of(search(params, hyper, rows, asked.beam or config.task.beam))[0]
+
+    return Network(partial(init, shape_of(config), config), surprise, answer)
+
+
+def plain_number(text: str) -> str:
+    """An input as the network knows numbers: lower case, no commas between digits, no space at the ends.
+
+    Raises:
+      UserError: if it is empty, too long, or has characters or digits that the network never saw.
+    """
+    text = text.strip().lower()
+    if text.replace(",", "").isdecimal():
+        text = text.replace(",", "")
+    check_text(text, CHARACTERS.replace(END, ""), STEPS)
+    if text.isdecimal() and (int(text) >= MOST or str(int(text)) != text):
+        raise UserError(f"--input {text} is not a number below {MOST:,} without leading zeros")
+    return text
+
+
+def texts_of(ids: Any) -> list[str]:
+    """What is written, each up to its end, of ids [B, T]."""
+    vocabulary = Vocabulary(CHARACTERS)
+    return [vocabulary.decode(row).split(END)[0] for row in np.asarray(ids)]
+
+
+def make_sample(config: Config, examples: Split[Any]) -> Any:
+    """Some examples, and what the network writes greedily."""
+    search, rows = make_search(config), shown(examples)
+
+    def sample(params: EncoderDecoder, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Example, Array]:
+        return rows, search(params, hyper, rows, 1)
+
+    return jax.jit(sample)
+
+
+def write(found: tuple[Example, Array]) -> str:
+    """A line for each example of a sample."""
+    rows, ids = found
+    lines = []
+    for row, length, target, answer in zip(
+        np.asarray(rows.source), rows.source_length, cut_at(rows.target, rows.target_length), texts_of(ids), strict=True
+    ):
+        source = Vocabulary(CHARACTERS).decode(row[:length])
+        lines.append(f"{source} -> {answer} ({'right' if answer == target else f'wrong, it is {target}'})")
+    return "\n".join(lines)
+
+
+def cut_at(ids: Any, length: Any) -> list[str]:
+    """The texts of padded ids [B, T]."""
+    vocabulary = Vocabulary(CHARACTERS)
+    return [vocabulary.decode(row[:n]) for row, n in zip(np.asarray(ids), np.asarray(length), strict=True)]
+
+
+def conclude(
+    config: Config, of: Network, parts: Split[Any], examples: Split[Any], state: TrainState, _: Any
+) -> Conclusion:
+    """How many held-out numbers are written without a fault, greedily and by beam search, in each direction."""
+    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
+    if (found := measured(examples)) is None:
+        return Conclusion(result)
+    part, rows = found
+    asked = pairs(getattr(parts, part))
+    search = make_search(config)
+    written = {
+        name: [text for block in in_blocks(partial(search, width=width), state, rows) for text in texts_of(block)]
+        for name, width in (("greedy", 1), ("beam", config.task.beam))
+    }
+    right = {
+        name: np.array([text == target for text, (_, target) in zip(texts, asked, strict=True)])
+        for name, texts in written.items()
+    }
+    digits = np.array([min(len(source), len(target)) for source, target in asked])
+    table = dict(pairs(parts.train))
+    result |= {
+        "measured": part,
+        "attention": config.model.attention,
+        "beam": config.task.beam,
+        "count": len(asked) // 2,
+        "exact_match": {
+            name: {direction: float(np.mean(own[i::2])) for i, direction in enumerate(DIRECTIONS)}
+            for name, own in right.items()
+        },
+        "by_digits": {
+            direction: [
+                float(np.mean(own)) if len(own := right["greedy"][i::2][digits[i::2] == n]) else None
+                for n in range(1, 7)
+            ]
+            for i, direction in enumerate(DIRECTIONS)
+        },
+        "baselines": {"a table of the training numbers": float(np.mean([table.get(s) == t for s, t in asked]))},
+    }
+    if config.model.attention != "none":
+        result["looked"] = look(config, state, rows, digits)
+    predictions = [
+        {"source": source, "truth": target, "greedy": written["greedy"][i], "beam": written["beam"][i]}
+        for i, (source, target) in enumerate(asked)
+    ]
+    return Conclusion(result, predictions)
+
+
+def look(config: Config, state: TrainState, rows: Example, digits: np.ndarray) -> list[dict[str, Any]]:
+    """Where the decoder looked while it was told one held-out number of most digits, in each direction."""
+    number = int(np.argmax(digits[::2]))
+    two = Example(*(jnp.asarray(leaf[2 * number : 2 * number + 2]) for leaf in rows))
+    _, looked, _, _ = jax.jit(make_logits(config))(state.params, state.hyper, two)
+    sources, targets = cut_at(two.source, two.source_length), cut_at(two.target, two.target_length)
+    return [
+        {
+            "source": source,
+            "target": target + "↵",
+            "weights": np.asarray(looked)[: len(target) + 1, i, : len(source)].tolist(),
+        }
+        for i, (source, target) in enumerate(zip(sources, targets, strict=True))
+    ]
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """Exact match in each direction beside the baseline."""
+    lines = loss_lines(result, "character")
+    if "exact_match" not in result:
+        return lines
+    for name, shares in result["exact_match"].items():
+        width = f" of width {result['beam']}" if name == "beam" else ""
+        told = ", ".join(f"{direction} {share:.2%}" for direction, share in shares.items())
+        lines.append(f"{result['measured']} exact match on {result['count']:,} numbers, {name}{width}: {told}")
+    return lines + [f"  baseline, {name}: {value:.2%}" for name, value in result["baselines"].items()]
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    from rnnjax.run.task_plots import attention, bars
+
+    if "exact_match" not in result:
+        return {}
+    found = {
+        "exact_match.png": bars(
+            result["by_digits"],
+            [str(n) for n in range(1, 7)],
+            xlabel="digits of the number",
+            ylabel="written without a fault, greedily (%)",
+            title=f"many to many, unequal lengths: attention {result['attention']}",
+        )
+    }
+    if "looked" in result:
+        found["attention.png"] = attention(result["looked"])
+    return found

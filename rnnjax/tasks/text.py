@@ -1,0 +1,93 @@
+"""The character model: reads streams of text, writes songs."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rnnjax.config import Config
+from rnnjax.data.corpus import Corpus, load_corpus
+from rnnjax.data.ngrams import best_order, held_out_bits
+from rnnjax.data.novelty import longest_copied
+from rnnjax.data.streams import fold_into_streams
+from rnnjax.errors import UserError
+from rnnjax.gradients import make_method
+from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import NATS_PER_BIT
+from rnnjax.model.network import Model, Params
+from rnnjax.tasks.task import Conclusion, Task
+from rnnjax.trained import make_model
+from rnnjax.training.evaluation import fold, make_evaluate
+from rnnjax.training.samples import Sampler, make_sampler
+from rnnjax.training.state import TrainState, init_state
+from rnnjax.training.step import make_step
+
+
+def make(config: Config) -> Task:
+    """Reads the text, and folds it into streams.
+
+    Raises:
+      UserError: if the text cannot be read or is too short, or the gradient method cannot be applied to the network.
+    """
+    return of_corpus(config, load_corpus(config.data))
+
+
+def of_corpus(config: Config, corpus: Corpus) -> Task:
+    """The same, of a text that has been read."""
+    model = make_model(config, corpus.vocabulary)
+    B, T = config.training.batch_size, config.training.sequence_length
+    if reason := make_method(config.gradient).refuse(model, T, B):
+        raise UserError(f"gradient.method {config.gradient.method}: {reason}")
+    sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
+    validation = corpus.ids.validation[: config.training.eval_characters + 1]
+    return Task(
+        summary=corpus.summary,
+        fingerprint=corpus.sha256,
+        names={"characters": corpus.vocabulary.characters},
+        per_step=B * T,
+        counted="chars",
+        unit="character",
+        data=fold_into_streams(corpus.ids.train, B, T),
+        start=partial(init_state, config, model, np.dtype(config.run.precision)),
+        step=make_step(config, model),
+        held_out=fold(validation) if validation.size else None,
+        evaluate=make_evaluate(model),
+        sample=sampler,
+        write=lambda ids: corpus.vocabulary.decode(np.asarray(ids)),
+        conclude=partial(conclude, model, corpus, sampler),
+        report=report,
+    )
+
+
+def conclude(model: Model, corpus: Corpus, sampler: Sampler, state: TrainState, streams: Any) -> Conclusion:
+    """Reads the test text, once, and writes a song."""
+    song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.hyper, state.carry, streams, state.step)))
+    copied = longest_copied(song, corpus.text.train)
+    result: dict = {"step": int(state.step), **losses(model, state.params, state.hyper, corpus)}
+    result["ngram_bits"] = held_out_bits(corpus.ids, len(corpus.vocabulary))
+    return Conclusion(result | {"song": song, "longest_copied": copied, "longest_copied_characters": len(copied)})
+
+
+def losses(model: Model, params: Params, hyper: Hyper, corpus: Corpus) -> dict[str, float]:
+    """The loss of each held-out text that there is, nats per character, each text read whole."""
+    evaluate = make_evaluate(model)
+    texts = {"validation_loss": corpus.ids.validation, "test_loss": corpus.ids.test}
+    return {name: float(evaluate(params, hyper, fold(ids))) for name, ids in texts.items() if ids.size}
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """A song, what it copies, and the held-out losses beside the n-gram bar."""
+    lines = [
+        f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---",
+        f"longest stretch that stands in the training text: {result['longest_copied_characters']} characters, "
+        f"{result['longest_copied']!r}",
+    ]
+    ngram_bits = result.get("ngram_bits", {})
+    for name in ("validation", "test"):
+        if (loss := result.get(f"{name}_loss")) is not None:
+            lines.append(f"{name} loss {loss:#.5g} nats per character ({loss / NATS_PER_BIT:#.5g} bits)")
+        if name in ngram_bits:
+            order = best_order(ngram_bits)
+            bits = ngram_bits[name][order]
+            lines.append(f"  n-gram model of order {order} on the same text: {bits:#.5g} bits per character")
+    return lines

@@ -1,0 +1,128 @@
+"""Training on examples: whole sequences of unequal lengths, padded, all on the device at once.
+
+An epoch reads every example at most once, in an order of its own that follows from seed and epoch alone; what does not
+fill a batch waits for the next epoch. So the batch of a step is a function of seed and step, and resuming needs one
+integer.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+from rnnjax.gradients import manual
+from rnnjax.model import rnn
+from rnnjax.model.cells import Hyper
+from rnnjax.model.rnn import Unroll
+from rnnjax.training.randomness import random_key
+from rnnjax.training.state import TrainState
+from rnnjax.training.step import Learn, Learned
+
+Array = jax.Array
+
+UNROLLS: dict[str, Unroll] = {"autodiff": rnn.unroll, "manual": manual.unroll}
+"""How a layer is run over time, and so differentiated, by gradient.method; the others want a window of a stream."""
+
+ROWS = 256
+"""Examples that are measured side by side; bounds the memory."""
+
+
+class Surprise(NamedTuple):
+    """What is lost on each example: -log p summed over its outputs, in nats [B], and how many outputs it has [B]."""
+
+    nats: Array
+    outputs: Array
+
+
+SurpriseOf = Callable[[Any, Hyper, Any, Array | None, Unroll], Surprise]
+"""(params, hyper, examples [B, ...], key, unroll) -> Surprise; key is for dropout, None in evaluation."""
+
+
+def size(examples: Any) -> int:
+    """N, the number of examples: the leading axis of every leaf."""
+    return jax.tree.leaves(examples)[0].shape[0]
+
+
+def batch_at(examples: Any, step: Array, batch_size: int, seed: Array) -> Any:
+    """The examples that a step reads, drawn without replacement within an epoch.
+
+    Args:
+      examples: a tree of arrays [N, ...].
+
+    Returns:
+      The same tree with arrays [B, ...].
+    """
+    steps = size(examples) // batch_size
+    order = jax.random.permutation(random_key(seed, "order", step // steps), size(examples))
+    rows = jax.lax.dynamic_slice_in_dim(order, step % steps * batch_size, batch_size)
+    return take(examples, rows)
+
+
+def take(examples: Any, rows: Array) -> Any:
+    """The examples with the given indices."""
+    return jax.tree.map(lambda array: jnp.asarray(array).at[rows].get(mode="promise_in_bounds"), examples)
+
+
+def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
+    """The gradient of the mean surprise of the batch that a step reads."""
+    unroll = UNROLLS[config.gradient.method]
+
+    def learn(state: TrainState, examples: Any) -> Learned:
+        batch = batch_at(examples, state.step, config.training.batch_size, state.seed)
+        key = random_key(state.seed, "dropout", state.step) if config.model.dropout else None
+
+        def loss_of(params: Any) -> Array:
+            found = surprise(params, state.hyper, batch, key, unroll)
+            return jnp.sum(found.nats) / jnp.sum(found.outputs)
+
+        return Learned(*jax.value_and_grad(loss_of)(state.params))
+
+    return learn
+
+
+def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Array]:
+    """Returns a jitted (params, hyper, examples [N, ...]) -> mean surprise of all, in nats per output."""
+
+    def mean(params: Any, hyper: Hyper, examples: Any) -> Array:
+        N = size(examples)
+        rows = min(ROWS, N)
+
+        def body(total: Surprise, first: Array) -> tuple[Surprise, None]:
+            index = first + jnp.arange(rows)
+            found = surprise(params, hyper, take(examples, jnp.minimum(index, N - 1)), None, rnn.unroll)
+            counted = Surprise(*(jnp.sum(jnp.where(index < N, part, 0)) for part in found))
+            return jax.tree.map(jnp.add, total, counted), None
+
+        dtype = jax.tree.leaves(params)[0].dtype
+        zero = Surprise(jnp.zeros((), dtype), jnp.zeros((), dtype))
+        total, _ = jax.lax.scan(body, zero, rows * jnp.arange(-(-N // rows)))
+        return total.nats / total.outputs
+
+    return jax.jit(mean)
+
+
+def in_blocks(function: Callable[..., Any], state: TrainState, examples: Any, rows: int = ROWS) -> list[Any]:
+    """function(params, hyper, rows of the examples), block by block, on the host: one program for all.
+
+    Args:
+      function: from examples [rows, ...] to a tree of arrays whose leading axis is theirs.
+    """
+    N = size(examples)
+    rows = min(rows, N)
+    compiled, found = jax.jit(function), []
+    for first in range(0, N, rows):
+        index = jnp.minimum(first + jnp.arange(rows), N - 1)
+        block = jax.device_get(compiled(state.params, state.hyper, take(examples, index)))
+        found.append(jax.tree.map(lambda leaf, left=N - first: leaf[:left], block))
+    return found
+
+
+def check_batch(examples: Any, batch_size: int, what: str) -> None:
+    """Raises UserError where there are fewer examples than a batch takes."""
+    if size(examples) < batch_size:
+        raise UserError(
+            f"training.batch_size is {batch_size}, but there are only {size(examples)} {what} to train on; lower it"
+        )
