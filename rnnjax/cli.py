@@ -82,6 +82,13 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
         )
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except RuntimeError as error:  # JAX's own is not imported here, as a door may not need it
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        code = _complain(
+            f"out of memory ({str(error).splitlines()[0]}); lower training.batch_size, training.sequence_length or "
+            "model.hidden_size; what was saved before is intact"
+        )
     sys.exit(code)
 
 

@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+import jax
 import pytest
 from command import TINY, call, door, message, write_songs
 
@@ -249,11 +250,21 @@ def test_a_full_disk():
     assert "metrics.jsonl" in line
 
 
-def test_a_fault_of_our_own_is_not_hidden():
-    def broken(_):
-        raise ZeroDivisionError
+def test_not_enough_memory():
+    def greedy(_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 45000000000 bytes.\nin detail")
 
-    with pytest.raises(ZeroDivisionError):
+    line = message(call(greedy))
+    assert "45000000000 bytes" in line
+    assert "lower training.batch_size" in line
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), RuntimeError("INTERNAL: a fault")])
+def test_a_fault_of_our_own_is_not_hidden(error):
+    def broken(_):
+        raise error
+
+    with pytest.raises(type(error)):
         call(broken)
 
 

@@ -5,6 +5,7 @@ import json
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from command import TINY, call, write_songs
@@ -85,6 +86,13 @@ def shifted(gradient):
     return gradient._replace(carry=tuple(state + 1e-6 for state in gradient.carry))
 
 
+def not_finite(gradient):
+    layer = gradient.params.layers[0]
+    return gradient._replace(
+        params=gradient.params._replace(layers=(layer._replace(W=jnp.full_like(layer.W, jnp.nan)),))
+    )
+
+
 def planted(method, fault):
     """The method, its gradient spoiled."""
     return method._replace(gradient=lambda *arguments: fault(method.gradient(*arguments)))
@@ -112,11 +120,13 @@ def test_an_error_of_a_millionth_is_told(certify, monkeypatch, name):
         ("manual", turned, {1, 4, 8}),
         ("rtrl", shifted, {1}),
         ("uoro", shifted, {7}),
+        ("rflo", not_finite, None),
+        ("uoro", not_finite, {7}),
         ("snap", turned, {6}),
         ("artbp", shifted, {7}),
     ],
 )
-def test_a_wrong_sign_and_a_shift_are_told(certify, monkeypatch, name, fault, numbers):
+def test_a_wrong_sign_a_shift_and_no_number_are_told(certify, monkeypatch, name, fault, numbers):
     right = METHODS[name]
     monkeypatch.setitem(METHODS, name, lambda config: planted(right(config), fault))
     assert_told(*certify("fault", "--methods", name), name, numbers)

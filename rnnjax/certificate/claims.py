@@ -53,7 +53,7 @@ def covers(instance: Instance, config: GradientConfig) -> bool:
     """Whether every influence that can ever arrive arrives within n steps."""
     once, step = graph(instance)
     reached = once
-    for _ in range(config.snap_steps - 1):
+    for _ in range(min(config.snap_steps, len(step)) - 1):
         reached = reached @ step > 0
     closure = reached
     for _ in range(len(step)):

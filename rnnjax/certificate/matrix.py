@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from rnnjax.certificate.bench import Bench
@@ -90,8 +91,10 @@ def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
 
 
 def faults_of(name: str, claim: Claim, bench: Bench, trial: Trial) -> list[str]:
-    """What every method must get right: the loss, the state that it leaves, and where claimed V and by."""
+    """What every method must get right: numbers, the loss, the state that it leaves, and where claimed V and by."""
     faults = []
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trial.mean)):
+        faults.append("its gradient is not finite")
     for part in ("loss", "new_carry"):
         pairs = [(getattr(w, part), getattr(t, part)) for w, t in zip(trial.windows, bench.windows, strict=True)]
         if not max(difference(a, e).error for a, e in pairs) <= ROUNDING:

@@ -79,7 +79,7 @@ def pattern(model: Model, params: Params, n: int) -> Influence:
     through_W = jax.scipy.linalg.block_diag(*(connections(layer.W) for layer in params.layers))
     graph = compose(through_W | jnp.eye(L * H, dtype=bool), at_once)
     reached, from_state = at_once, graph
-    for _ in range(n - 1):
+    for _ in range(min(n, L * H) - 1):  # no path through a graph has more steps than it has units
         reached, from_state = compose(reached, graph), compose(from_state, graph)
 
     index = jnp.arange(L * model.cell.states * H)
