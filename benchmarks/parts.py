@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.calibration import gemm_rate
 from benchmarks.peers.rnnjax_ import make_config
-from benchmarks.problem import GATES, SIZES, VOCABULARY, Size, make_text
+from benchmarks.problem import GATES, SIZES, VOCABULARY, Size, make_text, readout_flops, recurrent_flops
 from benchmarks.spread import spread
 from rnnjax.gradients import manual
 from rnnjax.model.network import Batch
@@ -51,9 +51,10 @@ def measure(cell: str, name: str, repetitions: int) -> Table:
     for column in ("ms", "quartiles", "its products at that rate"):
         table.add_column(column, justify="right")
     for part, taken in times.items():
-        ms = [f"{1e3 * value:.3g}" for value in (spread(taken).quartile_1, spread(taken).quartile_3)]
+        of_part = spread(taken)
+        low, median, high = (f"{1e3 * value:.3g}" for value in (of_part.quartile_1, of_part.median, of_part.quartile_3))
         floor = f"{1e3 * work[part] / rate:.3g}" if work[part] else ""
-        table.add_row(part, f"{1e3 * spread(taken).median:.3g}", " – ".join(ms), floor)
+        table.add_row(part, median, f"{low} – {high}", floor)
     return table
 
 
@@ -103,10 +104,9 @@ def make_parts(cell: str, size: Size) -> dict[str, Callable]:
 
 def flops(cell: str, size: Size) -> dict[str, int]:
     """Floating-point operations of each part's products."""
-    steps = size.length * size.batch
-    recurrent, readout = 2 * steps * size.hidden**2 * GATES[cell], 2 * steps * size.hidden * VOCABULARY
-    loops = dict.fromkeys(("forward", "prod", "backward", "prodT", "recurrent_weights"), recurrent)
-    return {"read": 0, "input_weights": 0, "readout": 3 * readout, **loops}
+    each = ("forward", "prod", "backward", "prodT", "recurrent_weights")
+    recurrent = dict.fromkeys(each, recurrent_flops(cell, size))
+    return {"read": 0, "input_weights": 0, "readout": 3 * readout_flops(size), **recurrent}
 
 
 if __name__ == "__main__":

@@ -63,6 +63,14 @@ def flops(cell: str, size: Size) -> int:
     For each of T·B characters: h W takes 2·H·GH forward and twice that backward (dh and dW), h V 2·H·V and twice that.
     The input costs a look-up and no product; Adam and the cell's own functions are left out.
     """
-    recurrent = 6 * size.hidden**2 * GATES[cell]
-    readout = 6 * size.hidden * VOCABULARY
-    return size.length * size.batch * (recurrent + readout)
+    return 3 * (recurrent_flops(cell, size) + readout_flops(size))
+
+
+def recurrent_flops(cell: str, size: Size) -> int:
+    """Of h W in a window, once."""
+    return 2 * size.length * size.batch * size.hidden**2 * GATES[cell]
+
+
+def readout_flops(size: Size) -> int:
+    """Of h V in a window, once."""
+    return 2 * size.length * size.batch * size.hidden * VOCABULARY

@@ -21,7 +21,6 @@ from rnnjax.model.architectures import (
     beam_search,
     decode,
     encode,
-    fed_back,
     many_to_many,
     many_to_one,
     one_to_many,
@@ -29,6 +28,7 @@ from rnnjax.model.architectures import (
 )
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
+from rnnjax.model.sampling import fed_back
 from rnnjax.tasks import NETWORKS, seq2seq
 from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling

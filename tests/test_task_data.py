@@ -169,7 +169,7 @@ def test_too_few_songs_with_labels(tmp_path, rows, options, line):
 def test_a_classifier_counts():
     """On two labels of one letter each and a text of both, the likelihoods are those of the n-gram models alone."""
     train = [np.array([0, 0, 0, 1] * 20), np.array([1, 1, 1, 0] * 20)]
-    classifier = train_classifier(train, 3)
+    classifier = train_classifier(train, np.arange(2), 3)
     texts = [np.array([0, 0, 0, 1, 0, 0]), np.array([1, 1, 0, 1, 1]), np.array([0])]
     found = classifier.log_likelihoods(texts)
     assert classifier.classify(texts).tolist() == [0, 1, 0]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnjax.config import Config
-from rnnjax.data.songs import read_table
+from rnnjax.data.songs import read_table, unix_lines
 from rnnjax.errors import UserError
 
 
@@ -63,7 +63,7 @@ def load_labelled(config: Config) -> Labelled:
             f"task.label_column: {songs.source} has {len(names)} label(s) in column {column!r}; it takes two"
         )
     label = np.searchsorted(np.array(names, dtype=object), rows[column].to_numpy(object)).astype(np.int32)
-    texts = [text.replace("\r\n", "\n") for text in rows[text_column]]
+    texts = [unix_lines(text) for text in rows[text_column]]
     part = draw_parts_within(label, config.data.validation_fraction, config.data.test_fraction, config.data.split_seed)
     for index, fraction in ((1, config.data.validation_fraction), (2, config.data.test_fraction)):
         if fraction and not np.any(part == index):

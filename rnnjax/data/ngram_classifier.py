@@ -32,15 +32,20 @@ class NGramClassifier(NamedTuple):
         return np.argmax(self.log_likelihoods(texts), axis=1)
 
 
-def train_classifier(texts: list[np.ndarray], vocabulary_size: int) -> NGramClassifier:
-    """Counts the text of each label.
+def train_classifier(texts: list[np.ndarray], label: np.ndarray, vocabulary_size: int) -> NGramClassifier:
+    """Counts the texts of each label.
 
     Args:
-      texts: the ids of each label, [N], N at least 1.
+      texts: ids [N] each.
+      label: of each text, an index; each label up to the largest has a text.
       vocabulary_size: V, the number of ids, with that of unknown characters.
     """
     order = min(ORDER, highest_order(vocabulary_size))
-    return NGramClassifier([count_ngrams(text, vocabulary_size, order) for text in texts], order)
+    of_label = [
+        np.concatenate([text for text, own in zip(texts, label, strict=True) if own == value])
+        for value in range(label.max() + 1)
+    ]
+    return NGramClassifier([count_ngrams(text, vocabulary_size, order) for text in of_label], order)
 
 
 def _stretches(ids: np.ndarray, order: int, base: int) -> np.ndarray:

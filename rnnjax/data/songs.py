@@ -95,15 +95,16 @@ def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
     texts = table[column].dropna()
     if texts.empty:
         raise UserError(f"data.path: no row of {path} has a text in column {column!r}")
-    songs = Songs([_unix_lines(text) for text in texts], len(table) - len(texts), str(path), is_one_text=False)
+    songs = Songs([unix_lines(text) for text in texts], len(table) - len(texts), str(path), is_one_text=False)
     return songs, table
 
 
 def _read_text(path: Path) -> tuple[Songs, None]:
-    return Songs([_unix_lines(path.read_text(encoding="utf-8-sig"))], 0, str(path), is_one_text=True), None
+    return Songs([unix_lines(path.read_text(encoding="utf-8-sig"))], 0, str(path), is_one_text=True), None
 
 
-def _unix_lines(text: str) -> str:
+def unix_lines(text: str) -> str:
+    """A text whose lines end with \\n alone."""
     return text.replace("\r\n", "\n")
 
 

@@ -1,7 +1,7 @@
 """The chapter's four architectures, as pure functions over the same layers: what differs is which steps are given an
 input, which are asked for an output, and where the state comes from.
 
-    one to one                x₀ → ŷ₀ = x₁ → ŷ₁ = x₂ …        each output is the next input: `fed_back`
+    one to one                x₀ → ŷ₀ = x₁ → ŷ₁ = x₂ …        each output is the next input: `sampling.fed_back`
     one to many               c → s₋₁ → ŷ₀, ŷ₁, …             the one input is the initial state: `one_to_many`
     many to one               x₀ … x_{n-1} → ŷ                one output, after the last step: `many_to_one`
     many to many, aligned     xₜ → ŷₜ                         `rnn.apply`, from the initial state: `many_to_many`
@@ -19,8 +19,7 @@ import jax.numpy as jnp
 
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
-from rnnjax.model.rnn import Unroll, apply, hidden_to_output, run_layers, step, unroll
-from rnnjax.model.sampling import draw
+from rnnjax.model.rnn import Unroll, apply, hidden_to_output, run_layers, unroll
 
 Array = jax.Array
 
@@ -80,40 +79,6 @@ def steps_within(length: Array, steps: int) -> Array:
 def batch_shape(batch: Batch) -> tuple[int, ...]:
     """The batch axes of ids [T, B] or of real vectors [T, B, I]."""
     return batch.x.shape[1:] if jnp.issubdtype(batch.x.dtype, jnp.integer) else batch.x.shape[1:-1]
-
-
-def fed_back(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    x: Array,
-    noise: Array,
-    temperature: Array | float = 1.0,
-) -> tuple[Carry, Array, Array]:
-    """One to one, left to itself: each output is drawn, and is the next input; the same as
-
-        for t in range(T):
-            carry, logits[t] = step(carry, x)
-            ids[t] = x = draw(logits[t], noise[t])
-
-    Args:
-      carry: the state before x is read.
-      x: the last known ids [B].
-      noise: standard Gumbel noise [T, B, V].
-
-    Returns:
-      The carry before the last id is read, the logits of every step [T, B, V], and the ids [T, B].
-    """
-
-    def body(state: tuple[Carry, Array], noise_t: Array) -> tuple[tuple[Carry, Array], tuple[Array, Array]]:
-        carry, x = state
-        carry, logits = step(model, params, hyper, carry, Batch(x, x))
-        x = draw(logits, noise_t, temperature).astype(x.dtype)
-        return (carry, x), (logits, x)
-
-    (carry, _), (logits, ids) = jax.lax.scan(body, (carry, x), noise)
-    return carry, logits, ids
 
 
 def conditioned_carry(params: Conditioned, label: Array) -> Carry:

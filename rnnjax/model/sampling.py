@@ -47,6 +47,42 @@ def absorb(model: Model, params: Params, hyper: Hyper, carry: Carry, x: Array) -
     return run_layers(model, params, hyper, carry, Batch(x, x))[0]
 
 
+def fed_back(
+    model: Model,
+    params: Params,
+    hyper: Hyper,
+    carry: Carry,
+    x: Array,
+    noise: Array,
+    temperature: Array | float = 1.0,
+    top_k: int = 0,
+) -> tuple[Carry, Array, Array]:
+    """The network left to itself: each output is drawn, and is the next input; the same as
+
+        for t in range(T):
+            carry, logits[t] = step(carry, x)
+            ids[t] = x = draw(logits[t], noise[t])
+
+    Args:
+      carry: the state before x is read.
+      x: the last known ids [B].
+      noise: [T, B, V], from `gumbel_noise`.
+
+    Returns:
+      The carry before the last drawn id is read, the logits of every step [T, B, V], and the ids [T, B]. With the last
+      of these as the next x, the text goes on.
+    """
+
+    def body(state: tuple[Carry, Array], noise_t: Array) -> tuple[tuple[Carry, Array], tuple[Array, Array]]:
+        carry, x = state
+        carry, logits = step(model, params, hyper, carry, Batch(x, x))
+        x = draw(logits, noise_t, temperature, top_k).astype(x.dtype)
+        return (carry, x), (logits, x)
+
+    (carry, _), (logits, ids) = jax.lax.scan(body, (carry, x), noise)
+    return carry, logits, ids
+
+
 def generate(
     model: Model,
     params: Params,
@@ -57,25 +93,9 @@ def generate(
     temperature: Array | float,
     top_k: int = 0,
 ) -> tuple[Carry, Array]:
-    """Writes as many characters as there is noise for, each from the carried state and the character before it.
-
-    Args:
-      carry: the state before x is read.
-      x: the last known ids [B].
-      noise: [length, B, V], from `gumbel_noise`.
-
-    Returns:
-      The carry before the last written character is read, and the written ids [length, B]. With that character as the
-      next x, the text goes on.
-    """
-
-    def body(state: tuple[Carry, Array], noise_t: Array) -> tuple[tuple[Carry, Array], Array]:
-        carry, x = state
-        carry, logits = step(model, params, hyper, carry, Batch(x, x))
-        x = draw(logits, noise_t, temperature, top_k).astype(x.dtype)
-        return (carry, x), x
-
-    (carry, _), ids = jax.lax.scan(body, (carry, x), noise)
+    """Writes as many characters as there is noise for: `fed_back`, without the logits, which a compiled program then
+    does not keep."""
+    carry, _, ids = fed_back(model, params, hyper, carry, x, noise, temperature, top_k)
     return carry, ids
 
 

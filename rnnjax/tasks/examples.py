@@ -12,11 +12,13 @@ import numpy as np
 from rnnjax.config import Config
 from rnnjax.data.split import Split
 from rnnjax.errors import UserError
+from rnnjax.model.architectures import steps_within
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.initializers import draw_params
-from rnnjax.model.network import Model, Params
+from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.network import Batch, Model, Params
 from rnnjax.tasks.task import Network, Task
-from rnnjax.training.examples import check_batch, make_learn_examples, make_mean_surprise, size
+from rnnjax.training.examples import Surprise, check_batch, make_learn_examples, make_mean_surprise, size
 from rnnjax.training.state import TrainState, start_state
 from rnnjax.training.step import make_update
 
@@ -70,6 +72,29 @@ def noise_for(key: Array | None, model: Model, shape: tuple[int, ...], dtype: An
     if key is None or not model.dropout:
         return None
     return draw_noise(key, model.layers, (*shape, model.output), dtype)
+
+
+def shifted(ids: Array, length: Array, edge: int) -> Batch:
+    """What a network that writes learns from: it reads the edge, then a text, and is to say the text, then the edge.
+
+    Args:
+      ids: padded texts [B, T].
+      length: of each [B].
+
+    Returns:
+      x, y and valid [T + 1, B].
+    """
+    ids = jnp.asarray(ids).T
+    edges = jnp.full_like(ids[:1], edge)
+    y = jnp.concatenate([jnp.where(steps_within(length, len(ids)), ids, edge), edges])
+    return Batch(jnp.concatenate([edges, ids]), y, valid=steps_within(length + 1, len(ids) + 1))
+
+
+def surprise_within(logits: Array, y: Array, valid: Array | None) -> Surprise:
+    """The surprise at the targets [T, B] of each sequence, at its valid steps; None: all."""
+    counted = jnp.ones(y.shape, bool) if valid is None else valid
+    nats = jnp.where(counted, negative_log_likelihood(logits, y), 0)
+    return Surprise(jnp.sum(nats, axis=0), jnp.sum(counted, axis=0, dtype=nats.dtype))
 
 
 def fingerprint(examples: Split[Any]) -> str:

@@ -21,7 +21,6 @@ from rnnjax.data.tags import END, TAGS, bigram_tags, mark, tag
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.model.architectures import many_to_many, steps_within
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import negative_log_likelihood
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.tasks.examples import (
@@ -33,6 +32,7 @@ from rnnjax.tasks.examples import (
     measured,
     noise_for,
     shown,
+    surprise_within,
 )
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
@@ -111,9 +111,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
     def surprise(params: Params, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
         y = rows.y.T
-        nats = negative_log_likelihood(logits(params, hyper, rows, key, unroll), y)
-        counted = steps_within(rows.length, y.shape[0])
-        return Surprise(jnp.sum(jnp.where(counted, nats, 0), axis=0), jnp.sum(counted, axis=0, dtype=nats.dtype))
+        return surprise_within(logits(params, hyper, rows, key, unroll), y, steps_within(rows.length, len(y)))
 
     def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
         check_text(text, characters, names["steps"])

@@ -35,26 +35,13 @@ from rnnjax.tasks.examples import (
     noise_for,
     shown,
 )
+from rnnjax.tasks.pieces import Example, count_pairs, make_pieces
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
 from rnnjax.training.examples import Surprise, in_blocks
 from rnnjax.training.state import TrainState
 
 Array = jax.Array
-
-
-class Example(NamedTuple):
-    """N sequences and their labels.
-
-    Attributes:
-      x: ids [N, T], or numbers [N, T].
-      length: [N], steps that are not padding.
-      label: [N].
-    """
-
-    x: Any
-    length: Any
-    label: Any
 
 
 class Data(NamedTuple):
@@ -106,15 +93,10 @@ def read_songs(config: Config) -> Data:
     """The pieces of the songs."""
     songs = load_labelled(config)
     most = config.task.max_length
-    parts = [songs.pieces(part, most) for part in range(3)]
-    vocabulary = Vocabulary.of("".join(parts[0][0]))
-    examples, owners = [], []
-    for pieces, label, song in parts:
-        padded = pad([vocabulary.encode(piece) for piece in pieces], most)
-        examples.append(Example(padded.ids, padded.length, label) if pieces else None)
-        owners.append(np.unique(song, return_inverse=True)[1])
+    vocabulary, examples, song = make_pieces(songs, most)
+    owner = Split(*(np.unique(own, return_inverse=True)[1] for own in song))
     names = {"characters": vocabulary.characters, "labels": songs.names, "steps": most}
-    return Data(Split(*examples), Split(*owners), names, partial(song_baselines, songs, vocabulary), songs.source)
+    return Data(examples, owner, names, partial(song_baselines, songs, vocabulary), songs.source)
 
 
 def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
@@ -124,15 +106,12 @@ def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndar
     held_out = [text for text, own in zip(texts, songs.part, strict=True) if own == part]
     if not held_out:
         return {}
-    train = songs.part == 0
-    of_label = [
-        np.concatenate([text for text, yes in zip(texts, train & (songs.label == label), strict=True) if yes])
-        for label in range(len(songs.names))
-    ]
+    train = np.flatnonzero(songs.part == 0)
+    classifier = train_classifier([texts[i] for i in train], songs.label[train], len(vocabulary))
     truth = songs.label[songs.part == part]
     return {
         "the most frequent label": truth == np.argmax(np.bincount(songs.label[train])),
-        "n-gram models, one for each label": truth == train_classifier(of_label, len(vocabulary)).classify(held_out),
+        "n-gram models, one for each label": truth == classifier.classify(held_out),
     }
 
 
@@ -259,8 +238,6 @@ def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any)
     truth = np.zeros(len(together), int)
     truth[owner] = examples.label
     guess = np.argmax(together, axis=1)
-    confusion = np.zeros((len(labels), len(labels)), int)
-    np.add.at(confusion, (truth, guess), 1)
     result |= {
         "measured": part,
         "example_accuracy": float(np.mean(np.argmax(log_p, axis=1) == examples.label)),
@@ -268,7 +245,7 @@ def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any)
         "count": len(truth),
         "baselines": {name: float(np.mean(right)) for name, right in data.baselines().items()},
         "labels": labels,
-        "confusion": confusion.tolist(),
+        "confusion": count_pairs(truth, guess, len(labels)).tolist(),
     }
     predictions = [
         {"truth": labels[t], "predicted": labels[g], "probability": float(p)}

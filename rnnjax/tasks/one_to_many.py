@@ -7,7 +7,7 @@ bands; how often it is right about real songs that it never saw says how much th
 
 import difflib
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +16,17 @@ import numpy as np
 from rnnjax.config import Config
 from rnnjax.data.labelled import Labelled, load_labelled
 from rnnjax.data.ngram_classifier import permutation_p, train_classifier
-from rnnjax.data.padding import pad
 from rnnjax.data.split import Split
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
-from rnnjax.model.architectures import Conditioned, conditioned_carry, one_to_many, steps_within
+from rnnjax.model.architectures import Conditioned, conditioned_carry, one_to_many
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params
-from rnnjax.model.loss import negative_log_likelihood
-from rnnjax.model.network import Batch, Model
+from rnnjax.model.network import Model
 from rnnjax.model.rnn import Unroll
 from rnnjax.model.sampling import generate, gumbel_noise
-from rnnjax.tasks.examples import held_out_losses, loss_lines, make_example_task, noise_for
+from rnnjax.tasks.examples import held_out_losses, loss_lines, make_example_task, noise_for, shifted, surprise_within
+from rnnjax.tasks.pieces import Example, count_pairs, make_pieces
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
 from rnnjax.training.examples import Surprise
@@ -49,14 +48,6 @@ SHOWN = 4
 """Labels in a sample."""
 
 
-class Example(NamedTuple):
-    """N pieces of songs: ids [N, T], length [N], label [N]."""
-
-    ids: Any
-    length: Any
-    label: Any
-
-
 def make(config: Config) -> Task:
     """Reads the songs and their labels.
 
@@ -65,25 +56,20 @@ def make(config: Config) -> Task:
     """
     songs = load_labelled(config)
     most = config.task.max_length
-    parts = [songs.pieces(part, most) for part in range(3)]
-    vocabulary = Vocabulary.of("".join(parts[0][0]) + START)
-    examples = []
-    for pieces, label, _ in parts:
-        padded = pad([vocabulary.encode(piece) for piece in pieces], most)
-        examples.append(Example(padded.ids, padded.length, label) if pieces else None)
+    vocabulary, examples, _ = make_pieces(songs, most, also=START)
     names = {"characters": vocabulary.characters, "labels": songs.names, "steps": most}
     of = network(config, names)
     return make_example_task(
         config,
         of,
-        Split(*examples),
+        examples,
         "pieces of songs",
         source=songs.source,
         names=names,
         unit="character",
         sample=make_sample(config, names, np.arange(min(SHOWN, len(songs.names)))),
         write=partial(write, vocabulary, songs.names),
-        conclude=partial(conclude, config, of, songs, vocabulary, Split(*examples), names),
+        conclude=partial(conclude, config, of, songs, vocabulary, examples, names),
         report=report,
         figures=figures,
     )
@@ -103,13 +89,10 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         return Conditioned(draw_params(key_network, model, config.model, dtype), tuple(starts))
 
     def surprise(params: Conditioned, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
-        ids = rows.ids.T
-        x = jnp.concatenate([jnp.full_like(ids[:1], start), ids])
-        y = jnp.concatenate([jnp.where(steps_within(rows.length, len(ids)), ids, start), jnp.full_like(ids[:1], start)])
-        valid = steps_within(rows.length + 1, len(x))
-        batch = Batch(x, y, valid=valid, noise=noise_for(key, model, x.shape, params.network.V.dtype))
-        nats = negative_log_likelihood(one_to_many(model, params, hyper, rows.label, batch, unroll=unroll), y)
-        return Surprise(jnp.sum(jnp.where(valid, nats, 0), axis=0), jnp.sum(valid, axis=0, dtype=nats.dtype))
+        batch = shifted(rows.x, rows.length, start)
+        batch = batch._replace(noise=noise_for(key, model, batch.x.shape, params.network.V.dtype))
+        logits = one_to_many(model, params, hyper, rows.label, batch, unroll=unroll)
+        return surprise_within(logits, batch.y, batch.valid)
 
     def answer(params: Conditioned, hyper: Hyper, text: str, asked: Asked) -> str:
         label = np.array([label_of(text, names["labels"])])
@@ -191,15 +174,9 @@ def conclude(
         return Conclusion(result, predictions)
     everyone = Vocabulary.of("".join(songs.texts))  # of the classifier, which must not share what the network knows
     encoded = [everyone.encode(text) for text in songs.texts]
-    of_label = [
-        np.concatenate([encoded[i] for i in np.flatnonzero((songs.part == 2) & (songs.label == label))])
-        for label in range(len(songs.names))
-    ]
-    classifier = train_classifier(of_label, len(everyone))
+    held_out, real = (np.flatnonzero(songs.part == part) for part in (2, 0))
+    classifier = train_classifier([encoded[i] for i in held_out], songs.label[held_out], len(everyone))
     guess = classifier.classify([everyone.encode(text) for text in texts])
-    real = np.flatnonzero(songs.part == 0)
-    confusion = np.zeros((len(songs.names), len(songs.names)), int)
-    np.add.at(confusion, (labels, guess), 1)
     result |= {
         "recognised": float(np.mean(guess == labels)),
         "count": len(labels),
@@ -207,7 +184,7 @@ def conclude(
         "baselines": {"chance": 1 / len(songs.names)},
         "recognised_real": float(np.mean(classifier.classify([encoded[i] for i in real]) == songs.label[real])),
         "labels": songs.names,
-        "confusion": confusion.tolist(),
+        "confusion": count_pairs(labels, guess, len(songs.names)).tolist(),
     }
     for row, own in zip(predictions, guess, strict=True):
         row["recognised_as"] = songs.names[own]

@@ -17,12 +17,11 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.data.corpus import load_corpus
-from rnnjax.model.architectures import fed_back
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import NATS_PER_BIT, negative_log_likelihood
 from rnnjax.model.network import Batch, Model, Params, initial_carry
 from rnnjax.model.rnn import apply
-from rnnjax.model.sampling import absorb, gumbel_noise
+from rnnjax.model.sampling import absorb, fed_back, gumbel_noise
 from rnnjax.tasks import text
 from rnnjax.tasks.task import Conclusion, Task
 from rnnjax.trained import make_model

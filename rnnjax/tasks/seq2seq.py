@@ -28,7 +28,6 @@ from rnnjax.model.architectures import (
 )
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params, uniform
-from rnnjax.model.loss import negative_log_likelihood
 from rnnjax.model.network import Batch, Model
 from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.tasks.examples import (
@@ -38,7 +37,9 @@ from rnnjax.tasks.examples import (
     make_example_task,
     measured,
     noise_for,
+    shifted,
     shown,
+    surprise_within,
 )
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
@@ -136,25 +137,20 @@ def read(
     return encode(model, params, hyper, Batch(source, source, valid=valid, noise=noise), unroll=unroll)
 
 
-def make_logits(config: Config) -> Callable[..., tuple[Array, Any, Array, Array]]:
+def make_logits(config: Config) -> Callable[..., tuple[Array, Any, Batch]]:
     """Returns (params, hyper, examples, key=None, unroll=rnn.unroll) -> the logits [T, B, V], where the decoder looked
-    [T, B, S] or None, the targets, and which of them count [T, B]; T is STEPS + 1, for the end."""
+    [T, B, S] or None, and what it read and was to say; T is STEPS + 1, for the end."""
     model, end = shape_of(config), CHARACTERS.index(END)
 
     def logits(
         params: EncoderDecoder, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll
-    ) -> tuple[Array, Any, Array, Array]:
+    ) -> tuple[Array, Any, Batch]:
         key_source, key_target = (None, None) if key is None else jax.random.split(key)
         carry, memory = read(model, params, hyper, rows, key_source, unroll)
-        ids = jnp.asarray(rows.target).T
-        edge = jnp.full_like(ids[:1], end)
-        x = jnp.concatenate([edge, ids])
-        y = jnp.concatenate([jnp.where(steps_within(rows.target_length, len(ids)), ids, end), edge])
-        valid = steps_within(rows.target_length + 1, len(x))
-        noise = noise_for(key_target, model, x.shape, params.decoder.V.dtype)
-        batch = Batch(x, y, valid=valid, noise=noise)
+        batch = shifted(rows.target, rows.target_length, end)
+        batch = batch._replace(noise=noise_for(key_target, model, batch.x.shape, params.decoder.V.dtype))
         _, found, looked = decode(model, params, hyper, carry, memory, batch, unroll=unroll)
-        return found, looked, y, valid
+        return found, looked, batch
 
     return logits
 
@@ -174,9 +170,8 @@ def network(config: Config, names: dict[str, Any]) -> Network:
     logits, search = make_logits(config), make_search(config)
 
     def surprise(params: EncoderDecoder, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
-        found, _, y, valid = logits(params, hyper, rows, key, unroll)
-        nats = jnp.where(valid, negative_log_likelihood(found, y), 0)
-        return Surprise(jnp.sum(nats, axis=0), jnp.sum(valid, axis=0, dtype=nats.dtype))
+        found, _, batch = logits(params, hyper, rows, key, unroll)
+        return surprise_within(found, batch.y, batch.valid)
 
     def answer(params: EncoderDecoder, hyper: Hyper, text: str, asked: Asked) -> str:
         ids = Vocabulary(CHARACTERS).encode(plain_number(text))
@@ -287,7 +282,7 @@ def look(config: Config, state: TrainState, rows: Example, digits: np.ndarray) -
     """Where the decoder looked while it was told one held-out number of most digits, in each direction."""
     number = int(np.argmax(digits[::2]))
     two = Example(*(jnp.asarray(leaf[2 * number : 2 * number + 2]) for leaf in rows))
-    _, looked, _, _ = jax.jit(make_logits(config))(state.params, state.hyper, two)
+    _, looked, _ = jax.jit(make_logits(config))(state.params, state.hyper, two)
     sources, targets = cut_at(two.source, two.source_length), cut_at(two.target, two.target_length)
     return [
         {

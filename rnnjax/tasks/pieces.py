@@ -1,0 +1,56 @@
+"""Pieces of labelled songs as examples."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnjax.data.labelled import Labelled
+from rnnjax.data.padding import pad
+from rnnjax.data.split import Split
+from rnnjax.data.vocabulary import Vocabulary
+
+
+class Example(NamedTuple):
+    """N sequences and their labels.
+
+    Attributes:
+      x: ids [N, T], or numbers [N, T].
+      length: [N], steps that are not padding.
+      label: [N].
+    """
+
+    x: Any
+    length: Any
+    label: Any
+
+
+class Pieces(NamedTuple):
+    """What labelled songs are cut into.
+
+    Attributes:
+      vocabulary: of the pieces to train on.
+      examples: of each part; None where it has no pieces.
+      song: that each example of a part is of, as an index of the songs.
+    """
+
+    vocabulary: Vocabulary
+    examples: Split[Any]
+    song: Split[np.ndarray]
+
+
+def make_pieces(songs: Labelled, most: int, also: str = "") -> Pieces:
+    """Cuts songs into pieces of at most so many characters; `also` are characters to know beside those of the songs."""
+    parts = [songs.pieces(part, most) for part in range(3)]
+    vocabulary = Vocabulary.of("".join(parts[0][0]) + also)
+    examples = []
+    for pieces, label, _ in parts:
+        padded = pad([vocabulary.encode(piece) for piece in pieces], most)
+        examples.append(Example(padded.ids, padded.length, label) if pieces else None)
+    return Pieces(vocabulary, Split(*examples), Split(*(song for _, _, song in parts)))
+
+
+def count_pairs(truth: np.ndarray, guess: np.ndarray, labels: int) -> np.ndarray:
+    """The confusion matrix: how often each truth (row) got each guess (column), [labels, labels]."""
+    counts = np.zeros((labels, labels), int)
+    np.add.at(counts, (truth, guess), 1)
+    return counts
