@@ -1,0 +1,59 @@
+"""The schema of `configs/*.yaml`: what each field means, its unit, its default, and what values it may take.
+
+Every field can also be given on the command line, as in `--model.hidden_size 256`.
+"""
+
+from dataclasses import dataclass, field
+
+from rnnjax.config.checks import check
+from rnnjax.config.data import DataConfig
+from rnnjax.config.gradient import GradientConfig
+from rnnjax.config.model import ModelConfig
+from rnnjax.config.optimizer import OptimizerConfig
+from rnnjax.config.run import Platform, RunConfig
+from rnnjax.config.sampling import SamplingConfig
+from rnnjax.config.task import TaskConfig, TaskName
+from rnnjax.config.training import TrainingConfig
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "GradientConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "Platform",
+    "RunConfig",
+    "SamplingConfig",
+    "TaskConfig",
+    "TaskName",
+    "TrainingConfig",
+]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        task, model = self.task.name, self.model
+        both_ways = task in ("many_to_one", "many_to_many")
+        check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")
+        check(task == "seq2seq" or model.attention == "none", "model.attention", model.attention, f"none for {task}")
+        check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
+        of_text = task in ("text", "one_to_one")
+        check(of_text or self.run.devices == 1, "run.devices", self.run.devices, f"1 for the task {task}")
+        check(
+            of_text or self.gradient.method in ("autodiff", "manual"),
+            "gradient.method",
+            self.gradient.method,
+            f"autodiff or manual for the task {task}",
+        )

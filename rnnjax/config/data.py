@@ -1,0 +1,44 @@
+"""The fields `data.*` of a config."""
+
+from dataclasses import dataclass
+
+from rnnjax.config.checks import at_least, check
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the text comes from, and how it is split.
+
+    Attributes:
+      path: 'bundled' (the songs that ship with rnnjax), a CSV file with a text column, a plain .txt file, an http(s)
+        address of one of these, or 'recall': lines that show a letter, count, and ask for the letter again. The task
+        seq2seq makes its own numbers; 'digits', for many_to_one, is scikit-learn's images of hand-written digits.
+      sha256: checksum of the file behind an http(s) address; required there, as it is fetched once and kept.
+      text_column: the CSV column that holds the lyrics.
+      separator: what stands between two songs when they are joined into one text.
+      validation_fraction: share of the songs held out to choose the best checkpoint (of the text, for a .txt file).
+      test_fraction: share of the songs read once, at the end of the run.
+      split_seed: seed of the draw of the held-out songs, or of the letters of a recall text.
+      recall_lag: characters between a letter and its recall.
+      recall_lines: lines of a recall text.
+    """
+
+    path: str = "bundled"
+    sha256: str | None = None
+    text_column: str = "text"
+    separator: str = ", "
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    split_seed: int = 0
+    recall_lag: int = 12
+    recall_lines: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name in ("validation_fraction", "test_fraction"):
+            value = getattr(self, name)
+            check(0 <= value < 1, f"data.{name}", value, "in [0, 1)")
+        held_out = self.validation_fraction + self.test_fraction
+        check(held_out < 1, "data.validation_fraction + data.test_fraction", held_out, "below 1")
+        at_least(0, data__split_seed=self.split_seed)
+        at_least(1, data__recall_lag=self.recall_lag, data__recall_lines=self.recall_lines)
+        check(self.recall_lag <= 47, "data.recall_lag", self.recall_lag, "at most 47, the characters to count with")

@@ -1,0 +1,66 @@
+"""The fields `gradient.*` of a config."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnjax.config.checks import at_least, check, more_than_zero
+
+GradientMethod = Literal[
+    "autodiff",
+    "manual",
+    "textbook",
+    "checkpointed",
+    "rtrl",
+    "parallel",
+    "finite_difference",
+    "truncated",
+    "artbp",
+    "snap",
+    "rflo",
+    "uoro",
+    "kf_rtrl",
+    "forward_gradient",
+    "spsa",
+]
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """How the gradient of a window is computed. A method reads its own fields, and not the others.
+
+    Attributes:
+      method: exact: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast
+        one), textbook (the double sum over steps, corrected: for small cases, as its cost grows with the square of T),
+        checkpointed (autodiff that keeps few states), rtrl (forward in time, across windows: for few units), parallel
+        (a parallel scan back in time: for few units), finite_difference (for very few).
+        truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted).
+        approximate, forward in time and across windows: snap, rflo (one layer of leaky units), uoro and kf_rtrl (right
+        on average). From forward passes: forward_gradient (right on average), spsa (evolution strategies).
+      segments: checkpointed: sqrt (the square root of T segments), or recursive (halves of halves).
+      k1_steps: truncated: steps after which the errors of as many steps are taken back.
+      k2_steps: truncated: steps that they are taken back.
+      cut_probability: artbp: how often the error is cut between two steps.
+      snap_steps: snap: n, steps within which an influence must arrive to be kept.
+      feedback: rflo: what brings the error to the units, readout (V transposed) or random (a fixed random matrix).
+      directions: forward_gradient, spsa: random directions averaged in one gradient.
+      distribution: forward_gradient, spsa: of the directions, gaussian or rademacher (signs).
+      sigma: spsa: how far the parameters are moved along a direction.
+    """
+
+    method: GradientMethod = "manual"
+    segments: Literal["sqrt", "recursive"] = "sqrt"
+    k1_steps: int = 1
+    k2_steps: int = 10
+    cut_probability: float = 0.1
+    snap_steps: int = 1
+    feedback: Literal["readout", "random"] = "readout"
+    directions: int = 1
+    distribution: Literal["gaussian", "rademacher"] = "rademacher"
+    sigma: float = 0.01
+
+    def __post_init__(self) -> None:
+        at_least(1, gradient__k1_steps=self.k1_steps, gradient__snap_steps=self.snap_steps)
+        check(self.k2_steps >= self.k1_steps, "gradient.k2_steps", self.k2_steps, "at least gradient.k1_steps")
+        check(0 <= self.cut_probability < 1, "gradient.cut_probability", self.cut_probability, "in [0, 1)")
+        at_least(1, gradient__directions=self.directions)
+        more_than_zero(gradient__sigma=self.sigma)

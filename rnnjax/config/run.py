@@ -1,0 +1,47 @@
+"""The fields `run.*` of a config."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnjax.config.checks import at_least, check
+
+Platform = Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The run's directory and the machine.
+
+    Attributes:
+      name: the run is kept in root/name; the same command again goes on where it stopped.
+      root: the directory of all runs.
+      platform: where to compute; auto takes the best that is there.
+      devices: over how many devices the streams of a batch are divided, each with the whole network; 0 takes all that
+        are there. On a CPU they are threads of this process, and as many as are asked for.
+      precision: float32, or float64.
+      products: how precisely the factors of matrix products are read. auto: as the device does it, whole on a CPU;
+        float32: whole; bfloat16: rounded, with sums in float32, faster on an accelerator made for it.
+      checkpoint_every_steps: training steps between two checkpoints.
+      keep_checkpoints: the newest checkpoints to keep, beside the best.
+      tensorboard: also write TensorBoard event files (needs the extra: pip install 'rnnjax[tensorboard]').
+    """
+
+    name: str = "run"
+    root: str = "runs"
+    platform: Platform = "auto"
+    devices: int = 1
+    precision: Literal["float32", "float64"] = "float32"
+    products: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpoint_every_steps: int = 1_000
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        plain = bool(self.name) and self.name not in (".", "..") and not set(self.name) & set("/\\\0")
+        check(plain, "run.name", self.name, "a plain directory name")
+        at_least(0, run__devices=self.devices)
+        narrow = self.products != "auto" and self.precision == "float64"
+        check(not narrow, "run.products", self.products, "auto where run.precision is float64")
+        at_least(
+            1, run__checkpoint_every_steps=self.checkpoint_every_steps, run__keep_checkpoints=self.keep_checkpoints
+        )

@@ -1,0 +1,37 @@
+"""The fields `training.*` of a config."""
+
+from dataclasses import dataclass
+
+from rnnjax.config.checks import at_least, check
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop.
+
+    Attributes:
+      steps: training steps of the whole run, one window of every stream each.
+      batch_size: B, parallel streams of text.
+      sequence_length: T, characters of a window: the length of truncated back-propagation through time.
+      steps_per_dispatch: most training steps that the device runs before the host looks in.
+      log_every_steps: steps averaged into one line of metrics.jsonl.
+      eval_every_steps: steps between two measurements of the validation loss.
+      eval_characters: most characters of the validation text that one measurement reads, from its beginning.
+      max_skipped_steps: consecutive non-finite steps after which the run stops; each of them leaves the model alone.
+      seed: seed of the weights and of the samples.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 32
+    sequence_length: int = 64
+    steps_per_dispatch: int = 100
+    log_every_steps: int = 100
+    eval_every_steps: int = 1_000
+    eval_characters: int = 1_000_000
+    max_skipped_steps: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            at_least(0 if name == "seed" else 1, **{f"training__{name}": getattr(self, name)})
+        check(self.seed < 2**31, "training.seed", self.seed, "below 2^31")
