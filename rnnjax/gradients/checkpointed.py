@@ -105,6 +105,6 @@ def method(config: GradientConfig) -> Method:
     return Method(partial(gradient, segments=config.segments), refuse=refuse)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """Segments follow each other in one direction."""
     return "the backward layers would need the segments in the other order" if model.bidirectional else None
