@@ -45,8 +45,9 @@ def gradient(
 ) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
-    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H). The window's input
-    and dropout noise are kept whole. Exact within the window.
+    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H), and on each of its
+    levels a gradient of the parameters as well: for long windows. The window's input and dropout noise are kept whole.
+    Exact within the window.
 
     Args:
       segments: sqrt or recursive.
