@@ -6,6 +6,7 @@ of the identities, writes both as JSON and as a figure, and exits with 1 where a
 """
 
 import sys
+import warnings
 from pathlib import Path
 
 from rnnjax.cli import add_config, config_of, make_parser, run
@@ -66,7 +67,9 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     model = make_model(config, corpus.vocabulary)
     fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)  # or it says why
     jax.config.update("jax_default_matmul_precision", "highest")  # of all threads, which a context manager is not
-    with Console(stderr=True).status("...") as line:
+    with Console(stderr=True).status("...") as line, warnings.catch_warnings():
+        # The verdict on a number that is not finite is the certificate's.
+        warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
         found = certify(names, config, model, corpus.ids.train, lambda what: line.update(f"{what} ..."))
     wide = None if sys.stdout.isatty() else certificate_report.WIDTH
     certificate_report.show(Console(highlight=False, width=wide), config, model, found)

@@ -34,6 +34,7 @@ from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling
 from rnnjax.tasks import one_to_many as singing
 from rnnjax.training.examples import batch_at, make_mean_surprise
+from rnnjax.training.shuffle import shuffled
 
 V, H, LAYERS = 5, 4, 2
 LENGTHS = (3, 1, 4)
@@ -337,6 +338,23 @@ def test_an_epoch_reads_every_example_once_in_an_order_of_its_own():
         assert len(set(epoch.tolist())) == 6
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 4
     assert not np.array_equal(at(jnp.int32(0), jnp.int32(6))[0], batches[0][0])
+
+
+@pytest.mark.parametrize("N", [1, 2, 5, 12, 1000, 1023])
+def test_a_shuffle_loses_no_row(N):
+    rows = shuffled(jax.random.key(N), jnp.arange(N), N)
+    assert sorted(rows.tolist()) == list(range(N))
+
+
+def test_every_order_is_as_likely_as_any_other():
+    """All 24 orders of four rows, and at 30 rows where each row lies."""
+    orders = jax.vmap(lambda key: shuffled(key, jnp.arange(4), 4))(jax.random.split(jax.random.key(0), 2_400))
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == 24
+    assert np.sum((counts - 100) ** 2 / 100) < 23 + 5 * np.sqrt(2 * 23)  # χ²
+    rows = jax.vmap(lambda key: shuffled(key, jnp.arange(30), 30))(jax.random.split(jax.random.key(1), 3_000))
+    found = np.stack([np.bincount(place, minlength=30) for place in np.asarray(rows).T])
+    assert np.sum((found - 100) ** 2 / 100) < 29**2 + 5 * np.sqrt(2 * 29**2)
 
 
 def test_the_held_out_loss_is_the_mean_of_all_outputs_in_whatever_blocks(monkeypatch):

@@ -93,6 +93,11 @@ def not_finite(gradient):
     )
 
 
+def infinite(gradient):
+    layers = tuple(layer._replace(W=1e200 * layer.W / 0.0) for layer in gradient.params.layers)
+    return gradient._replace(params=gradient.params._replace(layers=layers))
+
+
 def planted(method, fault):
     """The method, its gradient spoiled."""
     return method._replace(gradient=lambda *arguments: fault(method.gradient(*arguments)))
@@ -122,10 +127,12 @@ def test_an_error_of_a_millionth_is_told(certify, monkeypatch, name):
         ("uoro", shifted, {7}),
         ("rflo", not_finite, None),
         ("uoro", not_finite, {7}),
+        ("rflo", infinite, None),
         ("snap", turned, {6}),
         ("artbp", shifted, {7}),
     ],
 )
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_wrong_sign_a_shift_and_no_number_are_told(certify, monkeypatch, name, fault, numbers):
     right = METHODS[name]
     monkeypatch.setitem(METHODS, name, lambda config: planted(right(config), fault))

@@ -82,5 +82,5 @@ def method(config: GradientConfig) -> Method:
     return Method(
         gradient,
         draw=partial(draw, probability=config.cut_probability),
-        refuse=lambda model, T, B: refuse_bidirectional(model),
+        refuse=lambda model, T, B, dtype="float32": refuse_bidirectional(model),
     )

@@ -45,8 +45,9 @@ def gradient(
 ) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
-    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H). The window's input
-    and dropout noise are kept whole. Exact within the window.
+    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H), and on each of its
+    levels a gradient of the parameters as well: for long windows. The window's input and dropout noise are kept whole.
+    Exact within the window.
 
     Args:
       segments: sqrt or recursive.
@@ -105,6 +106,6 @@ def method(config: GradientConfig) -> Method:
     return Method(partial(gradient, segments=config.segments), refuse=refuse)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """Segments follow each other in one direction."""
     return "the backward layers would need the segments in the other order" if model.bidirectional else None

@@ -107,10 +107,10 @@ def method(config: GradientConfig) -> Method:
     return Method(partial(gradient, n=config.snap_steps), rtrl.init, refuse=refuse, online=True)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """It computes what `rtrl` does, and its pattern must be that of W."""
     if model.layer_norm:
         return "layer normalisation couples every unit to every other at each step, which leaves nothing to drop"
     if model.embedding:
         return "an embedding acts on every unit at its first step, which leaves nothing to drop"
-    return rtrl.refuse(model, T, B)
+    return rtrl.refuse(model, T, B, dtype)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients.directions import Directions, average, draw
+from rnnjax.gradients.directions import Directions, average, draw, refuse
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import window_loss
@@ -67,4 +67,5 @@ def method(config: GradientConfig) -> Method:
     return Method(
         partial(gradient, sigma=config.sigma),
         draw=partial(draw, count=config.directions, distribution=config.distribution),
+        refuse=partial(refuse, count=config.directions),
     )

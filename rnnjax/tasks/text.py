@@ -36,7 +36,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
     """The same, of a text that has been read."""
     model = make_model(config, corpus.vocabulary)
     B, T = config.training.batch_size, config.training.sequence_length
-    if reason := make_method(config.gradient).refuse(model, T, B):
+    if reason := make_method(config.gradient).refuse(model, T, B, config.run.precision):
         raise UserError(f"gradient.method {config.gradient.method}: {reason}")
     sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
     validation = corpus.ids.validation[: config.training.eval_characters + 1]
