@@ -11,6 +11,7 @@ import pytest
 from agreement import compare
 
 from rnnjax.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from rnnjax.data.numbers import Pairs
 from rnnjax.gradients import manual
 from rnnjax.model import rnn
 from rnnjax.model.architectures import (
@@ -18,7 +19,6 @@ from rnnjax.model.architectures import (
     Conditioned,
     EncoderDecoder,
     Memory,
-    beam_search,
     decode,
     encode,
     many_to_many,
@@ -29,7 +29,8 @@ from rnnjax.model.architectures import (
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.sampling import fed_back
-from rnnjax.tasks import NETWORKS, seq2seq
+from rnnjax.model.search import beam_search
+from rnnjax.tasks import NETWORKS
 from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling
 from rnnjax.tasks import one_to_many as singing
@@ -215,7 +216,7 @@ def test_a_wider_search_is_never_worse_and_looks_at_its_own_source():
     carry, memory = encode(MODEL, PAIR, Hyper(), Batch(IDS, IDS, valid=VALID))
     together = beam_search(MODEL, PAIR, Hyper(), carry, memory, END, LENGTH, 2)
     for b in range(len(LENGTHS)):
-        one = Memory(memory.hs[:, b : b + 1], memory.valid[:, b : b + 1])
+        one = Memory(memory.hs[b : b + 1], memory.valid[b : b + 1])
         alone = beam_search(MODEL, PAIR, Hyper(), tuple(s[b : b + 1] for s in carry), one, END, LENGTH, 2)
         assert np.array_equal(alone.ids[:, 0], together.ids[:, b])
         near(alone.score[0], together.score[b])
@@ -251,13 +252,13 @@ TASKS = [
     Task(
         "seq2seq",
         {},
-        seq2seq.Example(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
+        Pairs(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
         {"attention": "general", "cell": "gru", "embedding_size": 2, "learned_state": True},
     ),
     Task(
         "seq2seq",
         {},
-        seq2seq.Example(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
+        Pairs(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
         {"layer_norm": True, "layers": 2},
     ),
 ]
