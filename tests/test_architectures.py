@@ -1,6 +1,5 @@
 """The four architectures against plain loops in float64, alone and padded, by hand and by autodiff."""
 
-import itertools
 from typing import NamedTuple
 
 import jax
@@ -11,14 +10,13 @@ import pytest
 from agreement import compare
 
 from rnnjax.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from rnnjax.data.numbers import Pairs
 from rnnjax.gradients import manual
 from rnnjax.model import rnn
 from rnnjax.model.architectures import (
     Attention,
     Conditioned,
     EncoderDecoder,
-    Memory,
-    beam_search,
     decode,
     encode,
     many_to_many,
@@ -29,7 +27,7 @@ from rnnjax.model.architectures import (
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.sampling import fed_back
-from rnnjax.tasks import NETWORKS, seq2seq
+from rnnjax.tasks import NETWORKS
 from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling
 from rnnjax.tasks import one_to_many as singing
@@ -160,68 +158,6 @@ def test_left_to_itself_each_output_is_the_next_input():
             assert ids[t, b] == x
 
 
-LENGTH, END = 3, 0
-
-
-def writes(pair, source, text):
-    """log P(text | source) by the oracle; after END nothing is left to chance."""
-    _, states, _ = read(PARAMS._replace(layers=pair.encoder), ZERO, source)
-    logits, _, _ = read(PARAMS, states, [END, *text[:-1]])
-    logits = logits[:, : V - 1]  # the unknown is never written
-    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    total = 0.0
-    for t, character in enumerate(text):
-        total += log_p[t, character]
-        if character == END:
-            break
-    return total
-
-
-@pytest.fixture(scope="module")
-def encoded():
-    pair = PAIR._replace(attention=None)
-    return pair, *encode(MODEL, pair, Hyper(), Batch(IDS, IDS, valid=VALID))
-
-
-def texts():
-    for text in itertools.product(range(V - 1), repeat=LENGTH):
-        ended = text.index(END) if END in text else LENGTH
-        if all(character == END for character in text[ended:]):
-            yield text
-
-
-def test_a_search_as_wide_as_there_are_texts_finds_the_likeliest(encoded):
-    pair, carry, memory = encoded
-    found = beam_search(MODEL, pair, Hyper(), carry, memory, END, LENGTH, 64)
-    for b, length in enumerate(LENGTHS):
-        scores = {text: writes(pair, IDS[:length, b], text) for text in texts()}
-        best = max(scores, key=scores.get)
-        assert tuple(np.asarray(found.ids)[:, b]) == best
-        near(found.score[b], scores[best])
-
-
-def test_a_search_of_width_one_takes_the_likeliest_at_every_step(encoded):
-    pair, carry, memory = encoded
-    found = beam_search(MODEL, pair, Hyper(), carry, memory, END, LENGTH, 1)
-    for b, length in enumerate(LENGTHS):
-        text = ()
-        while len(text) < LENGTH and END not in text:
-            text += (max(range(V - 1), key=lambda c, text=text: writes(pair, IDS[:length, b], (*text, c))),)
-        text += (END,) * (LENGTH - len(text))
-        assert tuple(np.asarray(found.ids)[:, b]) == text
-        near(found.score[b], writes(pair, IDS[:length, b], text))
-
-
-def test_a_wider_search_is_never_worse_and_looks_at_its_own_source():
-    carry, memory = encode(MODEL, PAIR, Hyper(), Batch(IDS, IDS, valid=VALID))
-    together = beam_search(MODEL, PAIR, Hyper(), carry, memory, END, LENGTH, 2)
-    for b in range(len(LENGTHS)):
-        one = Memory(memory.hs[:, b : b + 1], memory.valid[:, b : b + 1])
-        alone = beam_search(MODEL, PAIR, Hyper(), tuple(s[b : b + 1] for s in carry), one, END, LENGTH, 2)
-        assert np.array_equal(alone.ids[:, 0], together.ids[:, b])
-        near(alone.score[0], together.score[b])
-
-
 class Task(NamedTuple):
     """A task's examples, of unequal lengths."""
 
@@ -252,13 +188,13 @@ TASKS = [
     Task(
         "seq2seq",
         {},
-        seq2seq.Example(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
+        Pairs(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
         {"attention": "general", "cell": "gru", "embedding_size": 2, "learned_state": True},
     ),
     Task(
         "seq2seq",
         {},
-        seq2seq.Example(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
+        Pairs(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
         {"layer_norm": True, "layers": 2},
     ),
 ]
