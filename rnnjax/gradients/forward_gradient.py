@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.directions import Directions, average, draw
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
@@ -49,4 +50,8 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, draw=partial(draw, count=config.directions, distribution=config.distribution))
+    return Method(
+        gradient,
+        draw=partial(draw, count=config.directions, distribution=config.distribution),
+        claim=Claim("unbiased", readout=False, noise="directions"),
+    )

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import BYTES, refuse_bidirectional, sizes, unpack
 from rnnjax.model.cells import Hyper
@@ -69,7 +70,7 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse)
+    return Method(gradient, refuse=refuse, claim=Claim("exact"))
 
 
 def refuse(model: Model, T: int, B: int) -> str | None:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import BYTES, Found, Readout, Step, refuse_bidirectional, sizes, walk
 from rnnjax.model.cells import Hyper
@@ -70,7 +71,7 @@ def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Influenc
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, refuse=refuse, online=True)
+    return Method(gradient, init, refuse=refuse, claim=Claim("exact", "stream"))
 
 
 def refuse(model: Model, T: int, B: int) -> str | None:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.pieces import pad, piece_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
@@ -78,4 +79,5 @@ def method(config: GradientConfig) -> Method:
     return Method(
         partial(gradient, k1=config.k1_steps, k2=config.k2_steps),
         refuse=lambda model, T, B: refuse_bidirectional(model),
+        claim=Claim("truncated", exact_if=lambda model, params, T, count: config.k2_steps >= T, definition="truncated"),
     )

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
 from rnnjax.model.cells import Hyper
@@ -96,4 +97,5 @@ def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Ar
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, lambda model, T, B: refuse_bidirectional(model), online=True)
+    claim = Claim("unbiased", "stream", noise="signs")
+    return Method(gradient, init, draw, lambda model, T, B: refuse_bidirectional(model), claim)
