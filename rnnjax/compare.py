@@ -19,7 +19,7 @@ FAILED = 1
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("compare", __doc__)
     add_config(parser)
-    parser.add_argument("--methods", type=str, default="all", help="all, or names with commas between")
+    parser.add_argument("--methods", type=str, default="all", help="all, or names with commas between: snap,rflo")
     parser.add_argument("--out", type=str, help="directory for the results; by default compare-<run.name> in run.root")
     options = parser.parse_args(argv)
     config = config_of(parser, options)
@@ -40,14 +40,12 @@ def methods_of(text: str) -> list[str]:
     """
     from rnnjax.gradients import METHODS
 
-    if text == "all":
-        return list(METHODS)
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if wrong := [name for name in names if name not in METHODS]:
-        raise UserError(f"--methods: there is no {', '.join(wrong)}; there are {', '.join(METHODS)}")
+    if wrong := [name for name in names if name not in METHODS and name != "all"]:
+        raise UserError(f"--methods: there is no {', '.join(wrong)}; there are all, {', '.join(METHODS)}")
     if not names:
-        raise UserError(f"--methods names none; there are {', '.join(METHODS)}")
-    return [name for name in METHODS if name in names]
+        raise UserError(f"--methods names none; there are all, {', '.join(METHODS)}")
+    return [name for name in METHODS if name in names or "all" in names]
 
 
 def compare(config: Config, names: list[str], out: Path) -> int:

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.pieces import pad, piece_loss
 from rnnjax.model.cells import Hyper
@@ -103,7 +104,8 @@ def cut_in_halves(T: int) -> tuple[list[int], int]:
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(partial(gradient, segments=config.segments), refuse=refuse)
+    claim = Claim("exact", variants=({"segments": "sqrt"}, {"segments": "recursive"}))
+    return Method(partial(gradient, segments=config.segments), refuse=refuse, claim=claim)
 
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import sizes
@@ -43,7 +44,7 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse)
+    return Method(gradient, refuse=refuse, claim=Claim("exact", tolerance=1e-6, floor=1e-3, readout=False))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.directions import Directions, average, draw, refuse
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
@@ -53,4 +54,5 @@ def method(config: GradientConfig) -> Method:
         gradient,
         draw=partial(draw, count=config.directions, distribution=config.distribution),
         refuse=partial(refuse, count=config.directions),
+        claim=Claim("unbiased", readout=False, noise="directions"),
     )

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unpack, walk
@@ -163,7 +164,8 @@ def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Ar
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, refuse, online=True)
+    claim = Claim("unbiased", "stream", noise="signs", units=("gru",))  # where a matrix is not a layer's
+    return Method(gradient, init, draw, refuse, claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnnjax.gradients.claim import Claim
 from rnnjax.model.network import Carry, Model, Params
 
 Array = jax.Array
@@ -39,11 +40,16 @@ class Method(NamedTuple):
         methods can be compared under the same ones, and their average taken over all of them.
       refuse: (model, T, B, dtype of the parameters) -> why the method cannot be applied, and what it would cost; None
         where it can.
-      online: whether the trace tells how parameters and initial state act on the state from window to window.
+      claim: what theory says of it; of a method that has none the certificate says that nothing is claimed.
     """
 
     gradient: Callable[..., Gradient]
     init: Callable[[Model, Params, tuple[int, ...]], Any] = lambda model, params, batch_shape: None
     draw: Callable[[Array, Model, Params, tuple[int, ...]], Any] = lambda key, model, params, shape: None
     refuse: Callable[..., str | None] = lambda model, T, B, dtype="float32": None
-    online: bool = False
+    claim: Claim | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether the trace tells how parameters and initial state act on the state from window to window."""
+        return self.claim is not None and self.claim.of == "stream"

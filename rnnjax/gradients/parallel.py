@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import refuse_bidirectional, sizes, unpack
@@ -67,7 +68,7 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse)
+    return Method(gradient, refuse=refuse, claim=Claim("exact"))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

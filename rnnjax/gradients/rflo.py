@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unit_of, walk
@@ -91,7 +92,18 @@ def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Eligibil
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, online=True)
+    def no_recurrence(model: Model, params: Params, T: int, count: int) -> bool:
+        return config.feedback == "readout" and not any(bool(jnp.any(layer.W)) for layer in params.layers)
+
+    claim = Claim(
+        "approximate",
+        "stream",
+        exact_if=no_recurrence,
+        definition="rflo",
+        variants=({"feedback": "readout"}, {"feedback": "random"}),
+        units=("leaky",),
+    )
+    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, claim=claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

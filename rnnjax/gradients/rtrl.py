@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
@@ -65,7 +66,7 @@ def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Influenc
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, refuse=refuse, online=True)
+    return Method(gradient, init, refuse=refuse, claim=Claim("exact", "stream"))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

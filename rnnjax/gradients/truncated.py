@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.pieces import pad, piece_loss
@@ -77,7 +78,8 @@ def gradient(
 
 def method(config: GradientConfig) -> Method:
     k1, k2 = config.k1_steps, config.k2_steps
-    return Method(partial(gradient, k1=k1, k2=k2), refuse=partial(refuse, k1=k1, k2=k2))
+    claim = Claim("truncated", exact_if=lambda model, params, T, count: k2 >= T, definition="truncated")
+    return Method(partial(gradient, k1=k1, k2=k2), refuse=partial(refuse, k1=k1, k2=k2), claim=claim)
 
 
 def cost(model: Model, T: int, B: int, *, k1: int, k2: int) -> Cost:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
@@ -97,7 +98,7 @@ def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Ar
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, refuse, online=True)
+    return Method(gradient, init, draw, refuse, Claim("unbiased", "stream", noise="signs"))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
