@@ -42,7 +42,7 @@ def plot_run(
             best["validation_loss"],
             "o",
             color="C3",
-            label=f"best: {best['validation_loss']:.3f} at step {best['step']:,}",
+            label=f"best: {best['validation_loss']:#.4g} at step {best['step']:,}",
         )
     for name, level in levels.items():
         axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=name)
