@@ -57,7 +57,7 @@ def train(config: Config) -> int:
                 finished = learn(config, task, data, mesh, directory, checkpoints, interrupt)
             if finished:
                 result = conclude(task, data, directory, checkpoints)
-            plot_run(path, config.run.name, task.unit)
+            plot_run(path, config.run.name, task.unit, task.in_nats, task.levels)
             if finished:
                 for name, figure in task.figures(result).items():
                     write_figure(path / name, figure)

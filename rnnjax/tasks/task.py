@@ -35,6 +35,8 @@ class Task(NamedTuple):
       per_step: how much a step reads, of what is `counted`.
       counted: characters or examples, in short.
       unit: what the loss is a mean over.
+      in_nats: whether it is in nats; otherwise it is a squared error.
+      levels: losses that are known, by name, to be drawn beside the run's.
       data: what the steps read, a tree of arrays; goes to the device once. Streams lie along the first axis.
       start: () -> the state before the first step.
       step: (state, data) -> (state, info).
@@ -63,6 +65,8 @@ class Task(NamedTuple):
     conclude: Callable[[TrainState, Any], Conclusion]
     report: Callable[[dict[str, Any]], list[str]]
     figures: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: {}
+    in_nats: bool = True
+    levels: dict[str, float] = {}  # noqa: RUF012
 
 
 class Network(NamedTuple):
