@@ -229,11 +229,12 @@ def test_a_second_process_on_the_same_run(here):
         assert "another process" in message(door("train", *TINY, cwd=here))
 
 
-@pytest.mark.skipif(Path("/dev/accel0").exists(), reason="there is a TPU")
-def test_a_platform_that_is_not_here(here):
-    line = message(door("train", *TINY, "--run.platform", "tpu", cwd=here))
-    assert "run.platform" in line
-    assert "tpu" in line
+@pytest.mark.parametrize(("platform", "sign"), [("tpu", "/dev/accel0"), ("cuda", "/proc/driver/nvidia/version")])
+def test_a_platform_that_is_not_here(here, platform, sign):
+    if Path(sign).exists():
+        pytest.skip(f"there is {platform}")
+    line = message(door("train", *TINY, "--run.platform", platform, cwd=here))
+    assert f"run.platform: no {platform} here (" in line
     assert not (here / "runs").exists()
 
 

@@ -224,9 +224,35 @@ def test_pytorch_s_other_files_are_one_line_and_run_nothing(tmp_path):
         torch.save(content, tmp_path / "a.pt")
         with pytest.raises(UserError, match=r"a\.pt is no"):
             interop.torch.load(tmp_path / "a.pt", model)
-    torch.save({"rnn.weight_hh_l0": torch.zeros(3, dtype=torch.int64)}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match=r"rnn\.weight_hh_l0 is int64"):
-        interop.torch.load(tmp_path / "a.pt", model)
+    for tensor, message in (
+        (torch.zeros(3, dtype=torch.int64), "is int64"),
+        (torch.zeros(3, dtype=torch.int8), "is int8"),
+        (torch.zeros(3, 3).to_sparse(), "is a sparse, quantized or meta tensor"),
+        (torch.zeros(3, device="meta"), "is a sparse, quantized or meta tensor"),
+        (torch.zeros(3, 0), r"is \[3, 0\], where the model needs"),
+    ):
+        state = interop.torch.module(model).state_dict() | {"rnn.weight_hh_l0": tensor}
+        torch.save(state, tmp_path / "a.pt")
+        with pytest.raises(UserError, match=rf"rnn\.weight_hh_l0 {message}"):
+            interop.torch.load(tmp_path / "a.pt", model)
+
+
+def test_weights_of_several_precisions_are_read_in_the_widest(tmp_path):
+    torch = require("torch")
+    model, params = made(CASES[0])
+    interop.torch.save(tmp_path / "a.pt", model, params)
+    state = torch.load(tmp_path / "a.pt")
+    torch.save(state | {"readout.bias": state["readout.bias"].float()}, tmp_path / "a.pt")
+    loaded = interop.torch.load(tmp_path / "a.pt", model)
+    assert {leaf.dtype for leaf in jax.tree.leaves(loaded)} == {jnp.dtype("float64")}
+    agreement.compare(loaded, params, 1e-7)
+
+
+def test_a_prefix_is_shown():
+    model, params = made(CASES[0])
+    state = {f"module.{name}": leaf for name, leaf in interop.torch.to_state_dict(model, params).items()}
+    with pytest.raises(UserError, match=r"embedding\.weight is missing.*; there is module\.embedding\.weight"):
+        interop.torch.from_state_dict(model, state)
 
 
 @pytest.mark.parametrize("change", [{"format": "other"}, {"model": "{}"}, {"model": "x"}, {"hyper": "[1]"}])

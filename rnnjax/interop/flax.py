@@ -124,7 +124,7 @@ def load(path: Path | str, model: Model) -> Params:
     weights.refuse_options(model, "Flax")
     tree = read(Path(path))
     tree = tree.get("params", tree)
-    flat = {name: weights.as_float(leaf, name, str(path)) for name, leaf in flatten(tree).items()}
+    flat = weights.as_floats(flatten(tree), str(path))
     return jax.tree.map(jnp.asarray, from_params(model, traverse_util.unflatten_dict(flat, sep="."), str(path)))
 
 

@@ -84,7 +84,7 @@ def from_state_dict(
     """
     recurrent = recurrent_leaves(model, names)
     first = np.shape(state.get(recurrent[0][1], ()))
-    if len(first) == 2:
+    if len(first) == 2 and first[1]:
         weights.check_cell(GATES.get(first[0] // first[1]), model, source)
     expected = jax.eval_shape(lambda params: to_state_dict(model, params, names), param_shapes(model))
     weights.check(state, expected, source)
@@ -121,12 +121,21 @@ def load(path: Path | str, model: Model, names: Names = NAMES) -> Params:
       UserError: if PyTorch is missing, or the file does not hold the weights of the model.
     """
     refuse(model)
-    tensors = read(Path(path))
-    # NumPy has no bfloat16: narrow numbers are widened here.
-    wide = {name: leaf if leaf.dtype.itemsize > 2 else leaf.float() for name, leaf in tensors.items()}
-    state = {name: weights.as_float(leaf.detach().cpu().numpy(), name, str(path)) for name, leaf in wide.items()}
-    params = from_state_dict(model, state, names, str(path))
+    arrays = {name: to_numpy(tensor, name, str(path)) for name, tensor in read(Path(path)).items()}
+    params = from_state_dict(model, weights.as_floats(arrays, str(path)), names, str(path))
     return jax.tree.map(jnp.asarray, params)
+
+
+def to_numpy(tensor: Any, name: str, source: str) -> np.ndarray:
+    """A tensor as NumPy's array; NumPy has no bfloat16: narrow floating-point numbers are widened.
+
+    Raises:
+      UserError: if it is not a plain tensor.
+    """
+    if str(tensor.layout) != "torch.strided" or tensor.is_quantized or tensor.is_meta:
+        raise UserError(f"{source}: {name} is a sparse, quantized or meta tensor, but weights are plain ones")
+    is_narrow = tensor.is_floating_point() and tensor.dtype.itemsize < 4
+    return (tensor.float() if is_narrow else tensor).detach().numpy()
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -136,7 +145,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         tensors = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception:  # a damaged file can make the unpickler raise anything
-        raise UserError(f"{path} is no file of PyTorch's weights") from None
+        raise UserError(f"{path} is no file of PyTorch's weights, as torch.save writes a state_dict") from None
     if not isinstance(tensors, dict) or not all(torch.is_tensor(leaf) for leaf in tensors.values()):
         raise UserError(f"{path} is no state_dict: it holds other things than tensors by name")
     return tensors

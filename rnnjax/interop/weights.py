@@ -32,10 +32,13 @@ def refuse_options(model: Model, library: str) -> None:
 def check(found: Named, expected: Named, source: str) -> None:
     """Raises UserError, naming the leaf, where a leaf is missing, has another shape, or has no place in the network."""
     for name, leaf in expected.items():
-        shape = list(np.shape(found[name])) if name in found else None
-        if shape != list(leaf.shape):
-            has = "is missing" if shape is None else f"is {shape}"
-            raise UserError(f"{source}: {name} {has}, where the model needs {list(leaf.shape)}")
+        if name not in found:
+            alike = next((other for other in found if str(other).endswith(f".{name}")), None)
+            hint = f"; there is {alike}" if alike else ""
+            raise UserError(f"{source}: {name} is missing, where the model needs {list(leaf.shape)}{hint}")
+        if np.shape(found[name]) != leaf.shape:
+            has = list(np.shape(found[name]))
+            raise UserError(f"{source}: {name} is {has}, where the model needs {list(leaf.shape)}")
     for name in found:
         if name not in expected:
             raise UserError(f"{source}: {name} has no place in the model")
@@ -51,16 +54,18 @@ def article(cell: str | None) -> str:
     return f"an {cell}" if cell == "lstm" else f"a {cell}"
 
 
-def as_float(array: Any, name: str, source: str) -> np.ndarray:
-    """A leaf in float32, or in float64 where it is that already.
+def as_floats(arrays: Named, source: str) -> dict[str, np.ndarray]:
+    """All leaves in float32, or in float64 where one of them is that: the weights of a network have one precision.
 
     Raises:
-      UserError: if it holds no floating-point numbers.
+      UserError: naming the leaf, if it holds no floating-point numbers.
     """
-    array = np.asarray(array)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise UserError(f"{source}: {name} is {array.dtype}, but weights are floating-point numbers")
-    return array if array.dtype == np.float64 else array.astype(np.float32)
+    found = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in found.items():
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise UserError(f"{source}: {name} is {array.dtype}, but weights are floating-point numbers")
+    wide = any(array.dtype == np.float64 for array in found.values())
+    return {name: array.astype(np.float64 if wide else np.float32) for name, array in found.items()}
 
 
 def read(path: Path) -> bytes:

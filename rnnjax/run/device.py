@@ -33,8 +33,8 @@ def set_up(platform: str, precision: str, devices: int = 1, products: str = "aut
         jax.config.update("jax_platforms", platform)
     try:
         jax.devices()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:160]
+    except (RuntimeError, AssertionError) as error:  # for cuda without its plugin an assertion, and without a word
+        reason = (str(error).strip() or "JAX has no plugin for it").splitlines()[0][:160]
         raise UserError(f"run.platform: no {platform} here ({reason}); {advice(platform)}") from None
 
 
