@@ -223,7 +223,10 @@ def test_a_slip_of_the_pen_is_told(certify, monkeypatch, slip):
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"refuse": lambda model, T, B, dtype="float32": "not today"}, "not today"), ({"claim": None}, "nothing is claimed")],
+    [
+        ({"refuse": lambda model, T, B, dtype="float32": "not today"}, "not today"),
+        ({"claim": None}, "nothing is claimed"),
+    ],
 )
 def test_a_method_that_cannot_be_judged_has_failed(certify, monkeypatch, change, reason):
     right = METHODS["manual"]
