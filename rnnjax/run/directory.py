@@ -65,10 +65,10 @@ class RunDirectory:
         path = self.path / "config.yaml"
         new = dataclasses.asdict(config)
         if path.exists():
+            # A field that was not there when the run began was what it is by default.
+            pinned = _completed(read_yaml(path), dataclasses.asdict(Config()))
             changes = [
-                f"{name}: {old} -> {now}"
-                for name, old, now in _differences(read_yaml(path), new)
-                if name not in FREE_TO_CHANGE
+                f"{name}: {old} -> {now}" for name, old, now in _differences(pinned, new) if name not in FREE_TO_CHANGE
             ]
             if changes:
                 raise UserError(
@@ -98,6 +98,14 @@ class RunDirectory:
         path = self.samples / f"{step:08d}.txt"
         write_whole(path, text)
         return path
+
+
+def _completed(given: dict, defaults: dict) -> dict:
+    """The given fields, and the defaults of those that are missing."""
+    return given | {
+        key: _completed(given.get(key, {}), value) if isinstance(value, dict) else given.get(key, value)
+        for key, value in defaults.items()
+    }
 
 
 def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
