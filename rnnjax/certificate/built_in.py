@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare
 from rnnjax.certificate.definitions import DEFINITIONS
-from rnnjax.certificate.exact import quick
 from rnnjax.certificate.instances import Instance, cut_model, stand_ins, tiny, with_recurrence
 from rnnjax.certificate.trial import claim_of, make, mean, truth_of_stream, walk, walker
 from rnnjax.config import GradientConfig
@@ -53,16 +53,20 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
     numerical = claim.tolerance > ROUNDING
     if numerical or method.refuse(cut_model(model), 4, 2):
         instance = tiny(f"tiny {unit}", 4, 1, unit=unit)
-        found = quick(walker(method, instance))(instance.params)
+        found = exact.quick(walker(method, instance))(instance.params)
         words, limit = ("to eight digits", EIGHT_DIGITS) if numerical else ("initial state included", ROUNDING)
         yield compare(1, name, f"the exact gradient, {words}", instance.name, found, truth_of_stream(instance), limit)
 
 
 def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
-    instance = tiny(f"tiny {kind['unit']}", 4, 1, **kind)
-    found = quick(walker(make(name, config, k1_steps=1, k2_steps=2), instance))(instance.params)
-    claim = "truncated(1, 2) ≠ BPTT of 4 steps"
-    yield compare(4, name, claim, instance.name, found, truth_of_stream(instance), differs=True)
+    """In windows that k₂ does not cover, whatever the config's does."""
+    instance = tiny(f"tiny {kind['unit']}", 4, 2, **kind)
+    short: dict[str, Any] = {"k1_steps": 1, "k2_steps": 2}
+    method = make(name, config, **short)
+    found = walk(exact.quick(method.gradient, 0), method, instance)
+    first, truth = of_window(found[0]), exact.gradient(*instance[1:5], instance.window(0)).gradient
+    yield compare(4, name, "truncated(1, 2) ≠ BPTT of 4 steps", instance.name, first, truth, differs=True)
+    yield as_defined(4, name, instance, dataclasses.replace(config, **short), found, "truncated(1, 2) as it is defined")
 
 
 def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, options: dict[str, Any]) -> Iterator[Check]:
@@ -72,18 +76,18 @@ def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, option
     dense = tiny(f"tiny {kind['unit']}", 2, 3, hidden=UNITS, **own)
     method, claim = make(name, config, **options), claim_of(name, config, **options)
     words = ", ".join(f"{option} {value}" for option, value in options.items())
-    gradient = quick(method.gradient, 0)
+    gradient = exact.quick(method.gradient, 0)
     for graph, keep in GRAPHS.items():
         instance = with_recurrence(dense, keep)
         found = walk(gradient, method, instance)
-        exact = claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
-        statement, truth = f"with {words} {'=' if exact else '≠'} RTRL for {graph}", truth_of_stream(instance)
+        is_exact = claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
+        statement, truth = f"with {words} {'=' if is_exact else '≠'} RTRL for {graph}", truth_of_stream(instance)
         total = mean([of_window(window) for window in found])
-        yield compare(6, name, statement, instance.name, total, truth, differs=not exact)
+        yield compare(6, name, statement, instance.name, total, truth, differs=not is_exact)
         if claim.definition:
             defined = dataclasses.replace(config, **options)
-            statement = f"with {words} as it is defined, window by window, for {graph}"
-            yield as_defined(name, instance, defined, found, statement)
+            statement = f"with {words} as it is defined, for {graph}"
+            yield as_defined(6, name, instance, defined, found, statement)
 
 
 def of_stack(name: str, unit: str, config: GradientConfig) -> Iterator[Check]:
@@ -91,13 +95,16 @@ def of_stack(name: str, unit: str, config: GradientConfig) -> Iterator[Check]:
     method, claim = make(name, config), claim_of(name, config)
     instance = tiny(f"tiny {unit}, two layers", 2, 3, unit=unit, layers=2)
     if claim.definition and not method.refuse(instance.model, 2, 2):
-        found = walk(quick(method.gradient, 0), method, instance)
-        yield as_defined(name, instance, config, found, "as it is defined, window by window, both layers")
+        found = walk(exact.quick(method.gradient, 0), method, instance)
+        yield as_defined(6, name, instance, config, found, "as it is defined, both layers")
 
 
-def as_defined(name: str, instance: Instance, config: GradientConfig, found: list[Gradient], words: str) -> Check:
+def as_defined(
+    number: int, name: str, instance: Instance, config: GradientConfig, found: list[Gradient], words: str
+) -> Check:
     expected = DEFINITIONS[claim_of(name, config).definition](Bench(instance, config), config)
-    return compare(6, name, words, instance.name, [of_window(window) for window in found], expected)
+    words = f"{words}, window by window, initial state included"
+    return compare(number, name, words, instance.name, [of_window(window) for window in found], expected)
 
 
 def of_window(window: Gradient) -> dict[str, Any]:
