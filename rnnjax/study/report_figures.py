@@ -1,0 +1,225 @@
+"""The pictures of a study: learning curves with bands, the metric along each axis, and over two of them."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rnnjax.study.report_input import Study
+from rnnjax.study.statistics import t_interval
+from rnnjax.study.summary import Arm
+
+MOST_CURVES = 8
+"""Curves in one picture, beside the baseline's."""
+
+MOST_PANELS = 8
+"""Panels of a heat map; and lines of an axis's picture, above which its arms are points."""
+
+WIDE = 20
+"""Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
+
+LIGHT: dict[Any, Any] = {"text.parse_math": False}
+DARK: dict[Any, Any] = {
+    "text.parse_math": False,
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), "#16181c"),
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#e3e5e8"),
+    "grid.color": "#787f88",
+}
+
+
+def drawn(draw: Callable[..., Any], *about: Any) -> tuple[bytes, bytes]:
+    """A picture as PNG, for a light page and for a dark one."""
+    import matplotlib
+
+    found = []
+    for colors in (LIGHT, DARK):
+        file = io.BytesIO()
+        with matplotlib.rc_context(colors):
+            draw(*about).savefig(file, dpi=120, format="png")
+        found.append(file.getvalue())
+    return found[0], found[1]
+
+
+def new_figure(width: float, height: float) -> Any:
+    import matplotlib.figure
+
+    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+
+
+def ink_color() -> str:
+    import matplotlib
+
+    return matplotlib.rcParams["text.color"]
+
+
+def is_wide(values: list[float]) -> bool:
+    """Whether all are positive and far apart."""
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+
+
+def curve(study: Study, arm: Arm, column: str) -> pd.DataFrame:
+    """Step by step the mean of a column over an arm's seeds, and the ends `low` and `high` of its 95% t interval.
+
+    It ends where a seed diverged, or has not come further: the mean of those left would be of the luckier ones. Seeds
+    that have not begun are left out.
+    """
+    numbers = {one["arm"]: one["seed"] for one in study.arms if one["name"] == arm.name}
+    rows = study.rows[study.rows["arm"].isin(numbers)]
+    table = rows.pivot(index="step", columns="arm", values=column).replace([np.inf, -np.inf], np.nan)
+    broken = rows.loc[rows["diverged"], "step"].min()  # nan where none is
+    table = table.dropna()
+    table = table[~(table.index >= broken)]
+    ends = [t_interval(values) for values in table.to_numpy(float)]
+    return pd.DataFrame({"mean": table.mean(axis=1), "low": [e.low for e in ends], "high": [e.high for e in ends]})
+
+
+def curve_columns(study: Study) -> list[str]:
+    """What is drawn against the step: the losses, and the metric if it is another that is known before the end."""
+    columns = dict.fromkeys(["training_loss", "validation_loss", study.metric])
+    known = [name for name in columns if name in study.rows and study.rows[name].notna().any()]
+    return [name for name in known if study.rows.groupby("arm")[name].count().max() > 1]
+
+
+def curves(study: Study, shown: list[Arm], columns: list[str]) -> Any:
+    """Mean and band of some arms, one panel a column."""
+    figure = new_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
+    panels = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axes, column in zip(panels, columns, strict=True):
+        means: list[float] = []
+        for index, arm in enumerate(sorted(shown, key=lambda arm: arm.baseline)):
+            found = curve(study, arm, column)
+            color, line = (ink_color(), "--") if arm.baseline else (f"C{index}", "-")
+            axes.plot(found.index, found["mean"], color=color, linestyle=line, label=label(arm))
+            axes.fill_between(found.index, found["low"], found["high"], color=color, alpha=0.15, linewidth=0)
+            if arm.diverged and len(found):
+                axes.plot(found.index[-1], found["mean"].iloc[-1], "x", color=color, markersize=9)
+            means += list(found["mean"])
+        if column.endswith("loss"):
+            _floors(axes, shown)
+        _scale(axes, means)
+        axes.set(xlabel="training step", ylabel=column)
+        axes.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 50 else 2)
+    return figure
+
+
+def label(arm: Arm) -> str:
+    """An arm's name, and what there is to know beside it."""
+    remarks = ["baseline"] * arm.baseline
+    if arm.spoilt:
+        remarks.append(f"{arm.spoilt} of {arm.planned} without a value")
+    if arm.unfinished:
+        remarks.append(f"{arm.planned - arm.unfinished} of {arm.planned} finished")
+    return f"{arm.name} ({', '.join(remarks)})" if remarks else arm.name
+
+
+def _scale(axes: Any, means: list[float]) -> None:
+    """The y axis as wide as the means: a band may reach far beyond them, and below zero."""
+    if not means:
+        return
+    low, high = min(means), max(means)
+    if is_wide(means):
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.5, high * 1.5)
+    elif high > low:
+        axes.set_ylim(max(axes.get_ylim()[0], low - (high - low)), min(axes.get_ylim()[1], high + (high - low)))
+
+
+def _floors(axes: Any, shown: list[Arm]) -> None:
+    floors = sorted({arm.floor for arm in shown if arm.floor is not None})
+    for index, floor in enumerate(floors):
+        axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else "the task's floor")
+
+
+def along(study: Study, found: list[Arm], field: str) -> Any:
+    """The metric against one axis: a line for each setting of the others, or points where these are many."""
+    figure = new_figure(8, 5.2)
+    axes = figure.add_subplot()
+    place = places_on(axes, "x", field, [arm.fields.get(field) for arm in found])
+    lines: dict[tuple, list[Arm]] = {}
+    for arm in found:
+        others = tuple(f"{short(name)}={value}" for name, value in arm.fields.items() if name != field)
+        lines.setdefault(others if len(study.fields) > 1 else (), []).append(arm)
+    if len(lines) > MOST_PANELS:
+        _points(axes, found, place, field)
+    for index, (others, arms) in enumerate(lines.items() if len(lines) <= MOST_PANELS else ()):
+        _line(axes, sorted(arms, key=lambda arm: place[str(arm.fields.get(field))]), place, field, index, others)
+    baseline = next((arm.mean for arm in found if arm.baseline), None)
+    if baseline is not None:
+        axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
+    if study.metric.endswith("loss"):
+        _floors(axes, found)
+    values = [value for arm in found for value in arm.values.values()]
+    axes.set(ylabel=study.metric, yscale="log" if is_wide(values) else "linear")
+    axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 40 else 2)
+    return figure
+
+
+def _line(axes: Any, arms: list[Arm], place: dict[str, float], field: str, index: int, others: tuple[str, ...]) -> None:
+    """One setting of the other axes: every seed as a point, the means as a line with their intervals."""
+    color = f"C{index}"
+    for arm in arms:
+        axes.plot(
+            [place[str(arm.fields.get(field))]] * len(arm.values),
+            list(arm.values.values()),
+            ".",
+            color=color,
+            alpha=0.35,
+        )
+    known = [(place[str(arm.fields.get(field))], arm.mean, arm.interval) for arm in arms if arm.mean is not None]
+    if known:
+        reach = np.nan_to_num([interval.high - mean for _, mean, interval in known])
+        words = ", ".join(others) or "mean, 95% interval"
+        where, means = [at for at, _, _ in known], [mean for _, mean, _ in known]
+        axes.errorbar(where, means, reach, color=color, marker="o", capsize=3, label=words)
+    _spoilt(axes, arms, place, field, color)
+
+
+def _points(axes: Any, arms: list[Arm], place: dict[str, float], field: str) -> None:
+    """Every arm's mean as a point, and the median of those that share a value of the axis."""
+    known = [(place[str(arm.fields.get(field))], arm.mean) for arm in arms if arm.mean is not None]
+    axes.plot([at for at, _ in known], [mean for _, mean in known], "o", color="C0", alpha=0.5, label="mean of an arm")
+    shared = sorted({at for at, _ in known})
+    if len(shared) < len(known):
+        medians = [np.median([mean for where, mean in known if where == at]) for at in shared]
+        axes.plot(shared, medians, "_", color="C1", markersize=24, markeredgewidth=3, label="their median")
+    _spoilt(axes, arms, place, field, "C3")
+
+
+def _spoilt(axes: Any, arms: list[Arm], place: dict[str, float], field: str, color: str) -> None:
+    at = [place[str(arm.fields.get(field))] for arm in arms if arm.spoilt]
+    if at:
+        top = axes.get_xaxis_transform()
+        words = "seeds without a value: no mean"
+        axes.plot(at, [0.98] * len(at), "x", color=color, transform=top, markersize=9, clip_on=False, label=words)
+
+
+def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str, float]:
+    """Where each value of a field stands on an axis: a number at itself, anything else in its turn."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    distinct = list({str(value): value for value in values}.values())
+    axis.set_label_text(field)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct):
+        axes.set(**{f"{which}scale": "log" if is_wide(distinct) else "linear"})
+        if len(distinct) <= MOST_PANELS:
+            axis.set_ticks(distinct, [f"{value:g}" for value in distinct])
+            axis.set_minor_locator(_no_ticks())
+        return {str(value): float(value) for value in distinct}
+    axis.set_ticks(range(len(distinct)), [str(value) for value in distinct])
+    return {str(value): float(place) for place, value in enumerate(distinct)}
+
+
+def _no_ticks() -> Any:
+    import matplotlib.ticker
+
+    return matplotlib.ticker.NullLocator()
+
+
+def short(field: str) -> str:
+    return field.split(".")[-1]
