@@ -222,7 +222,7 @@ def test_where_a_study_comes_from(written):
     assert f"python -m rnnjax.report {written[0]}" in text
     assert "| packages.jax | 0.10 |" in text
     assert "Cost" in text
-    assert "| 0 | 10 | 100 | 21 s | 2.1 s | 12.3 MB |" in text
+    assert "| 0 | clip=none, clip=value | 10 | 100 | 21 s | 2.1 s | 12.3 MB |" in text
 
 
 def test_curves_end_where_a_seed_does(written):
@@ -324,7 +324,7 @@ def grid(tmp_path, count):
 def test_a_map_is_over_the_two_largest_axes_with_panels_of_the_rest(tmp_path):
     study, _, arms, _ = grid(tmp_path, 3)
     found = list(arms.values())
-    pair = report_maps.pair_of(study, found)
+    pair = report_maps.pair_of(study)
     assert pair == ("rate", "size")
     panels = report_maps.panels_of(study, found, pair)
     assert {name: len(of) for name, of in panels.items()} == {("method=sgd",): 9, ("method=adam",): 9}

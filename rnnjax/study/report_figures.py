@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnnjax.study.report_input import Study
+from rnnjax.study.report_input import Study, are_numbers
 from rnnjax.study.statistics import t_interval
 from rnnjax.study.summary import Arm
 
@@ -96,9 +96,7 @@ def curves(study: Study, shown: list[Arm], columns: list[str]) -> Any:
             if arm.diverged and len(found):
                 axes.plot(found.index[-1], found["mean"].iloc[-1], "x", color=color, markersize=9)
             means += list(found["mean"])
-        if column.endswith("loss"):
-            _floors(axes, shown)
-        _scale(axes, means)
+        _scale(axes, means, _floors(axes, column, shown))
         axes.set(xlabel="training step", ylabel=column)
         axes.grid(alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -110,50 +108,60 @@ def label(arm: Arm) -> str:
     """An arm's name, and what there is to know beside it."""
     remarks = ["baseline"] * arm.baseline
     if arm.spoilt:
-        remarks.append(f"{arm.spoilt} of {arm.planned} without a value")
+        remarks.append(f"{arm.spoilt} of {arm.planned} lost")
     if arm.unfinished:
         remarks.append(f"{arm.planned - arm.unfinished} of {arm.planned} finished")
     return f"{arm.name} ({', '.join(remarks)})" if remarks else arm.name
 
 
-def _scale(axes: Any, means: list[float]) -> None:
-    """The y axis as wide as the means: a band may reach far beyond them, and below zero."""
+def _scale(axes: Any, means: list[float], floors: list[float]) -> None:
+    """The y axis as wide as the means and the floors: a band may reach far beyond, and below zero."""
     if not means:
         return
-    low, high = min(means), max(means)
+    low, high = min(means + floors), max(means + floors)
     if is_wide(means):
-        axes.set_yscale("log")
-        axes.set_ylim(low / 1.5, high * 1.5)
+        logarithmic(axes, "y")
+        axes.set_ylim((low if low > 0 else min(means)) / 1.5, high * 1.5)
     elif high > low:
         axes.set_ylim(max(axes.get_ylim()[0], low - (high - low)), min(axes.get_ylim()[1], high + (high - low)))
 
 
-def _floors(axes: Any, shown: list[Arm]) -> None:
-    floors = sorted({arm.floor for arm in shown if arm.floor is not None})
+def logarithmic(axes: Any, which: str) -> None:
+    """Makes an axis logarithmic, with plain numbers at its powers of ten."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
+def _floors(axes: Any, column: str, shown: list[Arm]) -> list[float]:
+    """Draws the task's floor, where there is one and the column is a loss. Returns its values."""
+    floors = sorted({arm.floor for arm in shown if arm.floor is not None}) if column.endswith("loss") else []
     for index, floor in enumerate(floors):
         axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else "the task's floor")
+    return floors
 
 
 def along(study: Study, found: list[Arm], field: str) -> Any:
     """The metric against one axis: a line for each setting of the others, or points where these are many."""
     figure = new_figure(8, 5.2)
     axes = figure.add_subplot()
-    place = places_on(axes, "x", field, [arm.fields.get(field) for arm in found])
+    place = places_on(axes, "x", field, study.values(field))
     lines: dict[tuple, list[Arm]] = {}
     for arm in found:
         others = tuple(f"{short(name)}={value}" for name, value in arm.fields.items() if name != field)
         lines.setdefault(others if len(study.fields) > 1 else (), []).append(arm)
     if len(lines) > MOST_PANELS:
-        _points(axes, found, place, field)
+        _points(axes, found, place, field, np.inf if study.lower_is_better else -np.inf)
     for index, (others, arms) in enumerate(lines.items() if len(lines) <= MOST_PANELS else ()):
         _line(axes, sorted(arms, key=lambda arm: place[str(arm.fields.get(field))]), place, field, index, others)
     baseline = next((arm.mean for arm in found if arm.baseline), None)
     if baseline is not None:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
-    if study.metric.endswith("loss"):
-        _floors(axes, found)
-    values = [value for arm in found for value in arm.values.values()]
-    axes.set(ylabel=study.metric, yscale="log" if is_wide(values) else "linear")
+    _floors(axes, study.metric, found)
+    if is_wide([value for arm in found for value in arm.values.values()]):
+        logarithmic(axes, "y")
+    axes.set_ylabel(study.metric)
     axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
@@ -181,14 +189,18 @@ def _line(axes: Any, arms: list[Arm], place: dict[str, float], field: str, index
     _spoilt(axes, arms, place, field, color)
 
 
-def _points(axes: Any, arms: list[Arm], place: dict[str, float], field: str) -> None:
-    """Every arm's mean as a point, and the median of those that share a value of the axis."""
+def _points(axes: Any, arms: list[Arm], place: dict[str, float], field: str, worst: float) -> None:
+    """Every arm's mean as a point, and the median of those that share a value of the axis, where an arm with lost seeds
+    counts as worst.
+    """
     known = [(place[str(arm.fields.get(field))], arm.mean) for arm in arms if arm.mean is not None]
+    lost = [(place[str(arm.fields.get(field))], worst) for arm in arms if arm.spoilt]
     axes.plot([at for at, _ in known], [mean for _, mean in known], "o", color="C0", alpha=0.5, label="mean of an arm")
-    shared = sorted({at for at, _ in known})
-    if len(shared) < len(known):
-        medians = [np.median([mean for where, mean in known if where == at]) for at in shared]
-        axes.plot(shared, medians, "_", color="C1", markersize=24, markeredgewidth=3, label="their median")
+    ended = pd.Series(dict(enumerate(mean for _, mean in known + lost)), dtype=float)
+    medians = ended.groupby([at for at, _ in known + lost]).median()
+    if len(medians) < len(ended):
+        medians = medians[np.isfinite(medians)]
+        axes.plot(medians.index, medians, "_", color="C1", markersize=24, markeredgewidth=3, label="their median")
     _spoilt(axes, arms, place, field, "C3")
 
 
@@ -196,29 +208,25 @@ def _spoilt(axes: Any, arms: list[Arm], place: dict[str, float], field: str, col
     at = [place[str(arm.fields.get(field))] for arm in arms if arm.spoilt]
     if at:
         top = axes.get_xaxis_transform()
-        words = "seeds without a value: no mean"
+        words = "lost seeds: no mean"
         axes.plot(at, [0.98] * len(at), "x", color=color, transform=top, markersize=9, clip_on=False, label=words)
 
 
 def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str, float]:
     """Where each value of a field stands on an axis: a number at itself, anything else in its turn."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    distinct = list({str(value): value for value in values}.values())
-    axis.set_label_text(field)
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct):
-        axes.set(**{f"{which}scale": "log" if is_wide(distinct) else "linear"})
-        if len(distinct) <= MOST_PANELS:
-            axis.set_ticks(distinct, [f"{value:g}" for value in distinct])
-            axis.set_minor_locator(_no_ticks())
-        return {str(value): float(value) for value in distinct}
-    axis.set_ticks(range(len(distinct)), [str(value) for value in distinct])
-    return {str(value): float(place) for place, value in enumerate(distinct)}
-
-
-def _no_ticks() -> Any:
     import matplotlib.ticker
 
-    return matplotlib.ticker.NullLocator()
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_label_text(field)
+    if not are_numbers(values):
+        axis.set_ticks(range(len(values)), [str(value) for value in values])
+        return {str(value): float(place) for place, value in enumerate(values)}
+    if is_wide(values):
+        logarithmic(axes, which)
+    if len(values) <= MOST_PANELS:
+        axis.set_ticks(values, [f"{value:g}" for value in values])
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    return {str(value): float(value) for value in values}
 
 
 def short(field: str) -> str:

@@ -58,6 +58,16 @@ class Study:
         names = dict.fromkeys(name for arm in self.arms for name in arm["fields"])
         return [name for name in names if len({str(arm["fields"].get(name)) for arm in self.arms}) > 1]
 
+    def values(self, field: str) -> list[Any]:
+        """The values of a field over the arms: numbers in their order, others in that of the study."""
+        distinct = list({str(arm["fields"].get(field)): arm["fields"].get(field) for arm in self.arms}.values())
+        return sorted(distinct) if are_numbers(distinct) else distinct
+
+
+def are_numbers(values: list[Any]) -> bool:
+    """Whether all are numbers; true and false are none."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
 
 def read_study(path: Path) -> Study:
     """Reads a study's folder.

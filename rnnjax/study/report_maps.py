@@ -14,9 +14,9 @@ FULL = 0.5
 Panels = dict[tuple[str, ...], list[Arm]]
 
 
-def pair_of(study: Study, found: list[Arm]) -> tuple[str, str] | None:
+def pair_of(study: Study) -> tuple[str, str] | None:
     """The two axes with most values, which a map is drawn over; the first in the study's order lies along x."""
-    count = {name: len({str(arm.fields.get(name)) for arm in found}) for name in study.fields}
+    count = {name: len(study.values(name)) for name in study.fields}
     most = sorted(count, key=lambda name: -count[name])[:2]
     if len(most) < 2:
         return None
@@ -43,7 +43,7 @@ def over(study: Study, found: list[Arm], pair: tuple[str, str]) -> Any:
     """The metric over two axes, one panel for each setting of the others."""
     panels = panels_of(study, found, pair)
     means = [arm.mean for arm in found if arm.mean is not None]
-    columns, rows = (_values(found, field) for field in pair)
+    columns, rows = (study.values(field) for field in pair)
     is_grid = len(found) >= FULL * len(panels) * len(columns) * len(rows)
     across = min(len(panels), 2)
     down = -(-len(panels) // across)
@@ -59,13 +59,6 @@ def over(study: Study, found: list[Arm], pair: tuple[str, str]) -> Any:
         axes.remove()
     figure.colorbar(image, ax=list(cells[: len(panels)]), label=study.metric, shrink=0.8)
     return figure
-
-
-def _values(found: list[Arm], field: str) -> list[Any]:
-    """A field's values: numbers in their order, others in that of the study."""
-    distinct = list({str(arm.fields.get(field)): arm.fields.get(field) for arm in found}.values())
-    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct)
-    return sorted(distinct, key=lambda value: value if is_number else str(value))
 
 
 def _colors(study: Study, means: list[float]) -> dict[str, Any]:
@@ -114,7 +107,7 @@ def _scatter(axes: Any, arms: list[Arm], pair: tuple[str, str], values: tuple[li
         *at(known), c=[arm.mean for arm in known], s=60, edgecolors=ink_color(), linewidths=0.5, **colors
     )
     if spoilt := [arm for arm in arms if arm.spoilt]:
-        axes.scatter(*at(spoilt), marker="x", color="C3", label="seeds without a value: no mean")
+        axes.scatter(*at(spoilt), marker="x", color="C3", label="lost seeds: no mean")
         axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
     return image

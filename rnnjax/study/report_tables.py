@@ -14,6 +14,8 @@ from rnnjax.study.summary import ALPHA, Arm, Difference
 
 RATE = "optimizer.learning_rate"
 
+TOO_NARROW = "with few seeds it is too narrow, so tests and what excludes zero stay with t"
+
 
 def arm_table(study: Study, arms: list[Arm]) -> Table:
     """Columns that would say nothing are left out."""
@@ -126,7 +128,7 @@ def _difference_row(one: Difference, has_bca: bool) -> list[str]:
 
 def statistics_in_words(arms: list[Arm], differences: list[Difference]) -> str:
     """Which figure is what, and whose."""
-    skewed = any(arm.bca for arm in arms)
+    skewed = any(arm.bca for arm in arms) or any(one.bca for one in differences)
     text = (
         "An arm's mean is over its seeds, and its interval is Student's t (Student 1908), 95% for that arm alone. An "
         "arm of which any seed diverged, or ended without a finite value, has no mean: that of the others would be of "
@@ -134,7 +136,7 @@ def statistics_in_words(arms: list[Arm], differences: list[Difference]) -> str:
         "worst. Seeds that have not finished are left out and counted. The t interval takes the values to be about "
         "normal. Where they are skewed, that is where their skewness is more than two of its standard errors from 0, "
         f"the bootstrap's BCa interval of the mean (Efron 1987; {RESAMPLES:,} resamples) stands beside it, for it need "
-        f"not be symmetric; {'with few seeds it is too narrow' if skewed else 'here none is'}."
+        f"not be symmetric; {TOO_NARROW if skewed else 'here none is'}."
     )
     if not differences:
         return text

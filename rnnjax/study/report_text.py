@@ -16,6 +16,9 @@ from rnnjax.study.rounding import NOTHING, duration, rounded, size
 from rnnjax.study.statistics import LEAST_SEEDS
 from rnnjax.study.summary import Arm, Difference
 
+MOST_NAMES = 3
+"""Arms of a group that are named."""
+
 MOST_SAMPLE = 2000
 """Characters of a sample that are shown."""
 
@@ -83,13 +86,14 @@ def _pictures(study: Study, arms: list[Arm]) -> Iterator[Block]:
         yield Heading("Along the axes")
     for field in study.fields if ended else ():
         light, dark = drawn(report_figures.along, study, arms, field)
-        caption = f"{study.metric} against {field}: seeds (points), means with 95% t intervals, not corrected."
+        said = "seeds (points), means with 95% t intervals, not corrected; an arm with lost seeds (x) has no mean."
+        caption = f"{study.metric} against {field}: {said}"
         yield Picture(f"axis-{field}", caption, light, dark)
     yield from _map(study, arms)
 
 
 def _map(study: Study, arms: list[Arm]) -> Iterator[Block]:
-    pair = report_maps.pair_of(study, arms)
+    pair = report_maps.pair_of(study)
     if pair is None or not report_maps.can_draw(study, arms, pair):
         return
     light, dark = drawn(report_maps.over, study, arms, pair)
@@ -104,13 +108,16 @@ def _cost(outcome: pd.DataFrame) -> Iterator[Block]:
     rows = []
     for group, row in groups.iterrows():
         seconds, memory = row.get("seconds", math.nan), row.get("memory_bytes", math.nan)
-        share = [duration(seconds), duration(seconds / row["arms"]), size(memory)]
-        rows.append([rounded(group), rounded(row["arms"]), f"{row['steps']:,.0f}", *share])
-    total = f", {duration(groups['seconds'].sum())} in all" if "seconds" in groups else ""
+        share = [duration(seconds), duration(seconds / row["runs"]), size(memory)]
+        more = f" and {len(row['arms']) - MOST_NAMES} more" if len(row["arms"]) > MOST_NAMES else ""
+        names = ", ".join(row["arms"][:MOST_NAMES]) + more
+        rows.append([rounded(group), names, rounded(row["runs"]), f"{row['steps']:,.0f}", *share])
+    total = f", {duration(groups['seconds'].sum())} if added up" if "seconds" in groups else ""
     yield Table(
-        f"Runs of one group are one program, and their time is the group's{total}.",
-        ["group", "runs", "steps", "time", "time a run", "memory"],
+        f"The runs of a group are one program, and its time is that of all{total}.",
+        ["group", "arms", "runs", "steps", "time", "time a run", "memory"],
         rows,
+        text_columns=("arms",),
     )
 
 

@@ -237,9 +237,12 @@ def shown_samples(study: Study, found: list[Arm], outcome: pd.DataFrame) -> list
 
 
 def cost(outcome: pd.DataFrame) -> pd.DataFrame:
-    """What each group of arms took, which ran as one program: arms, steps, seconds, memory_bytes; by group."""
+    """What each group of runs took, which are one program: the names of its arms, runs, steps, seconds, memory_bytes;
+    by group.
+    """
     begun = outcome[outcome["state"] != MISSING]
-    columns = {"arms": ("arm", "size"), "steps": ("step", "max")}
+    columns: dict[str, Any] = {"arms": ("name", lambda names: list(dict.fromkeys(names)))}
+    columns |= {"runs": ("arm", "size"), "steps": ("step", "max")}
     columns |= {name: (name, "max") for name in ("seconds", "memory_bytes") if name in begun}
     if "group" not in begun:
         begun = begun.assign(group=0)
