@@ -20,12 +20,16 @@ MOST_PANELS = 8
 WIDE = 20
 """Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
 
+PALE = ["#6fb3ff", "#ffb55a", "#7ddb7d", "#ff7b7b", "#c7a3f0", "#d0a898", "#f5a3d6", "#b5b5b5"]
+"""Colors of curves on a dark page."""
+
 LIGHT: dict[Any, Any] = {"text.parse_math": False}
 DARK: dict[Any, Any] = {
     "text.parse_math": False,
     **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), "#16181c"),
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#e3e5e8"),
     "grid.color": "#787f88",
+    "axes.prop_cycle": f"cycler(color={PALE})",
 }
 
 
@@ -99,8 +103,7 @@ def curves(study: Study, shown: list[Arm], columns: list[str]) -> Any:
         _scale(axes, means, _floors(axes, column, shown))
         axes.set(xlabel="training step", ylabel=column)
         axes.grid(alpha=0.3)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 50 else 2)
+    _legend(figure, panels[0])
     return figure
 
 
@@ -147,14 +150,16 @@ def along(study: Study, found: list[Arm], field: str) -> Any:
     figure = new_figure(8, 5.2)
     axes = figure.add_subplot()
     place = places_on(axes, "x", field, study.values(field))
-    lines: dict[tuple, list[Arm]] = {}
-    for arm in found:
-        others = tuple(f"{short(name)}={value}" for name, value in arm.fields.items() if name != field)
-        lines.setdefault(others if len(study.fields) > 1 else (), []).append(arm)
+    at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
+    lines: dict[tuple[str, ...], list[Arm]] = {}
+    for arm in sorted(found, key=lambda arm: at[arm.name]):
+        lines.setdefault(tuple(setting(arm, name) for name in study.fields if name != field), []).append(arm)
+    style = "-" if are_numbers(study.values(field)) else ":"  # between two names there is nothing
     if len(lines) > MOST_PANELS:
-        _points(axes, found, place, field, np.inf if study.lower_is_better else -np.inf)
-    for index, (others, arms) in enumerate(lines.items() if len(lines) <= MOST_PANELS else ()):
-        _line(axes, sorted(arms, key=lambda arm: place[str(arm.fields.get(field))]), place, field, index, others)
+        _points(axes, found, at, np.inf if study.lower_is_better else -np.inf)
+    else:
+        for index, (others, arms) in enumerate(lines.items()):
+            _line(axes, arms, at, f"C{index}", style, ", ".join(others) or "mean, 95% interval")
     baseline = next((arm.mean for arm in found if arm.baseline), None)
     if baseline is not None:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
@@ -163,53 +168,48 @@ def along(study: Study, found: list[Arm], field: str) -> Any:
         logarithmic(axes, "y")
     axes.set_ylabel(study.metric)
     axes.grid(alpha=0.3)
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
-        figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 40 else 2)
+    _legend(figure, axes)
     return figure
 
 
-def _line(axes: Any, arms: list[Arm], place: dict[str, float], field: str, index: int, others: tuple[str, ...]) -> None:
+def _legend(figure: Any, axes: Any) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 45 else 2)
+
+
+def _line(axes: Any, arms: list[Arm], at: dict[str, float], color: str, style: str, words: str) -> None:
     """One setting of the other axes: every seed as a point, the means as a line with their intervals."""
-    color = f"C{index}"
     for arm in arms:
-        axes.plot(
-            [place[str(arm.fields.get(field))]] * len(arm.values),
-            list(arm.values.values()),
-            ".",
-            color=color,
-            alpha=0.35,
-        )
-    known = [(place[str(arm.fields.get(field))], arm.mean, arm.interval) for arm in arms if arm.mean is not None]
+        axes.plot([at[arm.name]] * len(arm.values), list(arm.values.values()), ".", color=color, alpha=0.35)
+    known = [(at[arm.name], arm.mean, arm.interval) for arm in arms if arm.mean is not None]
     if known:
         reach = np.nan_to_num([interval.high - mean for _, mean, interval in known])
-        words = ", ".join(others) or "mean, 95% interval"
-        where, means = [at for at, _, _ in known], [mean for _, mean, _ in known]
-        axes.errorbar(where, means, reach, color=color, marker="o", capsize=3, label=words)
-    _spoilt(axes, arms, place, field, color)
+        where, means = [x for x, _, _ in known], [mean for _, mean, _ in known]
+        axes.errorbar(where, means, reach, color=color, linestyle=style, marker="o", capsize=3, label=words)
+    _lost(axes, arms, at, color)
 
 
-def _points(axes: Any, arms: list[Arm], place: dict[str, float], field: str, worst: float) -> None:
+def _points(axes: Any, arms: list[Arm], at: dict[str, float], worst: float) -> None:
     """Every arm's mean as a point, and the median of those that share a value of the axis, where an arm with lost seeds
     counts as worst.
     """
-    known = [(place[str(arm.fields.get(field))], arm.mean) for arm in arms if arm.mean is not None]
-    lost = [(place[str(arm.fields.get(field))], worst) for arm in arms if arm.spoilt]
-    axes.plot([at for at, _ in known], [mean for _, mean in known], "o", color="C0", alpha=0.5, label="mean of an arm")
-    ended = pd.Series(dict(enumerate(mean for _, mean in known + lost)), dtype=float)
-    medians = ended.groupby([at for at, _ in known + lost]).median()
+    known = [(at[arm.name], arm.mean) for arm in arms if arm.mean is not None]
+    ended = known + [(at[arm.name], worst) for arm in arms if arm.spoilt]
+    axes.plot([x for x, _ in known], [mean for _, mean in known], "o", color="C0", alpha=0.5, label="mean of an arm")
+    medians = pd.Series([mean for _, mean in ended], dtype=float).groupby([x for x, _ in ended]).median()
     if len(medians) < len(ended):
         medians = medians[np.isfinite(medians)]
         axes.plot(medians.index, medians, "_", color="C1", markersize=24, markeredgewidth=3, label="their median")
-    _spoilt(axes, arms, place, field, "C3")
+    _lost(axes, arms, at, "C3")
 
 
-def _spoilt(axes: Any, arms: list[Arm], place: dict[str, float], field: str, color: str) -> None:
-    at = [place[str(arm.fields.get(field))] for arm in arms if arm.spoilt]
-    if at:
-        top = axes.get_xaxis_transform()
-        words = "lost seeds: no mean"
-        axes.plot(at, [0.98] * len(at), "x", color=color, transform=top, markersize=9, clip_on=False, label=words)
+def _lost(axes: Any, arms: list[Arm], at: dict[str, float], color: str) -> None:
+    """A cross at the top for each arm with lost seeds."""
+    where = [at[arm.name] for arm in arms if arm.spoilt]
+    if where:
+        style = {"color": color, "markersize": 9, "clip_on": False, "transform": axes.get_xaxis_transform()}
+        axes.plot(where, [0.98] * len(where), "x", label="lost seeds: no mean", **style)
 
 
 def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str, float]:
@@ -229,5 +229,6 @@ def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str,
     return {str(value): float(value) for value in values}
 
 
-def short(field: str) -> str:
-    return field.split(".")[-1]
+def setting(arm: Arm, field: str) -> str:
+    """What an arm sets a field to, under the last part of its name."""
+    return f"{field.split('.')[-1]}={arm.fields.get(field)}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, short
+from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting
 from rnnjax.study.report_input import Study
 from rnnjax.study.summary import Arm
 
@@ -29,7 +29,7 @@ def panels_of(study: Study, found: list[Arm], pair: tuple[str, str]) -> Panels:
     order = {arm["name"]: index for index, arm in enumerate(study.arms)}
     panels: Panels = {}
     for arm in sorted(found, key=lambda arm: order[arm.name]):
-        others = tuple(f"{short(name)}={arm.fields.get(name)}" for name in study.fields if name not in pair)
+        others = tuple(setting(arm, name) for name in study.fields if name not in pair)
         panels.setdefault(others, []).append(arm)
     return panels
 
