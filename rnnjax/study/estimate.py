@@ -10,8 +10,7 @@ from rich.table import Table
 from rnnjax.config import Config
 from rnnjax.study.arms import Arm, make_trials
 from rnnjax.study.compiled import Programs, compile_group
-from rnnjax.study.groups import Group, make_groups
-from rnnjax.study.measures import check_metric
+from rnnjax.study.groups import Group, check_tasks, make_groups
 from rnnjax.study.program import place, start_arms
 from rnnjax.study.study import Study
 from rnnjax.tasks import make_task
@@ -23,6 +22,7 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
     """Prints the arms, how they share programs, and what these take here: compiled, and some steps of each measured."""
     console = Console(highlight=False, soft_wrap=True)
     trials = make_trials(study, arms)
+    check_tasks(study, make_groups(arms))
     console.print(list_arms(arms))
     table = Table("program", "runs", "at once", "differ only in", "compile", "a step", "memory", "all steps")
     total = 0.0
@@ -30,7 +30,6 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
         for group in make_groups(members):
             began = time.monotonic()
             task = make_task(group.config)
-            check_metric(study, task)
             programs = compile_group(group, task, base.run.devices)
             compiled = time.monotonic() - began
             step = seconds_a_step(programs, group)

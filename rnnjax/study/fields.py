@@ -3,9 +3,10 @@
 import dataclasses
 import difflib
 import typing
+from functools import cache
 from typing import Any
 
-from rnnjax.cli import make_parser
+from rnnjax.cli import Parser, make_parser
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 
@@ -40,12 +41,16 @@ def typed(name: str, value: Any) -> Any:
     Raises:
       UserError: if the field does not exist, or cannot hold the value.
     """
-    kind = kinds()[check_axis(name)]
-    if kind is int and isinstance(value, float) and value.is_integer():
-        value = int(value)
+    check_axis(name)
+    return parser_of(name).parse_object({name: value})[name]
+
+
+@cache
+def parser_of(name: str) -> Parser:
+    """A parser of one field."""
     parser = make_parser("ablate", "")
-    parser.add_argument(f"--{name}", type=kind)
-    return parser.parse_object({name: value})[name]
+    parser.add_argument(f"--{name}", type=kinds()[name])
+    return parser
 
 
 def check_axis(name: str) -> str:
@@ -64,6 +69,7 @@ def check_axis(name: str) -> str:
     return name
 
 
+@cache
 def kinds() -> dict[str, Any]:
     """The type of every field, by its dotted name."""
     found: dict[str, Any] = {}

@@ -6,6 +6,8 @@ from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.study.arms import Arm
 from rnnjax.study.fields import get, set_fields
+from rnnjax.study.measures import check_metric
+from rnnjax.study.study import Study
 from rnnjax.tasks import make_task
 
 ARGUMENTS = {
@@ -58,14 +60,15 @@ def make_groups(arms: list[Arm]) -> list[Group]:
     return [Group(index, tuple(members)) for index, members in enumerate(found.values())]
 
 
-def check_tasks(groups: list[Group]) -> None:
-    """Reads the data of every group, and asks its gradient method whether it can be applied.
+def check_tasks(study: Study, groups: list[Group]) -> None:
+    """Reads the data of every group: whether they fit it, whether its gradient method can be applied, and whether they
+    have what the study compares.
 
     Raises:
       UserError: that names the arm.
     """
     for group in groups:
         try:
-            make_task(group.config)
+            check_metric(study, make_task(group.config))
         except UserError as error:
             raise UserError(f"the arm {group.arms[0].name}: {error}") from None

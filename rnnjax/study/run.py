@@ -24,7 +24,7 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path) -> bool:
       False where an interrupt came first.
     """
     trials = make_trials(study, arms)
-    check_tasks(make_groups(arms))
+    check_tasks(study, make_groups(arms))
     with StudyDirectory(path) as directory:
         directory.pin(study, base, environment())
         directory.write_arms(arms)

@@ -24,7 +24,7 @@ from rnnjax.study.arms import Arm
 from rnnjax.study.board import Word
 from rnnjax.study.compiled import Programs, compile_group
 from rnnjax.study.groups import Group
-from rnnjax.study.measures import check_metric, measured_names, on_host
+from rnnjax.study.measures import measured_names, on_host
 from rnnjax.study.program import Best, is_frozen, keep_best, one_arm, place, start_arms
 from rnnjax.study.study import Study
 from rnnjax.tasks import make_task
@@ -72,11 +72,9 @@ def train_group(work: Work, group: Group, asked: Asked, tell: Tell) -> bool:
       Whether all are finished now.
 
     Raises:
-      UserError: if the data are not those that the group began with, or lack what the study compares.
+      UserError: if the data are not those that the group began with.
     """
-    folder = group_folder(work, group)
-    task = make_task(group.config)
-    check_metric(work.study, task)
+    folder, task = group_folder(work, group), make_task(group.config)
     programs = compile_group(group, task, work.devices, pinned_plan(folder, task).get("arms_at_once"))
     plan = {"arms_at_once": programs.arms, "data": task.fingerprint, "arms": [arm.index for arm in group.arms]}
     write_whole(folder / "plan.json", json.dumps(plan) + "\n")

@@ -1,4 +1,4 @@
-"""Clipping, then Adam, as one optax chain.
+"""Clipping, then Adam or plain gradient descent, as one optax chain.
 
 A number of it, such as the learning rate, may be a constant of the program, or an argument: see `Numbers`.
 """
@@ -83,21 +83,28 @@ def make_schedule(config: OptimizerConfig, steps: int, numbers: Numbers | None =
     return schedule
 
 
+def decay_matrices(rate: Array | float) -> optax.GradientTransformation:
+    """Adds rate times the weights to an update, but for the biases; a rate that is 0 and no argument adds nothing."""
+
+    def update(updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None) -> tuple:
+        return jax.tree.map(lambda u, p: u + rate * p if p.ndim > 1 else u, updates, params), state
+
+    stays = isinstance(rate, int | float) and not rate
+    return optax.identity() if stays else optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
 def make_optimizer(config: OptimizerConfig, steps: int, numbers: Numbers | None = None) -> optax.GradientTransformation:
-    """Clip, Adam (Kingma & Ba, 2015, "Adam: a method for stochastic optimization"), decoupled weight decay
-    (Loshchilov & Hutter, 2019), learning rate.
+    """Clip, Adam (Kingma & Ba, 2015, "Adam: a method for stochastic optimization") or nothing, which leaves stochastic
+    gradient descent, decoupled weight decay (Loshchilov & Hutter, 2019), learning rate.
 
     Args:
       steps: length of the run, where the cosine ends.
       numbers: in the place of the config's, where they are arguments of the program.
     """
-    decay = optax.add_decayed_weights(
-        (numbers or config).weight_decay, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
-    )
     return optax.chain(
         make_clip(config, numbers),
-        optax.scale_by_adam(),
-        decay if numbers or config.weight_decay else optax.identity(),
+        optax.scale_by_adam() if config.algorithm == "adam" else optax.identity(),
+        decay_matrices((numbers or config).weight_decay),
         optax.scale_by_learning_rate(make_schedule(config, steps, numbers)),
     )
 
