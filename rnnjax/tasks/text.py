@@ -51,6 +51,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         start=partial(init_state, config, model, np.dtype(config.run.precision)),
         step=make_step(config, model),
         held_out=fold(validation) if validation.size else None,
+        test=fold(corpus.ids.test) if corpus.ids.test.size else None,
         evaluate=make_evaluate(model),
         sample=sampler,
         write=lambda ids: corpus.vocabulary.decode(np.asarray(ids)),

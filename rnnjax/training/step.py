@@ -109,11 +109,12 @@ def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
 
 def make_update(config: Config, learn: Learn) -> Step:
     """Clipping, then Adam; a step that is not finite changes nothing but its count."""
-    optimizer = make_optimizer(config.optimizer, config.training.steps)
-    clip = make_clip(config.optimizer)
-    schedule = make_schedule(config.optimizer, config.training.steps)
+    steps = config.training.steps
 
     def train_step(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
+        optimizer = make_optimizer(config.optimizer, steps, state.numbers)
+        clip = make_clip(config.optimizer, state.numbers)
+        schedule = make_schedule(config.optimizer, steps, state.numbers)
         found = learn(state, data)
         grads = keep_zeros(found.grads, state.params) if config.model.sparsity else found.grads
         report = report_clipping(clip, grads)
