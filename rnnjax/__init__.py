@@ -10,7 +10,7 @@ The layers, from the mathematics outwards; each imports only what stands above i
     training          clipping and Adam, the jitted chunk of steps, the held-out loss
     data, run         songs to ids; a run's directory, checkpoints, plots
     trained           a network read back from its run
-    tasks             what a network is trained to do: songs, and the chapter's four architectures
+    tasks             what a network is trained to do: songs, the chapter's four architectures, tasks with known answers
     loop              the training loop
     specimen          a network to look at, trained or fresh, and its text
     train, sample, predict, compare, explore, textbook, lags, clipping, export

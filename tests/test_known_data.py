@@ -19,12 +19,13 @@ CASES = [
     *(("adding", {"length": length}) for length in (2, 3, 8)),
     *(("adding", {"length": length, "form": "classic"}) for length in (22, 31)),
     *(("copy", {"length": length, "symbols": 3, "positions": 2}) for length in (1, 5)),
-    *(("temporal_order", {"length": length, "positions": n}) for length, n in ((10, 2), (23, 2), (10, 3), (40, 3))),
+    *(("temporal_order", {"length": length, "positions": n}) for length, n in ((10, 2), (23, 2), (10, 3), (50, 3))),
     *(("parity", {"length": length}) for length in (2, 5)),
     *(("parity", {"length": length, "form": "classic"}) for length in (2, 20)),
     *(("anbn", {"length": length}) for length in (2, 6)),
     *(("recall", {"length": length, "symbols": 4}) for length in (1, 6)),
 ]
+NAMES = [f"{name} {' '.join(map(str, options.values()))}" for name, options in CASES]
 
 
 @lru_cache
@@ -146,8 +147,9 @@ CHECKS = {
 }
 
 
-@settings(max_examples=30, deadline=None)
-@given(case=st.sampled_from(range(len(CASES))), seed=st.integers(0, 2**31 - 1))
+@pytest.mark.parametrize("case", range(len(CASES)), ids=NAMES)
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
 def test_sequences_are_what_their_task_says(case, seed):
     name, options = CASES[case]
     for row in draw(case, seed)[1]:
@@ -169,7 +171,7 @@ def test_everything_that_may_be_drawn_is():
     assert {len(x) for x, _, _ in draw(CASES.index(("anbn", {"length": 6})), 0)[1]} == {3, 5, 7, 9, 11, 13}
 
 
-@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{n} {' '.join(map(str, o.values()))}" for n, o in CASES])
+@pytest.mark.parametrize("case", range(len(CASES)), ids=NAMES)
 def test_a_floor_is_what_an_answer_without_memory_loses(case):
     """The best constant where targets are real, with its standard error; else the entropy of the target given the step
     and the present symbol (of a^n b^n the symbol alone), counted over sequences."""
