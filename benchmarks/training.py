@@ -168,9 +168,8 @@ def disagreements(case: report.Case, products: str) -> list[str]:
     lines = [f"{case.cell} {case.size}, {p.title} {p.status}" for p in case.programs if p.status.startswith(FAILED)]
     for program in ran[1:]:
         pairs = list(zip(program.losses, ran[0].losses, strict=True))
-        later = max(abs(a - b) / b for a, b in pairs)
-        first = abs(pairs[0][0] - pairs[0][1])
-        if not (first <= FIRST_LOSS_TOLERANCE[products] and later <= LATER_LOSS_TOLERANCE[products]):
+        first_agrees = abs(pairs[0][0] - pairs[0][1]) <= FIRST_LOSS_TOLERANCE[products]
+        if not (first_agrees and all(abs(a - b) <= LATER_LOSS_TOLERANCE[products] * b for a, b in pairs)):
             lines.append(
                 f"{case.cell} {case.size}: {program.title} has {program.losses}, {ran[0].title} {ran[0].losses}"
             )
