@@ -1,6 +1,7 @@
 """What the benchmarks decide without measuring: who disagrees, who has failed, what can be measured here."""
 
 import pytest
+
 from benchmarks import report, scaling, training
 from benchmarks.programs import Program, WorkerFailed
 
