@@ -29,7 +29,8 @@ def draw(path: Path, machine: dict, cases: list) -> None:
     panels[0].invert_yaxis()
     handles = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(f"Median and quartiles, {machine['processor']}, {machine['cores']} cores", fontsize=10)
+    on = f"{machine['processor']}, {machine['cores']} cores" if machine["platform"] == "cpu" else machine["device"]
+    figure.suptitle(f"Median and quartiles, {on}", fontsize=10)
     figure.savefig(path, dpi=120)
 
 

@@ -8,16 +8,18 @@ from importlib import metadata
 from pathlib import Path
 
 DISTRIBUTIONS = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "dm-haiku", "equinox", "torch", "tensorflow-cpu")
-DISTRIBUTIONS += ("tensorflow", "keras")
+DISTRIBUTIONS += ("tensorflow", "keras", "jax-cuda12-plugin", "jax-cuda13-plugin")
 
 
 def describe() -> dict:
-    """Processor, cores, Python and the versions of what is installed; neither date nor name of the machine."""
+    """Processor, cores, Python, XLA's flags and the versions of what is installed; neither date nor name of the
+    machine."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "versions": {name: found for name in DISTRIBUTIONS if (found := version(name))},
     }
 

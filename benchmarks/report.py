@@ -156,11 +156,12 @@ def markdown(machine: dict, cases: list[Case]) -> str:
         "# Time of a training step",
         "",
         f"`python -m benchmarks.training` on {machine['processor']}, {machine['cores']} cores, Python "
-        f"{machine['python']}; on {machine['platform']}, {machine['products']} products; {versions}.",
+        f"{machine['python']}; on {machine['device']}, {machine['products']} products; {versions}."
+        + (f" XLA_FLAGS={machine['xla_flags']}" if machine["xla_flags"] else ""),
         "",
         "Medians and quartiles of repetitions that took turns. First step: from the weights to the end of the first "
-        "step, compilation included. Memory: peak of the process, and of it what it had when library and data were "
-        "loaded.",
+        "step, compilation included. Memory: peak of the process on the host, and of it what it had when library and "
+        "data were loaded.",
     ]
     for case in cases:
         lines += ["", f"## {case.title}", "", case.calibration, ""]

@@ -5,7 +5,9 @@ from the weights to text, once all is compiled. The book's program writes 1,870 
 """
 
 import argparse
+import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -13,6 +15,8 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.calibration import device_kind
+from benchmarks.machine import describe
 from benchmarks.problem import VOCABULARY
 from benchmarks.spread import spread
 from rnnjax.config import Config
@@ -33,8 +37,12 @@ BOOK = 1_870
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("benchmarks.sampling", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "benchmarks.sampling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
+    parser.add_argument("--name", default="sampling", help="of the results' files")
     options = parser.parse_args(argv)
     model = Model(VOCABULARY, HIDDEN)
     params = init_params(jax.random.key(0), model, "normal", 0.1, jnp.dtype("float32"))
@@ -48,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
             if repetition:  # the first compiles
                 rates[key].append(LENGTH * key[1] / (time.perf_counter() - began))
     Console(highlight=False).print(table(rates))
+    save(options.out / options.name, rates)
 
 
 def make_generate(model: Model, params, batch: int):
@@ -80,6 +89,23 @@ def table(rates: dict[tuple, list[float]]) -> Table:
         quartiles = f"{rate.quartile_1:,.0f} – {rate.quartile_3:,.0f}"
         result.add_row(name, str(batch), f"{rate.median:,.0f}", quartiles, f"{rate.median / BOOK:,.0f}")
     return result
+
+
+def save(path: Path, rates: dict[tuple, list[float]]) -> None:
+    """Writes path.json."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"program": name, "texts_at_once": batch, "characters_per_s": spread(values)._asdict()}
+        for (name, batch), values in rates.items()
+    ]
+    network = {"hidden": HIDDEN, "vocabulary": VOCABULARY, "length": LENGTH}
+    content = {
+        "machine": describe() | {"device": device_kind()},
+        **network,
+        "book_characters_per_s": BOOK,
+        "rows": rows,
+    }
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

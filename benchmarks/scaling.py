@@ -1,7 +1,8 @@
 """How time and memory of a training step grow with T, B, H, layers and devices: python -m benchmarks.scaling.
 
 Around a base of one layer on one device (by default B = 32, T = 64, H = 256), one axis at a time. A CPU is divided into
-as many devices as the axis asks for, all of them on the same cores. Memory is the temporary memory of the compiled
+as many devices as the axis asks for, all of them on the same cores; an axis of which there is but one value here is
+left out. Memory is the temporary memory of the compiled
 gradient, against T and H. The methods that carry an influence from step to step want a smaller base:
 
     python -m benchmarks.scaling --methods manual rtrl kf_rtrl uoro --batch 1 --length 32 --hidden 64
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import scaling_chart
+from benchmarks.calibration import device_kind
 from benchmarks.machine import describe
 from benchmarks.memory import gradient_memory
 from benchmarks.peers.rnnjax_ import CELLS, make_config
@@ -85,11 +87,12 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     set_up("auto", "float32", max(AXES["devices"]) if "devices" in options.axes else 1)
     base = {name: getattr(options, name) for name in ("length", "batch", "hidden")} | {"layers": 1, "devices": 1}
-    values = {axis: along(base, axis) for axis in options.axes}
+    values = {axis: found for axis in options.axes if len(found := along(base, axis)) > 1}
     curves = []
-    for axis in [axis for axis in options.axes if "time" in options.quantities]:
-        curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
-    for axis in [axis for axis in ("length", "hidden") if axis in options.axes and "memory" in options.quantities]:
+    if "time" in options.quantities:
+        for axis in values:
+            curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
+    for axis in [axis for axis in ("length", "hidden") if axis in values and "memory" in options.quantities]:
         curves += [memory(options.cell, method, base, axis, values[axis]) for method in options.methods]
     Console(highlight=False).print(table(curves))
     path = options.out / options.name
@@ -106,8 +109,11 @@ def added(path: Path, cell: str, base: dict[str, int], curves: list[Curve]) -> l
 
 
 def along(base: dict[str, int], axis: str) -> list[int]:
-    """The different values of an axis, each at least 1."""
-    return sorted({max(1, round(factor * base[axis])) for factor in AXES[axis]})
+    """The different values of an axis, each at least 1; as many devices as there are, and as divide the batch."""
+    values = sorted({max(1, round(factor * base[axis])) for factor in AXES[axis]})
+    if axis == "devices":
+        return [count for count in values if count <= jax.device_count() and base["batch"] % count == 0]
+    return values
 
 
 def build(cell: str, method: str, *, length: int, batch: int, hidden: int, layers: int) -> tuple:
@@ -182,7 +188,7 @@ def save(path: Path, cell: str, base: dict[str, int], curves: list[Curve]) -> No
     """Writes path.json, path.md and path.png."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{**c._asdict(), "exponent": c.exponent, "last_exponent": c.last_exponent} for c in curves]
-    content = {"machine": describe(), "cell": cell, "base": base, "curves": rows}
+    content = {"machine": describe() | {"device": device_kind()}, "cell": cell, "base": base, "curves": rows}
     path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     where = ", ".join(f"{NAMES[axis]} = {base[axis]}" for axis in ("length", "batch", "hidden"))
     lines = [f"# How a training step grows ({cell}, around {where}, one layer on one device)", ""]

@@ -8,6 +8,7 @@ slower, and its idle workers sleep after some milliseconds anyway. Orders and an
     {"do": "build"}               -> {"losses": [...], "build": seconds, "imported_mb": ..., "peak_mb": ...}
     {"do": "steps", "count": n}   -> {"seconds": ..., "peak_mb": ...}
     {"do": "calibrate"}           -> {"gemm": flop/s, "loop": seconds}
+    {"do": "device"}              -> {"kind": ...}
 
 and each answer has "cpu", the processor time that it took.
 """
@@ -43,10 +44,13 @@ def main() -> None:
 
 
 def calibration(size: str) -> dict:
-    from benchmarks.calibration import gemm_rate, loop_latency
+    from benchmarks.calibration import device_kind, gemm_rate, loop_latency
 
     batch, _, hidden = SIZES[size]
-    return {"calibrate": lambda: {"gemm": gemm_rate(), "loop": loop_latency(batch, hidden)}}
+    return {
+        "calibrate": lambda: {"gemm": gemm_rate(), "loop": loop_latency(batch, hidden)},
+        "device": lambda: {"kind": device_kind()},
+    }
 
 
 def program(name: str, cell: str, size_name: str, style: str) -> dict:

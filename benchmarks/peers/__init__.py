@@ -22,6 +22,7 @@ class Peer(NamedTuple):
       module: its file in this package.
       imports: the packages that must be there.
       cells: the cells that it has with the same equations.
+      products: how precisely its matrix products can be asked to read their factors.
       styles: `documented`, as its documentation trains such a network, and `best`, as fast as we could make it without
         rewriting the library's own layer; for rnnjax the gradient methods, and one with the streams divided.
     """
@@ -30,6 +31,7 @@ class Peer(NamedTuple):
     module: str
     imports: tuple[str, ...]
     cells: tuple[str, ...] = ("rnn", "gru", "lstm")
+    products: tuple[str, ...] = ("float32", "bfloat16")
     styles: tuple[str, ...] = ("documented", "best")
 
 
@@ -38,7 +40,9 @@ DIVIDED = "manual, 2 devices"
 
 PEERS = {
     "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", "autodiff", DIVIDED)),
-    "tf1": Peer("TensorFlow 1 graph", "tf1", ("tensorflow",), cells=("rnn",), styles=("documented",)),
+    "tf1": Peer(
+        "TensorFlow 1 graph", "tf1", ("tensorflow",), cells=("rnn",), products=("float32",), styles=("documented",)
+    ),
     "torch": Peer("PyTorch", "torch_", ("torch",)),
     "keras": Peer("Keras on TensorFlow", "keras_", ("keras", "tensorflow")),
     "flax": Peer("Flax", "flax_", ("flax",)),

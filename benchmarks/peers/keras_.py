@@ -1,7 +1,8 @@
 """Keras on TensorFlow: a stateful layer and train_on_batch, one-hot inputs from the host (documented); or up to K steps
 in one tf.function, short windows written out, one-hot rows taken from a table (best: its layers take vectors only).
 
-XLA (jit_compile) is left out of the best style: at size S it made a step 2 to 9 times slower.
+XLA (jit_compile) is left out of the best style: at size S it made a step 2 to 9 times slower. On a GPU no window is
+written out, as Keras then takes cuDNN's layers.
 """
 
 import os
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.peers import Run
+from benchmarks.peers import Run, tensorflow_device
 from benchmarks.problem import ADAM_EPSILON, CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, VOCABULARY, Size, Text
 from benchmarks.weights import Weights, reorder
 
@@ -24,18 +25,21 @@ LONGEST_UNROLLED = 32
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     best = style == "best"
-    model = make_model(cell, size, best)
+    device = tensorflow_device.set_up()
+    if os.environ["PRODUCTS"] == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    model = make_model(cell, size, written_out=best and device == "CPU" and size.length <= LONGEST_UNROLLED)
     model.set_weights(convert(cell, weights))
     return (_run_chunks if best else _run_steps)(model, text)
 
 
-def make_model(cell: str, size: Size, best: bool) -> keras.Model:
-    """The layer with its default options, or with a short window written out, as Keras recommends."""
+def make_model(cell: str, size: Size, written_out: bool) -> keras.Model:
+    """The layer with its default options, or with its window written out, as Keras recommends for a short one."""
     kind = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[cell]
     model = keras.Sequential(
         [
             keras.Input(batch_shape=(size.batch, size.length, VOCABULARY)),
-            kind(size.hidden, return_sequences=True, stateful=True, unroll=best and size.length <= LONGEST_UNROLLED),
+            kind(size.hidden, return_sequences=True, stateful=True, unroll=written_out),
             keras.layers.Dense(VOCABULARY),
         ]
     )

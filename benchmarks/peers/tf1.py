@@ -4,13 +4,14 @@ are fed from the host at each step, and the state goes out and in again."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from benchmarks.peers import Run
+from benchmarks.peers import Run, tensorflow_device
 from benchmarks.problem import ADAM_EPSILON, CLIP_NORM, LEARNING_RATE, VOCABULARY, Size, Text
 from benchmarks.weights import Weights
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     assert cell == "rnn"
+    tensorflow_device.set_up()
     tf.disable_v2_behavior()
     step_shape = (size.batch, VOCABULARY)
     x = tf.placeholder(tf.float32, (size.length, *step_shape))
