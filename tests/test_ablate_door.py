@@ -1,0 +1,142 @@
+"""A study as a user runs it: from its file to its results, killed and gone on with, changed, twice at once."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+
+import pandas as pd
+import pytest
+from command import call, door, message, write_songs
+
+from rnnjax import ablate
+from rnnjax.study import results
+
+STUDY = """
+name: tiny
+axes:
+  grid: {optimizer.clip: [value, none], optimizer.learning_rate: [0.01, 0.1]}
+baseline: {optimizer.clip: none, optimizer.learning_rate: 0.01}
+seeds: 2
+metric: test_loss
+data: {path: songs.csv, validation_fraction: 0.2, test_fraction: 0.2}
+model: {hidden_size: 4, dropout: 0.1}
+training: {steps: 12, batch_size: 2, sequence_length: 5, steps_per_dispatch: 5, eval_every_steps: 6}
+sampling: {length: 20}
+run: {checkpoint_every_steps: 4, platform: cpu}
+"""
+
+
+def begin(place):
+    if not place.exists():
+        place.mkdir()
+        write_songs(place / "songs.csv")
+        (place / "study.yaml").write_text(STUDY)
+    return place
+
+
+def rows(place):
+    """All rows of a study but for what the clock says."""
+    table = pd.read_parquet(place / "runs" / "tiny" / "results")
+    return table.drop(columns="seconds").sort_values(["arm", "step"], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Where the study ran that nothing stopped."""
+    place = begin(tmp_path_factory.mktemp("straight") / "place")
+    answer = door("ablate", "--config", "study.yaml", cwd=place)
+    assert answer.code == 0, answer.stderr
+    assert "8 of 8 arms done" in answer.stdout
+    return place
+
+
+def test_a_study_leaves_a_row_for_each_arm_and_evaluation(straight):
+    found = rows(straight)
+    assert found.groupby("step")["arm"].apply(list).to_dict() == {6: list(range(8)), 12: list(range(8))}
+    assert found[["optimizer.clip", "optimizer.learning_rate", "seed"]].iloc[[0, -1]].values.tolist() == [
+        ["value", 0.01, 0],
+        ["none", 0.1, 1],
+    ]
+    last = found[found["step"] == 12]
+    assert last["final"].all()
+    assert last[["training_loss", "validation_loss", "test_loss", "grad_norm"]].notna().all(axis=None)
+    assert last["test_loss"].nunique() == 8 - 2 * (last["clipped"] == 0).all()
+    assert found.loc[found["step"] == 6, "test_loss"].isna().all()
+    run = straight / "runs" / "tiny"
+    arms = json.loads((run / "arms.json").read_text())
+    assert [arm["baseline"] for arm in arms] == [False] * 4 + [True] * 2 + [False] * 2
+    assert arms[5]["name"] == "clip=none, learning_rate=0.01"
+    assert sorted(path.name for path in (run / "samples").iterdir()) == [f"arm-{i}.txt" for i in range(8)]
+    assert not list(run.glob("groups/*/*/checkpoints"))
+    assert "python -m rnnjax.ablate --config study.yaml" in (run / "study.yaml").read_text()
+
+
+def test_killed_in_the_middle_and_stopped_politely_it_ends_with_the_same_numbers(straight, tmp_path):
+    place = begin(tmp_path / "place")
+    # In the second group, when its checkpoint of step 8 is complete but for its name.
+    killed = door("ablate", "--config", "study.yaml", cwd=place, at=("os.rename", "groups/1/batch-0/checkpoints/8", 9))
+    assert killed.code == -signal.SIGKILL
+    before = (place / "runs/tiny/results/part-0-00002.parquet").stat().st_mtime_ns
+    stopped = door(
+        "ablate", "--config", "study.yaml", cwd=place, at=("os.rename", "part-1-00001.parquet", int(signal.SIGINT))
+    )
+    assert stopped.code == 130, stopped.stderr
+    assert "the same command goes on from there" in stopped.stdout
+    answer = door("ablate", "--config", "study.yaml", cwd=place)
+    assert answer.code == 0, answer.stderr
+    pd.testing.assert_frame_equal(rows(place), rows(straight), check_exact=True)
+    assert (place / "runs/tiny/results/part-0-00002.parquet").stat().st_mtime_ns == before
+
+
+def test_a_changed_study_is_refused_with_the_differences(straight, monkeypatch):
+    monkeypatch.chdir(straight)
+    answer = call(ablate.main, "--config", "study.yaml", "--seeds", "3", "--model.hidden_size", "5")
+    said = message(answer)
+    assert "began as another study (config.model.hidden_size: 4 -> 5; seeds: 2 -> 3)" in said
+
+
+def test_a_second_process_on_the_same_study_is_refused(straight, monkeypatch):
+    monkeypatch.chdir(straight)
+    with open("runs/tiny/.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another process runs the study in runs/tiny" in message(call(ablate.main, "--config", "study.yaml"))
+
+
+def test_a_full_disk_is_one_line_and_finished_arms_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(begin(tmp_path / "place"))
+    write = results.write_part
+
+    def full(folder, group, number, *rest):
+        if group == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(folder, group, number, *rest)
+
+    monkeypatch.setattr(results, "write_part", full)
+    assert "No space left on device; what was saved before is intact" in message(
+        call(ablate.main, "--config", "study.yaml")
+    )
+    kept = pd.read_parquet("runs/tiny/results")
+    assert sorted(kept.loc[kept["final"], "arm"]) == [0, 1, 2, 3]
+
+
+def test_tuned_arms_keep_the_rate_with_the_lowest_validation_loss(tmp_path, monkeypatch):
+    monkeypatch.chdir(begin(tmp_path / "place"))
+    tuned = ["--axes", "{grid: {optimizer.clip: [value]}}", "--baseline", "{}", "--tune.learning_rates", "[1e-5, 0.1]"]
+    answer = call(ablate.main, "--config", "study.yaml", *tuned, "--seeds", "1")
+    assert answer.code == 0, answer.stderr
+    (arm,) = json.loads((tmp_path / "place/runs/tiny/arms.json").read_text())
+    trials = pd.read_parquet("runs/tiny/tuning/results").query("final").sort_values("arm")
+    assert arm["tuned"]["optimizer.learning_rate"] == 0.1
+    assert [*arm["tuned"]["validation_loss"].values()] == trials["validation_loss"].tolist()
+    assert len(pd.read_parquet("runs/tiny/results").query("final")) == 1
+
+
+def test_a_dry_run_shows_arms_and_programs_and_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(begin(tmp_path / "place"))
+    answer = call(ablate.main, "--config", "study.yaml", "--dry_run")
+    assert answer.code == 0, answer.stderr
+    assert "clip=none, learning_rate=0.01" in answer.stdout
+    assert "8 runs: about" in answer.stdout
+    assert not (tmp_path / "place/runs").exists()
