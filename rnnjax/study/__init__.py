@@ -1,1 +1,1 @@
-"""Studies: what a field of the config does, over seeds, with error bars."""
+"""Studies: many runs of one question, as few programs as their shapes allow, and what comes of them."""
