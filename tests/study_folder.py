@@ -24,7 +24,8 @@ def write_study(path, arms, metric="test_loss", direction="lower", rows=None, **
         for seed, value in seeds.items():
             number = len(described)
             arm = {"arm": number, "name": name, "seed": seed, "fields": fields, "baseline": name == arms[0][0]}
-            described.append({**arm, "tuned": {"optimizer.learning_rate": 0.01} if about.get("tune") else None})
+            chosen = {"optimizer.learning_rate": 0.01, "validation_loss": {"0.01": 2.0, "0.1": 2.5}}
+            described.append({**arm, "tuned": chosen if about.get("tune") else None})
             tables.append([row for row in map(rows or dict, _rows(number, name, seed, value, metric, fields)) if row])
             (path / "samples" / f"arm-{number}.txt").write_text(f"la <b>{number}</b> & sun\n")
     for index in range(0, len(tables), 2):
@@ -34,7 +35,7 @@ def write_study(path, arms, metric="test_loss", direction="lower", rows=None, **
     (path / "arms.json").write_text(json.dumps(described))
     (path / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {"jax": "0.10"}}))
     study = {"name": path.name, "base": "configs/lyrics.yaml", "metric": metric, "direction": direction, "axes": []}
-    study |= {"baseline": arms[0][0], "seeds": list(arms[0][2]), "tune": None}
+    study |= {"baseline": arms[0][0], "seeds": list(arms[0][2]), "tune": {"learning_rates": [], "seeds": [9]}}
     study |= {"command": "python -m rnnjax.ablate --config configs/ablations/clipping.yaml"}
     (path / "study.yaml").write_text(yaml.safe_dump({**study, **about}))
     return path

@@ -222,7 +222,7 @@ def test_where_a_study_comes_from(written):
     assert f"python -m rnnjax.report {written[0]}" in text
     assert "| packages.jax | 0.10 |" in text
     assert "Cost" in text
-    assert "| 0 | clip=none, clip=value | 10 | 100 | 21 s | 2.1 s | 12.3 MB |" in text
+    assert "| 0 | clip=none, clip=value | 10 | 100 | 3 min 20 s | 20 s | 12.3 MB |" in text
 
 
 def test_curves_end_where_a_seed_does(written):
@@ -294,16 +294,26 @@ def test_an_evaluation_done_again_counts_once(tmp_path):
 
 
 def test_tuning_is_told(tmp_path):
-    arms = [("a", {"optimizer.clip": 1}, {0: 1.0, 1: 2.0})]
-    study, _, found, _ = read(write_study(tmp_path / "s", arms, "validation_loss", tune={"values": [0.1, 0.01]}))
+    arms, tune = [("a", {"optimizer.clip": 1}, {0: 1.0, 1: 2.0})], {"learning_rates": [0.1, 0.01], "seeds": [9]}
+    study, _, found, _ = read(write_study(tmp_path / "s", arms, "validation_loss", tune=tune))
     texts = [block.text for block in report_tables.tuning(study, list(found.values()))]
-    assert "was tuned on validation before the arms were compared ({values: [0.1, 0.01]})" in texts[0]
-    assert "look better than they are" in texts[1]
+    assert "of 0.1, 0.01 the one with the lowest validation loss, with the seeds 9" in texts[0]
+    assert "a better one may lie beyond" in texts[1]
+    assert "flatters every arm" in texts[2]
     table = report_tables.arm_table(study, list(found.values()))
-    assert table.rows[0][table.columns.index("tuned")] == "learning_rate 0.01"
+    assert table.rows[0][table.columns.index("learning rate, tuned")] == "0.01 (the lowest tried)"
     study, _, found, _ = read(write_study(tmp_path / "t", arms))
     [block] = report_tables.tuning(study, list(found.values()))
     assert "was not tuned for each arm: all arms have that of the base config" in block.text
+    assert "learning rate, tuned" not in report_tables.arm_table(study, list(found.values())).columns
+
+
+def test_an_arm_has_the_base_configs_value_of_an_axis_that_it_does_not_name(tmp_path):
+    arms = [("a", {"optimizer.clip": "norm", "model.leak": 2}, {0: 1.0}), ("b", {"optimizer.clip": "value"}, {0: 1.0})]
+    study = read_study(write_study(tmp_path / "s", arms, config={"model": {"leak": 7}}))
+    assert study.arms[1]["fields"] == {"optimizer.clip": "value", "model.leak": 7}
+    assert study.fields == ["optimizer.clip", "model.leak"]
+    assert study.values("model.leak") == [2, 7]
 
 
 def grid(tmp_path, count):

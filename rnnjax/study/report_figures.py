@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnnjax.study.report_input import Study, are_numbers
+from rnnjax.study.report_input import Record, are_numbers
 from rnnjax.study.statistics import t_interval
-from rnnjax.study.summary import Arm
+from rnnjax.study.summary import ArmSummary
 
 MOST_CURVES = 8
 """Curves in one picture, beside the baseline's."""
@@ -63,7 +63,7 @@ def is_wide(values: list[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
-def curve(study: Study, arm: Arm, column: str) -> pd.DataFrame:
+def curve(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
     """Step by step the mean of a column over an arm's seeds, and the ends `low` and `high` of its 95% t interval.
 
     It ends where a seed diverged, or has not come further: the mean of those left would be of the luckier ones. Seeds
@@ -79,14 +79,14 @@ def curve(study: Study, arm: Arm, column: str) -> pd.DataFrame:
     return pd.DataFrame({"mean": table.mean(axis=1), "low": [e.low for e in ends], "high": [e.high for e in ends]})
 
 
-def curve_columns(study: Study) -> list[str]:
+def curve_columns(study: Record) -> list[str]:
     """What is drawn against the step: the losses, and the metric if it is another that is known before the end."""
     columns = dict.fromkeys(["training_loss", "validation_loss", study.metric])
     known = [name for name in columns if name in study.rows and study.rows[name].notna().any()]
     return [name for name in known if study.rows.groupby("arm")[name].count().max() > 1]
 
 
-def curves(study: Study, shown: list[Arm], columns: list[str]) -> Any:
+def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
     """Mean and band of some arms, one panel a column."""
     figure = new_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
@@ -107,7 +107,7 @@ def curves(study: Study, shown: list[Arm], columns: list[str]) -> Any:
     return figure
 
 
-def label(arm: Arm) -> str:
+def label(arm: ArmSummary) -> str:
     """An arm's name, and what there is to know beside it."""
     remarks = ["baseline"] * arm.baseline
     if arm.spoilt:
@@ -137,7 +137,7 @@ def logarithmic(axes: Any, which: str) -> None:
     axis.set_minor_formatter("")
 
 
-def _floors(axes: Any, column: str, shown: list[Arm]) -> list[float]:
+def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
     """Draws the task's floor, where there is one and the column is a loss. Returns its values."""
     floors = sorted({arm.floor for arm in shown if arm.floor is not None}) if column.endswith("loss") else []
     for index, floor in enumerate(floors):
@@ -145,13 +145,13 @@ def _floors(axes: Any, column: str, shown: list[Arm]) -> list[float]:
     return floors
 
 
-def along(study: Study, found: list[Arm], field: str) -> Any:
+def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     """The metric against one axis: a line for each setting of the others, or points where these are many."""
     figure = new_figure(8, 5.2)
     axes = figure.add_subplot()
     place = places_on(axes, "x", field, study.values(field))
     at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
-    lines: dict[tuple[str, ...], list[Arm]] = {}
+    lines: dict[tuple[str, ...], list[ArmSummary]] = {}
     for arm in sorted(found, key=lambda arm: at[arm.name]):
         lines.setdefault(tuple(setting(arm, name) for name in study.fields if name != field), []).append(arm)
     style = "-" if are_numbers(study.values(field)) else ":"  # between two names there is nothing
@@ -178,7 +178,7 @@ def _legend(figure: Any, axes: Any) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 45 else 2)
 
 
-def _line(axes: Any, arms: list[Arm], at: dict[str, float], color: str, style: str, words: str) -> None:
+def _line(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str, style: str, words: str) -> None:
     """One setting of the other axes: every seed as a point, the means as a line with their intervals."""
     for arm in arms:
         axes.plot([at[arm.name]] * len(arm.values), list(arm.values.values()), ".", color=color, alpha=0.35)
@@ -190,7 +190,7 @@ def _line(axes: Any, arms: list[Arm], at: dict[str, float], color: str, style: s
     _lost(axes, arms, at, color)
 
 
-def _points(axes: Any, arms: list[Arm], at: dict[str, float], worst: float) -> None:
+def _points(axes: Any, arms: list[ArmSummary], at: dict[str, float], worst: float) -> None:
     """Every arm's mean as a point, and the median of those that share a value of the axis, where an arm with lost seeds
     counts as worst.
     """
@@ -204,7 +204,7 @@ def _points(axes: Any, arms: list[Arm], at: dict[str, float], worst: float) -> N
     _lost(axes, arms, at, "C3")
 
 
-def _lost(axes: Any, arms: list[Arm], at: dict[str, float], color: str) -> None:
+def _lost(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str) -> None:
     """A cross at the top for each arm with lost seeds."""
     where = [at[arm.name] for arm in arms if arm.spoilt]
     if where:
@@ -229,6 +229,6 @@ def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str,
     return {str(value): float(value) for value in values}
 
 
-def setting(arm: Arm, field: str) -> str:
+def setting(arm: ArmSummary, field: str) -> str:
     """What an arm sets a field to, under the last part of its name."""
     return f"{field.split('.')[-1]}={arm.fields.get(field)}"

@@ -23,7 +23,7 @@ NEEDED = ("arm", "step", "final", "diverged")
 
 
 @dataclass(frozen=True)
-class Study:
+class Record:
     """A study as far as it has come.
 
     Attributes:
@@ -55,8 +55,7 @@ class Study:
     @property
     def fields(self) -> list[str]:
         """The config fields that the axes are over, as far as they differ between arms."""
-        names = dict.fromkeys(name for arm in self.arms for name in arm["fields"])
-        return [name for name in names if len({str(arm["fields"].get(name)) for arm in self.arms}) > 1]
+        return [name for name in self.arms[0]["fields"] if len({str(arm["fields"].get(name)) for arm in self.arms}) > 1]
 
     def values(self, field: str) -> list[Any]:
         """The values of a field over the arms: numbers in their order, others in that of the study."""
@@ -69,7 +68,7 @@ def are_numbers(values: list[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: Path) -> Record:
     """Reads a study's folder.
 
     Raises:
@@ -81,7 +80,7 @@ def read_study(path: Path) -> Study:
         if not (path / name).is_file():
             raise UserError(f"{path} is not a study: it has no {name}; python -m rnnjax.ablate makes one")
     about = _read_about(path / "study.yaml")
-    arms = _read_arms(path / "arms.json")
+    arms = _filled(_read_arms(path / "arms.json"), about.get("config"))
     rows, remarks = _read_rows(path / "results", {arm["arm"] for arm in arms})
     if rows.empty:
         damaged = f" ({'; '.join(remarks)})" if remarks else ""
@@ -92,7 +91,7 @@ def read_study(path: Path) -> Study:
         )
         raise UserError(f"{path}: its metric {about['metric']} is no column of the results; there are {numbers}")
     environment = _read_environment(path / "environment.json")
-    return Study(path, about, arms, rows, environment, tuple(remarks))
+    return Record(path, about, arms, rows, environment, tuple(remarks))
 
 
 def _read_about(path: Path) -> dict[str, Any]:
@@ -118,6 +117,16 @@ def _read_arms(path: Path) -> list[dict[str, Any]]:
     if len(baselines) > 1:
         raise UserError(f"{path}: there may be one baseline, but there are {', '.join(baselines)}")
     return arms
+
+
+def _filled(arms: list[dict[str, Any]], base: Any) -> list[dict[str, Any]]:
+    """The arms, each with a value of every axis: where it names none, that of the config that all share."""
+    base = base if isinstance(base, dict) else {}
+    own = {}
+    for name in dict.fromkeys(name for arm in arms for name in arm["fields"]):
+        section, _, leaf = name.partition(".")
+        own[name] = (base.get(section) or {}).get(leaf)
+    return [{**arm, "fields": {**own, **arm["fields"]}} for arm in arms]
 
 
 def _read_rows(folder: Path, known: set[int]) -> tuple[pd.DataFrame, list[str]]:

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 
 from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting
-from rnnjax.study.report_input import Study
-from rnnjax.study.summary import Arm
+from rnnjax.study.report_input import Record
+from rnnjax.study.summary import ArmSummary
 
 FULL = 0.5
 """Share of a grid's cells that have an arm, from which on it is drawn as a grid."""
 
-Panels = dict[tuple[str, ...], list[Arm]]
+Panels = dict[tuple[str, ...], list[ArmSummary]]
 
 
-def pair_of(study: Study) -> tuple[str, str] | None:
+def pair_of(study: Record) -> tuple[str, str] | None:
     """The two axes with most values, which a map is drawn over; the first in the study's order lies along x."""
     count = {name: len(study.values(name)) for name in study.fields}
     most = sorted(count, key=lambda name: -count[name])[:2]
@@ -24,7 +24,7 @@ def pair_of(study: Study) -> tuple[str, str] | None:
     return first, second
 
 
-def panels_of(study: Study, found: list[Arm], pair: tuple[str, str]) -> Panels:
+def panels_of(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Panels:
     """The arms of each setting of the other axes, in the study's order."""
     order = {arm["name"]: index for index, arm in enumerate(study.arms)}
     panels: Panels = {}
@@ -34,12 +34,12 @@ def panels_of(study: Study, found: list[Arm], pair: tuple[str, str]) -> Panels:
     return panels
 
 
-def can_draw(study: Study, found: list[Arm], pair: tuple[str, str]) -> bool:
+def can_draw(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> bool:
     """Whether there is a mean to draw, and few enough settings of the other axes for a panel each."""
     return any(arm.mean is not None for arm in found) and len(panels_of(study, found, pair)) <= MOST_PANELS
 
 
-def over(study: Study, found: list[Arm], pair: tuple[str, str]) -> Any:
+def over(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Any:
     """The metric over two axes, one panel for each setting of the others."""
     panels = panels_of(study, found, pair)
     means = [arm.mean for arm in found if arm.mean is not None]
@@ -61,7 +61,7 @@ def over(study: Study, found: list[Arm], pair: tuple[str, str]) -> Any:
     return figure
 
 
-def _colors(study: Study, means: list[float]) -> dict[str, Any]:
+def _colors(study: Record, means: list[float]) -> dict[str, Any]:
     """Bright is good."""
     import matplotlib.colors
 
@@ -69,7 +69,7 @@ def _colors(study: Study, means: list[float]) -> dict[str, Any]:
     return {"cmap": "viridis_r" if study.lower_is_better else "viridis", "norm": norm(min(means), max(means))}
 
 
-def _grid(axes: Any, arms: list[Arm], pair: tuple[str, str], values: tuple[list, list], colors: dict) -> Any:
+def _grid(axes: Any, arms: list[ArmSummary], pair: tuple[str, str], values: tuple[list, list], colors: dict) -> Any:
     places = [{str(value): place for place, value in enumerate(of)} for of in values]
     cells = np.full((len(values[1]), len(values[0])), np.nan)
     for arm in arms:
@@ -96,10 +96,10 @@ def _color(colors: dict[str, Any], mean: float) -> tuple[float, float, float, fl
     return matplotlib.colormaps[colors["cmap"]](float(colors["norm"](mean)))
 
 
-def _scatter(axes: Any, arms: list[Arm], pair: tuple[str, str], values: tuple[list, list], colors: dict) -> Any:
+def _scatter(axes: Any, arms: list[ArmSummary], pair: tuple[str, str], values: tuple[list, list], colors: dict) -> Any:
     places = [places_on(axes, which, field, of) for which, field, of in zip("xy", pair, values, strict=True)]
 
-    def at(some: list[Arm]) -> list[list[float]]:
+    def at(some: list[ArmSummary]) -> list[list[float]]:
         return [[place[str(arm.fields.get(field))] for arm in some] for place, field in zip(places, pair, strict=True)]
 
     known = [arm for arm in arms if arm.mean is not None]

@@ -46,7 +46,7 @@ STYLE = """
   --warn: #8a4b00; --warn-shade: #fff4e0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e3e5e8; --paper: #16181c; --faint: #9aa1aa; --line: #3a3f46;
   --shade: #1f2227; --warn: #ffc46b; --warn-shade: #33270f; } }
-body { color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif; max-width: 72rem;
+body { color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif; max-width: 80rem;
   margin: 2rem auto; padding: 0 1rem; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 p { max-width: 48rem; }
@@ -56,6 +56,8 @@ p.warning { color: var(--warn); background: var(--warn-shade); border-left: 4px 
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }
 caption, figcaption { text-align: left; color: var(--faint); padding-bottom: .4rem; max-width: 48rem; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+td { white-space: nowrap; }
+td.text, tbody th { white-space: normal; min-width: 8rem; }
 thead th { background: var(--shade); }
 tbody th { font-weight: 600; }
 .text { text-align: left; }

@@ -4,20 +4,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
-from rnnjax.study.report_input import Study
+from rnnjax.study.report_input import Record
 from rnnjax.study.report_page import Block, Paragraph, Table
 from rnnjax.study.rounding import NOTHING, interval, number, small
 from rnnjax.study.statistics import RESAMPLES
-from rnnjax.study.summary import ALPHA, Arm, Difference
+from rnnjax.study.summary import ALPHA, ArmSummary, Difference
 
 RATE = "optimizer.learning_rate"
 
 TOO_NARROW = "with few seeds it is too narrow, so tests and what excludes zero stay with t"
 
 
-def arm_table(study: Study, arms: list[Arm]) -> Table:
+def arm_table(study: Record, arms: list[ArmSummary]) -> Table:
     """Columns that would say nothing are left out."""
     tuned = any(arm.tuned for arm in arms)
     shown: dict[str, list[str]] = {
@@ -32,23 +30,23 @@ def arm_table(study: Study, arms: list[Arm]) -> Table:
     if any(arm.floor is not None for arm in arms):
         shown["floor"] = [NOTHING if arm.floor is None else f"{arm.floor:.4g}" for arm in arms]
     if tuned:
-        shown["tuned"] = ["; ".join(map(_setting, arm.tuned)) or "no" for arm in arms]
+        shown["learning rate, tuned"] = ["; ".join(map(_setting, arm.tuned)) or "no" for arm in arms]
     shown["remarks"] = [_remarks(arm, index == 0) for index, arm in enumerate(arms)]
     return Table(
         f"{study.metric} at the end of the runs, the best arm first. Seeds: those with a value, of those asked for.",
         list(shown),
         [list(row) for row in zip(*shown.values(), strict=True)],
-        text_columns=("tuned", "remarks"),
+        text_columns=("learning rate, tuned", "remarks"),
     )
 
 
-def _median(arm: Arm) -> str:
+def _median(arm: ArmSummary) -> str:
     if math.isnan(arm.median):
         return NOTHING
     return "diverged" if math.isinf(arm.median) else number(arm.median, arm.interval)
 
 
-def _remarks(arm: Arm, first: bool) -> str:
+def _remarks(arm: ArmSummary, first: bool) -> str:
     """What must be known beside an arm's figures."""
     found = ["best"] * (first and arm.mean is not None) + ["baseline"] * arm.baseline
     if arm.diverged:
@@ -62,35 +60,43 @@ def _remarks(arm: Arm, first: bool) -> str:
     return ", ".join(found)
 
 
-def _setting(tuned: Any) -> str:
-    if not isinstance(tuned, dict):
-        return str(tuned)
-    return ", ".join(f"{name.split('.')[-1]} {value}" for name, value in tuned.items())
+def _setting(tuned: dict[str, Any]) -> str:
+    """The learning rate that an arm chose, and whether a better one may lie beyond those that it tried."""
+    rate, tried = tuned[RATE], sorted(map(float, tuned.get("validation_loss") or {}))
+    edge = {tried[0]: "lowest", tried[-1]: "highest"}.get(rate) if len(tried) > 1 else None
+    return f"{rate:g}" + (f" (the {edge} tried)" if edge else "")
 
 
-def tuning(study: Study, arms: list[Arm]) -> Iterator[Block]:
-    tune = study.about.get("tune")
-    if not tune:
+def tuning(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
+    tune = study.about.get("tune") or {}
+    rates = tune.get("learning_rates")
+    if not rates:
         axis = "it is an axis of the study" if RATE in study.fields else "all arms have that of the base config"
         yield Paragraph(
             f"The learning rate was not tuned for each arm: {axis}. An arm may be worse for its rate alone."
         )
         return
-    how = yaml.safe_dump(tune, default_flow_style=True, width=10_000).strip() if isinstance(tune, dict) else tune
+    tried, seeds = ", ".join(f"{rate:g}" for rate in rates), ", ".join(map(str, tune.get("seeds", [])))
     yield Paragraph(
-        f"Each arm was tuned on validation before the arms were compared ({how}); the table has what it chose."
+        f"Each arm's learning rate was tuned before the arms were compared: of {tried} the one with the lowest "
+        f"validation loss, with the seeds {seeds}, of which none is compared."
     )
     if untuned := [arm.name for arm in arms if not arm.tuned]:
-        yield Paragraph(f"Not tuned, or not yet: {', '.join(untuned)}.", warns=True)
+        yield Paragraph(f"Not tuned yet: {', '.join(untuned)}.", warns=True)
+    if any("tried" in _setting(chosen) for arm in arms for chosen in arm.tuned):
+        yield Paragraph(
+            "Where an arm chose the lowest or the highest rate, a better one may lie beyond: what it lacks may be its "
+            "rate's fault.",
+            warns=True,
+        )
     if study.metric.startswith("validation"):
         yield Paragraph(
-            f"The metric, {study.metric}, is of the data that the tuning saw: arms look better than they are. "
-            "test_loss does not have this.",
-            warns=True,
+            f"The metric, {study.metric}, is of the data by which the rates were chosen, if with other seeds: it "
+            "flatters every arm a little. test_loss does not."
         )
 
 
-def comparison(study: Study, arms: list[Arm], differences: list[Difference]) -> Iterator[Block]:
+def comparison(study: Record, arms: list[ArmSummary], differences: list[Difference]) -> Iterator[Block]:
     baseline = next((arm for arm in arms if arm.baseline), None)
     if baseline is None:
         yield Paragraph("The study names no baseline, so arms are not compared.")
@@ -126,7 +132,7 @@ def _difference_row(one: Difference, has_bca: bool) -> list[str]:
     ] + [interval(one.bca) if one.bca else NOTHING] * has_bca
 
 
-def statistics_in_words(arms: list[Arm], differences: list[Difference]) -> str:
+def statistics_in_words(arms: list[ArmSummary], differences: list[Difference]) -> str:
     """Which figure is what, and whose."""
     skewed = any(arm.bca for arm in arms) or any(one.bca for one in differences)
     text = (

@@ -10,11 +10,11 @@ import yaml
 
 from rnnjax.study import report_figures, report_maps, report_tables, summary
 from rnnjax.study.report_figures import drawn
-from rnnjax.study.report_input import Study
+from rnnjax.study.report_input import Record
 from rnnjax.study.report_page import Block, Code, Heading, Paragraph, Picture, Table
 from rnnjax.study.rounding import NOTHING, duration, rounded, size
 from rnnjax.study.statistics import LEAST_SEEDS
-from rnnjax.study.summary import Arm, Difference
+from rnnjax.study.summary import ArmSummary, Difference
 
 MOST_NAMES = 3
 """Arms of a group that are named."""
@@ -23,7 +23,9 @@ MOST_SAMPLE = 2000
 """Characters of a sample that are shown."""
 
 
-def blocks(study: Study, outcome: pd.DataFrame, arms: list[Arm], differences: list[Difference]) -> Iterator[Block]:
+def blocks(
+    study: Record, outcome: pd.DataFrame, arms: list[ArmSummary], differences: list[Difference]
+) -> Iterator[Block]:
     """The whole report."""
     yield from _state(study, outcome, arms)
     yield Heading("Arms")
@@ -39,7 +41,7 @@ def blocks(study: Study, outcome: pd.DataFrame, arms: list[Arm], differences: li
     yield from _origin(study)
 
 
-def _state(study: Study, outcome: pd.DataFrame, arms: list[Arm]) -> Iterator[Block]:
+def _state(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> Iterator[Block]:
     count = outcome["state"].value_counts()
     parts = [f"{count[state]} {state}" for state in count.index]
     yield Paragraph(
@@ -63,7 +65,7 @@ def _state(study: Study, outcome: pd.DataFrame, arms: list[Arm]) -> Iterator[Blo
         )
 
 
-def _pictures(study: Study, arms: list[Arm]) -> Iterator[Block]:
+def _pictures(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
     columns = report_figures.curve_columns(study)
     others = [arm for arm in arms if not arm.baseline]
     baseline = [arm for arm in arms if arm.baseline]
@@ -92,7 +94,7 @@ def _pictures(study: Study, arms: list[Arm]) -> Iterator[Block]:
     yield from _map(study, arms)
 
 
-def _map(study: Study, arms: list[Arm]) -> Iterator[Block]:
+def _map(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
     pair = report_maps.pair_of(study)
     if pair is None or not report_maps.can_draw(study, arms, pair):
         return
@@ -112,16 +114,16 @@ def _cost(outcome: pd.DataFrame) -> Iterator[Block]:
         more = f" and {len(row['arms']) - MOST_NAMES} more" if len(row["arms"]) > MOST_NAMES else ""
         names = ", ".join(row["arms"][:MOST_NAMES]) + more
         rows.append([rounded(group), names, rounded(row["runs"]), f"{row['steps']:,.0f}", *share])
-    total = f", {duration(groups['seconds'].sum())} if added up" if "seconds" in groups else ""
+    total = f" Added up: {duration(groups['seconds'].sum())}." if "seconds" in groups else ""
     yield Table(
-        f"The runs of a group are one program, and its time is that of all{total}.",
+        f"The runs of a group are one program; the time of a run is its share, the memory is the program's.{total}",
         ["group", "arms", "runs", "steps", "time", "time a run", "memory"],
         rows,
         text_columns=("arms",),
     )
 
 
-def _samples(study: Study, outcome: pd.DataFrame, arms: list[Arm]) -> Iterator[Block]:
+def _samples(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> Iterator[Block]:
     yield Heading("Samples")
     shown = summary.shown_samples(study, arms, outcome)
     if not shown:
@@ -140,7 +142,7 @@ def _samples(study: Study, outcome: pd.DataFrame, arms: list[Arm]) -> Iterator[B
         yield Paragraph("Of each arm the seed whose metric is in the middle; the median arm is the middle one by mean.")
 
 
-def _origin(study: Study) -> Iterator[Block]:
+def _origin(study: Record) -> Iterator[Block]:
     """How to do it again."""
     yield Heading("Commands and environment")
     command = study.about.get("command")
@@ -165,6 +167,8 @@ def _is_words(command: list[Any]) -> bool:
 
 def _flat(found: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in found.items():
+        if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+            value = {str(index + 1): inner for index, inner in enumerate(value)}
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:

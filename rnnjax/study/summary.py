@@ -11,7 +11,7 @@ import pandas as pd
 
 from rnnjax.errors import UserError
 from rnnjax.study import statistics
-from rnnjax.study.report_input import Study
+from rnnjax.study.report_input import Record
 from rnnjax.study.statistics import NO_INTERVAL, Interval
 
 CONFIDENCE = 0.95
@@ -21,7 +21,7 @@ FINISHED, DIVERGED, NO_VALUE, RUNNING, MISSING = "finished", "diverged", "no val
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmSummary:
     """What an arm came to over its seeds.
 
     Attributes:
@@ -83,7 +83,7 @@ class Difference:
     reason: str
 
 
-def outcomes(study: Study) -> pd.DataFrame:
+def outcomes(study: Record) -> pd.DataFrame:
     """One row for each arm of arms.json: its number, name, seed, state, value of the metric, last step, seconds,
     memory_bytes, group and floor.
 
@@ -120,20 +120,20 @@ def _outcome(arm: dict[str, Any], rows: pd.DataFrame | None, metric: str) -> dic
     return found | {"state": state, "value": value} | numbers
 
 
-def arms(study: Study, outcome: pd.DataFrame) -> list[Arm]:
+def arms(study: Record, outcome: pd.DataFrame) -> list[ArmSummary]:
     """Every arm, the best first: by mean, then those without one by median, then those without any value."""
     described = {arm["name"]: arm for arm in reversed(study.arms)}
     found = [_arm(study, described[str(name)], rows) for name, rows in outcome.groupby("name", sort=False)]
     sign = 1 if study.lower_is_better else -1
 
-    def rank(arm: Arm) -> tuple[bool, float]:
+    def rank(arm: ArmSummary) -> tuple[bool, float]:
         figure = arm.median if arm.mean is None else arm.mean
         return arm.mean is None, np.inf if np.isnan(figure) else sign * figure
 
     return sorted(found, key=rank)
 
 
-def _arm(study: Study, described: dict[str, Any], rows: pd.DataFrame) -> Arm:
+def _arm(study: Record, described: dict[str, Any], rows: pd.DataFrame) -> ArmSummary:
     count = rows["state"].value_counts()
     finished = rows[rows["state"] == FINISHED]
     values = {int(seed): float(value) for seed, value in zip(finished["seed"], finished["value"], strict=True)}
@@ -144,7 +144,7 @@ def _arm(study: Study, described: dict[str, Any], rows: pd.DataFrame) -> Arm:
     ended = numbers + sum(spoilt) * [worst]
     floors = list(rows["floor"].dropna()) if "floor" in rows else []
     tuned = [arm["tuned"] for arm in study.arms if arm["name"] == described["name"] and arm.get("tuned")]
-    return Arm(
+    return ArmSummary(
         name=described["name"],
         baseline=bool(described.get("baseline")),
         fields=described["fields"],
@@ -175,7 +175,7 @@ def _median(ended: list[float]) -> float:
     return low if low == high else (low + high) / 2
 
 
-def differences(study: Study, found: list[Arm]) -> list[Difference]:
+def differences(study: Record, found: list[ArmSummary]) -> list[Difference]:
     """Every arm but the baseline against it, in the order of `found`; none where the study has no baseline. All of them
     count in the correction, those that cannot be tested yet as well: a result does not weaken as others come in.
     """
@@ -206,7 +206,7 @@ def differences(study: Study, found: list[Arm]) -> list[Difference]:
     ]
 
 
-def _paired(arm: Arm, baseline: Arm) -> tuple[list[float], str]:
+def _paired(arm: ArmSummary, baseline: ArmSummary) -> tuple[list[float], str]:
     """The differences of the seeds that both have, and why they allow no test."""
     for one in (arm, baseline):
         if one.spoilt:
@@ -218,7 +218,9 @@ def _paired(arm: Arm, baseline: Arm) -> tuple[list[float], str]:
     return values, "" if statistics.has_spread(values) else "the same on every seed"
 
 
-def shown_samples(study: Study, found: list[Arm], outcome: pd.DataFrame) -> list[tuple[str, Arm, int, int]]:
+def shown_samples(
+    study: Record, found: list[ArmSummary], outcome: pd.DataFrame
+) -> list[tuple[str, ArmSummary, int, int]]:
     """Which samples stand for the study: of the best arm, and of the middle one among those with a mean. Of each the
     seed in the middle, not the luckiest.
 
@@ -237,13 +239,13 @@ def shown_samples(study: Study, found: list[Arm], outcome: pd.DataFrame) -> list
 
 
 def cost(outcome: pd.DataFrame) -> pd.DataFrame:
-    """What each group of runs took, which are one program: the names of its arms, runs, steps, seconds, memory_bytes;
-    by group.
+    """What each group of runs took, which are one program: the names of its arms, runs, steps, seconds of all, the
+    program's memory_bytes; by group.
     """
     begun = outcome[outcome["state"] != MISSING]
     columns: dict[str, Any] = {"arms": ("name", lambda names: list(dict.fromkeys(names)))}
     columns |= {"runs": ("arm", "size"), "steps": ("step", "max")}
-    columns |= {name: (name, "max") for name in ("seconds", "memory_bytes") if name in begun}
+    columns |= {name: (name, how) for name, how in (("seconds", "sum"), ("memory_bytes", "max")) if name in begun}
     if "group" not in begun:
         begun = begun.assign(group=0)
     return begun.groupby("group").agg(**columns)
