@@ -44,6 +44,8 @@ AXES = {
 }
 """The values of each axis, as multiples of its base."""
 
+CHOICES = (*METHODS, "checkpointed,recursive")
+QUANTITIES = ("time", "memory")
 NAMES = {"length": "T", "batch": "B", "hidden": "H", "layers": "L", "devices": "devices"}
 BLOCK_SECONDS = 0.3
 
@@ -73,8 +75,9 @@ def main(argv: list[str] | None = None) -> None:
         "benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cell", default="rnn", choices=CELLS)
-    parser.add_argument("--methods", nargs="+", default=["manual", "autodiff", "checkpointed"], choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=["manual", "autodiff", "checkpointed"], choices=CHOICES)
     parser.add_argument("--axes", nargs="+", default=list(AXES), choices=AXES)
+    parser.add_argument("--quantities", nargs="+", default=QUANTITIES, choices=QUANTITIES)
     parser.add_argument("--length", type=int, default=64, help="T of the base")
     parser.add_argument("--batch", type=int, default=32, help="B of the base")
     parser.add_argument("--hidden", type=int, default=256, help="H of the base")
@@ -86,12 +89,22 @@ def main(argv: list[str] | None = None) -> None:
     base = {name: getattr(options, name) for name in ("length", "batch", "hidden")} | {"layers": 1, "devices": 1}
     values = {axis: found for axis in options.axes if len(found := along(base, axis)) > 1}
     curves = []
-    for axis in values:
+    for axis in [axis for axis in values if "time" in options.quantities]:
         curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
-    for axis in [axis for axis in ("length", "hidden") if axis in values]:
+    for axis in [axis for axis in ("length", "hidden") if axis in values and "memory" in options.quantities]:
         curves += [memory(options.cell, method, base, axis, values[axis]) for method in options.methods]
     Console(highlight=False).print(table(curves))
-    save(options.out / options.name, options.cell, base, curves)
+    path = options.out / options.name
+    save(path, options.cell, base, added(path.with_suffix(".json"), options.cell, base, curves))
+
+
+def added(path: Path, cell: str, base: dict[str, int], curves: list[Curve]) -> list[Curve]:
+    """The curves that a file of the same cell and base has from before, the new ones in the place of their like."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    same = (content.get("cell"), content.get("base")) == (cell, base)
+    earlier = [Curve(*(row[field] for field in Curve._fields)) for row in content["curves"]] if same else []
+    found = {(curve.quantity, curve.axis, curve.method): curve for curve in earlier + curves}
+    return sorted(found.values(), key=lambda curve: (QUANTITIES.index(curve.quantity), list(AXES).index(curve.axis)))
 
 
 def along(base: dict[str, int], axis: str) -> list[int]:

@@ -6,10 +6,11 @@ The layers, from the mathematics outwards; each imports only what stands above i
     model             cells, the network unrolled over time, loss, initialisers, sampling
     gradients         back-propagation through time: by autodiff, by hand, by the textbook's double sum
     analysis          the gradient by lag, Lyapunov exponents, spectra, saturation, what clipping does
+    certificate       every gradient method held against what theory says of it
     training          clipping and Adam, the jitted chunk of steps, the held-out loss
     data, run         songs to ids; a run's directory, checkpoints, plots
     trained           a network read back from its run
-    tasks             what a network is trained to do: songs, and the chapter's four architectures
+    tasks             what a network is trained to do: songs, the chapter's four architectures, tasks with known answers
     loop              the training loop
     specimen          a network to look at, trained or fresh, and its text
     train, sample, predict, compare, explore, textbook, lags, clipping, export

@@ -83,8 +83,12 @@ def measure(specimen: Specimen, grads: Params, options: Namespace) -> dict:
     """
     norms, for_share, shares = lengths(grads)
     median = float(np.median(norms))
-    if not (np.isfinite(norms).all() and median > 0):
-        raise UserError(f"{specimen.name}: half the gradients are zero, or one is not finite; there is nothing to clip")
+    if not np.isfinite(norms).all():
+        raise UserError(f"{specimen.name}: the gradient of a window is not finite; clipping cannot mend it")
+    if not median:
+        raise UserError(
+            f"{specimen.name}: the gradients of half the windows or more are zero; no clipping changes them"
+        )
     config = specimen.trained.config.optimizer
     wanted = {"config": config.clip_threshold}
     wanted |= {f"{multiple:g} x median": multiple * median for multiple in options.multiples}
@@ -149,8 +153,8 @@ def gradients(specimen: Specimen, windows: int) -> Params:
             f"{MOST_BYTES / 1e9:.1f} GB; lower one"
         )
     method = make_method(config.gradient)
-    if reason := method.refuse(model, T, B):
-        raise UserError(f"gradient.method: {reason}")
+    if reason := method.refuse(model, T, B, "float64"):
+        raise UserError(f"gradient.method {config.gradient.method}: {reason}")
     streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
 
     def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:

@@ -6,6 +6,7 @@ of the identities, writes both as JSON and as a figure, and exits with 1 where a
 """
 
 import sys
+import warnings
 from pathlib import Path
 
 from rnnjax.cli import add_config, config_of, make_parser, run
@@ -18,7 +19,7 @@ FAILED = 1
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("compare", __doc__)
     add_config(parser)
-    parser.add_argument("--methods", type=str, default="all", help="all, or names with commas between")
+    parser.add_argument("--methods", type=str, default="all", help="all, or names with commas between: snap,rflo")
     parser.add_argument("--out", type=str, help="directory for the results; by default compare-<run.name> in run.root")
     options = parser.parse_args(argv)
     config = config_of(parser, options)
@@ -39,14 +40,12 @@ def methods_of(text: str) -> list[str]:
     """
     from rnnjax.gradients import METHODS
 
-    if text == "all":
-        return list(METHODS)
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if wrong := [name for name in names if name not in METHODS]:
-        raise UserError(f"--methods: there is no {', '.join(wrong)}; there are {', '.join(METHODS)}")
+    if wrong := [name for name in names if name not in METHODS and name != "all"]:
+        raise UserError(f"--methods: there is no {', '.join(wrong)}; there are all, {', '.join(METHODS)}")
     if not names:
-        raise UserError(f"--methods names none; there are {', '.join(METHODS)}")
-    return [name for name in METHODS if name in names]
+        raise UserError(f"--methods names none; there are all, {', '.join(METHODS)}")
+    return [name for name in METHODS if name in names or "all" in names]
 
 
 def compare(config: Config, names: list[str], out: Path) -> int:
@@ -66,7 +65,9 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     model = make_model(config, corpus.vocabulary)
     fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)  # or it says why
     jax.config.update("jax_default_matmul_precision", "highest")  # of all threads, which a context manager is not
-    with Console(stderr=True).status("...") as line:
+    with Console(stderr=True).status("...") as line, warnings.catch_warnings():
+        # The verdict on a number that is not finite is the certificate's.
+        warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
         found = certify(names, config, model, corpus.ids.train, lambda what: line.update(f"{what} ..."))
     wide = None if sys.stdout.isatty() else certificate_report.WIDTH
     certificate_report.show(Console(highlight=False, width=wide), config, model, found)

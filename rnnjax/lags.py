@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import jsonargparse
@@ -19,7 +20,7 @@ from rnnjax.errors import UserError
 from rnnjax.specimen import Specimen, fresh, leaf_names, parser_for, specimen_of, whole_numbers
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
-    from rnnjax.model.network import Batch
+    from rnnjax.model.network import Batch, Model
     from rnnjax.trained import Trained
 
 SCALES = [0.5, 1.0, 1.8]
@@ -37,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         "--side_by_side",
         action=jsonargparse.ActionYesNo,
         default=None,
-        help="also fresh networks with W = scale x orthogonal; by default with a config, not with a run",
+        help="also fresh networks with W = scale x orthogonal; by default with a config, not with a run, and where the "
+        "scale of W decides: not in gated cells or under layer normalisation",
     )
     parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="their scales")
     options = parser.parse_args(argv)
@@ -65,21 +67,46 @@ def lags(specimen: Specimen, options: Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{specimen.name}: {sight.description}")
 
+    about = {"window": sight.window, "lags": sight.lags, "streams": sight.streams, "text": sight.description}
     found = [analyse(specimen.name, specimen.trained, sight, options)]
     for table in tables(found[0], sight.lags):
         console.print(table)
-    others = options.side_by_side if options.side_by_side is not None else specimen.is_fresh
-    if others:
-        for name, trained in rescaled(specimen, options.scales):
-            found.append(analyse(name, trained, sight, options))
-            console.print(summary(found[-1]))
-    about = {"window": sight.window, "lags": sight.lags, "streams": sight.streams, "text": sight.description}
     write_json(specimen.out / "lags.json", {**about, "networks": found})
-    written = [*plot_lags(specimen.out, found[0], sight.lags, sight.description)]
-    if others:
+    written = plot_lags(specimen.out, found[0], sight.lags, sight.description)
+    for name, trained in others(specimen, options, console.print):
+        try:
+            found.append(analyse(name, trained, sight, options))
+        except UserError as error:
+            console.print(f"left out of the comparison: {error}")
+            continue
+        console.print(summary(found[-1]))
+    if len(found) > 1:
+        write_json(specimen.out / "lags.json", {**about, "networks": found})
         written += plot_side_by_side(specimen.out, found, sight.lags, sight.description)
     console.print(f"lags.json and {', '.join(written)} are in {specimen.out}")
     return 0
+
+
+def others(specimen: Specimen, options: Namespace, tell: Callable[[str], None]) -> list[tuple[str, Trained]]:
+    """The networks beside the specimen: where they are asked for, or it is fresh and the scale of W decides."""
+    asked, reason = options.side_by_side, scale_says_little(specimen.trained.model)
+    if asked is False or (asked is None and not specimen.is_fresh):
+        return []
+    if reason:
+        tell(
+            f"W = scale x orthogonal side by side: {reason}"
+            + ("" if asked else "; left out (--side_by_side asks for it)")
+        )
+    return rescaled(specimen, options.scales) if asked or not reason else []
+
+
+def scale_says_little(model: Model) -> str | None:
+    """Why the scale of W does not decide how far back a gradient reaches; None where it does."""
+    if model.layer_norm:
+        return "layer normalisation takes the scale of W out again"
+    if model.unit in ("gru", "lstm"):
+        return "in a gated cell the gates decide how far back a gradient reaches, more than the scale of W"
+    return None
 
 
 class Sight(NamedTuple):
@@ -191,7 +218,10 @@ def analyse(name: str, trained: Trained, sight: Sight, options: Namespace) -> di
     exponents = np.asarray(of_directions(model, params, hyper, start, sight.before, batch, directions))
     # Over a finite time directions of nearly the same growth may still come in another order.
     exponents = exponents[:, np.argsort(-exponents.mean(0))]
-    spread = exponents.std(0, ddof=1) if sight.streams > 1 else np.full(exponents.shape[1], np.nan)
+    spread = np.full(exponents.shape[1], np.nan)
+    if sight.streams > 1:
+        finite = np.isfinite(exponents).all(0)  # a direction in which nothing at all is left: minus infinity
+        spread[finite] = exponents[:, finite].std(0, ddof=1)
     before, _ = walk(model, params, hyper, carry, batch)
     return {
         "name": name,

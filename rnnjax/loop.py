@@ -1,11 +1,9 @@
 """The training loop: where pure steps meet files, screens and clocks.
 
-The device runs chunks of steps; the host looks in between them, and reads the metrics of a chunk only when the next one
-is already under way, so that the device never waits.
+The device runs chunks of steps; the host looks in between them (rnnjax/watch.py).
 """
 
 import json
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,16 +23,15 @@ from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
 from rnnjax.run.directory import RunDirectory, read_json, write_figure, write_whole
 from rnnjax.run.interrupt import Interrupt
-from rnnjax.run.metrics import MetricsLog
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
-from rnnjax.run.tensorboard import TensorBoard
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
-from rnnjax.training.state import StepInfo, TrainState, from_arrays, to_arrays
+from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
+from rnnjax.watch import Watch, is_due
 
 
 def train(config: Config) -> int:
@@ -60,7 +57,7 @@ def train(config: Config) -> int:
                 finished = learn(config, task, data, mesh, directory, checkpoints, interrupt)
             if finished:
                 result = conclude(task, data, directory, checkpoints)
-            plot_run(path, config.run.name, task.unit)
+            plot_run(path, config.run.name, task.unit, task.in_nats, task.levels)
             if finished:
                 for name, figure in task.figures(result).items():
                     write_figure(path / name, figure)
@@ -98,7 +95,6 @@ def learn(
     """Runs the steps that are left. Returns False where an interrupt came first."""
     resumed = resume(task, checkpoints)
     step = int(resumed.step) if resumed else 0
-    also = TensorBoard(directory.path, step).write if config.run.tensorboard else None
     total = config.training.steps
     shapes = place(mesh, jax.eval_shape(task.start))
     reporter = Reporter(total, step, task.per_step, task.counted)
@@ -120,77 +116,35 @@ def learn(
     )
     state = place(mesh, begin() if resumed is None else resumed)
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
-    lowest = min(checkpoints.validation_losses().values(), default=math.inf)
-    log = MetricsLog(directory.metrics, step, config.training.log_every_steps, also)
-    saved, in_a_row = step, 0
-    under_way: tuple[StepInfo, int] | None = None
-
-    def settle() -> None:
-        """Takes in the metrics of the chunk under way, and so waits until the device has run it."""
-        nonlocal under_way, in_a_row
-        if under_way is None:
-            return
-        infos, count = under_way
-        under_way = None
-        rows = {name: np.asarray(values)[:count] for name, values in infos._asdict().items()}
-        log.add(rows)
-        reporter.update(log.step, float(np.mean(rows["loss"])))
-        if skipped := int(rows["skipped"].sum()):
-            reporter.say(f"skipped {skipped} of the {count} steps up to {log.step:,}: loss or gradient was not finite")
-        in_a_row = int(rows["skipped_in_a_row"][-1])
-        if (worst := int(rows["skipped_in_a_row"].max())) >= config.training.max_skipped_steps:
-            log.flush()
-            checkpoints.wait()
-            raise UserError(
-                f"loss or gradient was not finite in {worst} steps in a row up to step {log.step:,}; "
-                f"{directory.path} keeps its checkpoint of step {next(iter(checkpoints.steps()), 0):,}; lower "
-                "optimizer.learning_rate, or clip, under another run.name"
-            )
+    watch = Watch(config, directory, checkpoints, reporter, step)
 
     def write_sample() -> None:
-        text = task.write(jax.device_get(sample(state.params, state.hyper, state.carry, data, jnp.int32(step))))
-        directory.write_sample(step, text)
-        if is_due(step, config.sampling.show_every_steps):
-            reporter.say(f"\n--- a sample at step {step:,} ---\n{text}\n---\n")
-
-    def save(validation_loss: float | None) -> None:
-        nonlocal saved
-        settle()
-        log.flush()
-        if in_a_row and step < total:  # a run that is going wrong must not push out the last good checkpoint
-            return
-        checkpoints.save(step, to_arrays(state), validation_loss)
-        saved = step
+        drawn = sample(state.params, state.hyper, state.carry, data, jnp.int32(watch.step))
+        watch.write_sample(task.write(jax.device_get(drawn)))
 
     with reporter:
         if step == 0 and config.sampling.every_steps:
             write_sample()
-        while step < total and not interrupt.asked:
-            count = next_stop(config, step) - step
+        while watch.step < total and not interrupt.asked:
+            count = next_stop(config, watch.step) - watch.step
             state, infos = chunk(state, data, np.int32(count))
-            settle()  # of the chunk before: the device is already busy with this one
-            under_way, step = (infos, count), step + count
-
-            if is_due(step, config.sampling.every_steps):
+            watch.take(infos, count)
+            at_end, is_best = watch.step == total, False
+            if is_due(watch.step, config.sampling.every_steps):
                 write_sample()
-            loss: float | None = None
-            if evaluate is not None and (is_due(step, config.training.eval_every_steps) or step == total):
-                loss = float(evaluate(state.params, state.hyper, task.held_out))
-                settle()
-                log.flush(validation_loss=loss)
-                reporter.show_validation(loss)
-                loss = loss if math.isfinite(loss) else None
-            is_best = loss is not None and loss < lowest
-            if is_best or is_due(step, config.run.checkpoint_every_steps) or step == total or interrupt.asked:
-                save(loss)
-                lowest = lowest if loss is None else min(loss, lowest)
-        if step != saved:  # the interrupt came after the last look
-            save(None)
-        checkpoints.wait()
-        log.close()
-    if step < total:
-        reporter.say(f"stopped at step {step:,} of {total:,}, saved at {saved:,}; the same command goes on from there")
-    return step >= total
+            if evaluate is not None and (at_end or is_due(watch.step, config.training.eval_every_steps)):
+                is_best = watch.measure(float(evaluate(state.params, state.hyper, task.held_out)))
+            if is_best or at_end or interrupt.asked or is_due(watch.step, config.run.checkpoint_every_steps):
+                watch.save(state)
+        if watch.step != watch.saved:  # the interrupt came after the last look
+            watch.save(state)
+        watch.close()
+    if watch.step < total:
+        reporter.say(
+            f"stopped at step {watch.step:,} of {total:,}, saved at {watch.saved:,}; "
+            "the same command goes on from there"
+        )
+    return watch.step >= total
 
 
 def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints) -> dict:
@@ -217,11 +171,6 @@ def compile_together(*programs: tuple | None) -> list:
     with ThreadPoolExecutor() as pool:
         pool.submit(import_module, "matplotlib.figure")  # needed at the end, free while the compiler works
         return list(pool.map(lambda program: program and program[0].lower(*program[1]).compile(), programs))
-
-
-def is_due(step: int, period: int) -> bool:
-    """Whether something that happens every `period` steps happens after this one; 0 is never."""
-    return period > 0 and step % period == 0
 
 
 def next_stop(config: Config, step: int) -> int:

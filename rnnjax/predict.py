@@ -16,7 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser("predict", __doc__)
     parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/seq2seq")
     parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
-    parser.add_argument("--input", type=str, help="what to read: a label, a text, a number, or 64 pixels, by task")
+    parser.add_argument(
+        "--input", type=str, help="what to read: a label, a text, a number, 64 pixels, or a sequence, by task"
+    )
     parser.add_argument("--file", type=str, help="a file to read it from")
     parser.add_argument("--length", type=int, default=300, help="one_to_many: characters to write")
     parser.add_argument("--temperature", type=float, default=0.8, help="one_to_many: 0 takes the likeliest character")

@@ -40,12 +40,17 @@ def make_model(config: Config, vocabulary: Vocabulary) -> Model:
     Raises:
       UserError: where the config is of another task.
     """
+    check_writes_text(config)
+    return shape(config, len(vocabulary))
+
+
+def check_writes_text(config: Config) -> None:
+    """Raises UserError where a config is of another task than a stream of text."""
     if config.task.name not in WRITES_TEXT:
         raise UserError(
             f"task.name is {config.task.name}, but this command is about networks that write text; python -m "
             "rnnjax.train trains it, and python -m rnnjax.predict uses it"
         )
-    return shape(config, len(vocabulary))
 
 
 def shape(config: Config, classes: int, inputs: int = 0) -> Model:
@@ -104,6 +109,7 @@ def load_trained(run: Path, which: str = "best") -> Trained:
       UserError: if there is no such run or checkpoint, or it is damaged.
     """
     config = read_config(run)
+    check_writes_text(config)
     vocabulary = read_vocabulary(run)
     model = make_model(config, vocabulary)
     checkpoint = read_checkpoint(run, which)

@@ -1,6 +1,5 @@
 """The four architectures against plain loops in float64, alone and padded, by hand and by autodiff."""
 
-import itertools
 from typing import NamedTuple
 
 import jax
@@ -11,14 +10,13 @@ import pytest
 from agreement import compare
 
 from rnnjax.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from rnnjax.data.numbers import Pairs
 from rnnjax.gradients import manual
 from rnnjax.model import rnn
 from rnnjax.model.architectures import (
     Attention,
     Conditioned,
     EncoderDecoder,
-    Memory,
-    beam_search,
     decode,
     encode,
     many_to_many,
@@ -29,11 +27,12 @@ from rnnjax.model.architectures import (
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.sampling import fed_back
-from rnnjax.tasks import NETWORKS, seq2seq
+from rnnjax.tasks import NETWORKS
 from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling
 from rnnjax.tasks import one_to_many as singing
 from rnnjax.training.examples import batch_at, make_mean_surprise
+from rnnjax.training.shuffle import shuffled
 
 V, H, LAYERS = 5, 4, 2
 LENGTHS = (3, 1, 4)
@@ -159,68 +158,6 @@ def test_left_to_itself_each_output_is_the_next_input():
             assert ids[t, b] == x
 
 
-LENGTH, END = 3, 0
-
-
-def writes(pair, source, text):
-    """log P(text | source) by the oracle; after END nothing is left to chance."""
-    _, states, _ = read(PARAMS._replace(layers=pair.encoder), ZERO, source)
-    logits, _, _ = read(PARAMS, states, [END, *text[:-1]])
-    logits = logits[:, : V - 1]  # the unknown is never written
-    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    total = 0.0
-    for t, character in enumerate(text):
-        total += log_p[t, character]
-        if character == END:
-            break
-    return total
-
-
-@pytest.fixture(scope="module")
-def encoded():
-    pair = PAIR._replace(attention=None)
-    return pair, *encode(MODEL, pair, Hyper(), Batch(IDS, IDS, valid=VALID))
-
-
-def texts():
-    for text in itertools.product(range(V - 1), repeat=LENGTH):
-        ended = text.index(END) if END in text else LENGTH
-        if all(character == END for character in text[ended:]):
-            yield text
-
-
-def test_a_search_as_wide_as_there_are_texts_finds_the_likeliest(encoded):
-    pair, carry, memory = encoded
-    found = beam_search(MODEL, pair, Hyper(), carry, memory, END, LENGTH, 64)
-    for b, length in enumerate(LENGTHS):
-        scores = {text: writes(pair, IDS[:length, b], text) for text in texts()}
-        best = max(scores, key=scores.get)
-        assert tuple(np.asarray(found.ids)[:, b]) == best
-        near(found.score[b], scores[best])
-
-
-def test_a_search_of_width_one_takes_the_likeliest_at_every_step(encoded):
-    pair, carry, memory = encoded
-    found = beam_search(MODEL, pair, Hyper(), carry, memory, END, LENGTH, 1)
-    for b, length in enumerate(LENGTHS):
-        text = ()
-        while len(text) < LENGTH and END not in text:
-            text += (max(range(V - 1), key=lambda c, text=text: writes(pair, IDS[:length, b], (*text, c))),)
-        text += (END,) * (LENGTH - len(text))
-        assert tuple(np.asarray(found.ids)[:, b]) == text
-        near(found.score[b], writes(pair, IDS[:length, b], text))
-
-
-def test_a_wider_search_is_never_worse_and_looks_at_its_own_source():
-    carry, memory = encode(MODEL, PAIR, Hyper(), Batch(IDS, IDS, valid=VALID))
-    together = beam_search(MODEL, PAIR, Hyper(), carry, memory, END, LENGTH, 2)
-    for b in range(len(LENGTHS)):
-        one = Memory(memory.hs[:, b : b + 1], memory.valid[:, b : b + 1])
-        alone = beam_search(MODEL, PAIR, Hyper(), tuple(s[b : b + 1] for s in carry), one, END, LENGTH, 2)
-        assert np.array_equal(alone.ids[:, 0], together.ids[:, b])
-        near(alone.score[0], together.score[b])
-
-
 class Task(NamedTuple):
     """A task's examples, of unequal lengths."""
 
@@ -251,13 +188,13 @@ TASKS = [
     Task(
         "seq2seq",
         {},
-        seq2seq.Example(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
+        Pairs(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
         {"attention": "general", "cell": "gru", "embedding_size": 2, "learned_state": True},
     ),
     Task(
         "seq2seq",
         {},
-        seq2seq.Example(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
+        Pairs(padded(3, 4), LENGTH_ARRAY, padded(3, 4), np.array([1, 4, 2], np.int32)),
         {"layer_norm": True, "layers": 2},
     ),
 ]
@@ -337,6 +274,23 @@ def test_an_epoch_reads_every_example_once_in_an_order_of_its_own():
         assert len(set(epoch.tolist())) == 6
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 4
     assert not np.array_equal(at(jnp.int32(0), jnp.int32(6))[0], batches[0][0])
+
+
+@pytest.mark.parametrize("N", [1, 2, 5, 12, 1000, 1023])
+def test_a_shuffle_loses_no_row(N):
+    rows = shuffled(jax.random.key(N), jnp.arange(N), N)
+    assert sorted(rows.tolist()) == list(range(N))
+
+
+def test_every_order_is_as_likely_as_any_other():
+    """All 24 orders of four rows, and at 30 rows where each row lies."""
+    orders = jax.vmap(lambda key: shuffled(key, jnp.arange(4), 4))(jax.random.split(jax.random.key(0), 2_400))
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == 24
+    assert np.sum((counts - 100) ** 2 / 100) < 23 + 5 * np.sqrt(2 * 23)  # χ²
+    rows = jax.vmap(lambda key: shuffled(key, jnp.arange(30), 30))(jax.random.split(jax.random.key(1), 3_000))
+    found = np.stack([np.bincount(place, minlength=30) for place in np.asarray(rows).T])
+    assert np.sum((found - 100) ** 2 / 100) < 29**2 + 5 * np.sqrt(2 * 29**2)
 
 
 def test_the_held_out_loss_is_the_mean_of_all_outputs_in_whatever_blocks(monkeypatch):

@@ -1,6 +1,7 @@
 """What clipping does to real gradients: the measures against plain NumPy, and the door."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ from test_bad_input import message
 
 from rnnjax import clipping, train
 from rnnjax.analysis.clipping import effect, value_threshold
-from rnnjax.config import OptimizerConfig
+from rnnjax.config import Config, ModelConfig, OptimizerConfig
+from rnnjax.errors import UserError
+from rnnjax.run.clipping_tables import at_same_length, at_threshold
 from rnnjax.training.optimizer import make_clip
 
 
@@ -134,6 +137,44 @@ def test_gradients_are_those_that_training_meets(trained, monkeypatch):
     np.testing.assert_allclose(
         [found[name] for name in ("smallest", "median", "largest")], np.sort(norms[1:]), rtol=1e-6
     )
+
+
+def measured(grads, threshold):
+    """What the door finds of gradients [N, ...] at the config's threshold, and its last two sentences."""
+    config = Config(optimizer=OptimizerConfig(clip_threshold=threshold), model=ModelConfig(hidden_size=2))
+    params = jax.tree.map(lambda leaf: leaf[0], grads)
+    specimen = SimpleNamespace(name="g", trained=SimpleNamespace(config=config, params=params))
+    found = clipping.measure(specimen, grads, SimpleNamespace(windows=3, multiples=[1.0]))
+    return at_threshold(found), at_same_length(found)
+
+
+def test_the_last_sentences_say_what_the_numbers_say():
+    threes = jax.tree.map(lambda leaf: jnp.stack(3 * [leaf]), GRADS)
+    at_config, at_half = measured(threes, threshold=100.0)
+    assert at_config.endswith("(by norm) changes nothing; its code (by value) changes nothing")
+    assert at_half.startswith("the book's formula is not its code: to leave 50% of the length, the formula (threshold")
+    angle = np.degrees(np.arccos((9 + 16 + 12 * 4.153) / 13 / 6.5))  # 3² + 4² + 4.153² = 6.5²
+    assert f"the code (threshold 4.2) by {angle:.1f} degrees" in at_half
+
+    at_config, _ = measured(threes, threshold=6.5)
+    assert (
+        "(by norm) leaves 50% of the length and turns a gradient by 0.0 degrees; its code (by value) leaves"
+        in at_config
+    )
+
+    alone = {
+        "a": jnp.zeros((3, 2, 2)),
+        "b": jnp.full((3, 1), -7.0),
+    }  # one element, of one leaf: there is no way to turn
+    at_config, at_half = measured(alone, threshold=3.5)
+    assert "(by norm) leaves 50% of the length and turns a gradient by 0.0 degrees" in at_config
+    assert "(by value) leaves 50% of the length and turns a gradient by 0.0 degrees" in at_config
+    assert at_half.startswith("to these gradients both do the same")
+
+
+def test_gradients_that_are_zero_have_nothing_to_clip():
+    with pytest.raises(UserError, match="half the windows or more are zero"):
+        measured({"a": jnp.zeros((3, 2))}, threshold=1.0)
 
 
 @pytest.mark.parametrize(

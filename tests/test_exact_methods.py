@@ -1,13 +1,17 @@
 """The exact gradient methods against `jax.grad`, and what checkpointing saves."""
 
+import math
+
 import agreement
 import jax
 import pytest
 from method_cases import Case, compute, make
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients import EXACT, METHODS, checkpointed
+from rnnjax.gradients import METHODS, checkpointed
+from rnnjax.gradients.claim import ROUNDING
 from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Model
 
 CASES = {
     "vanilla, two layers, two batch axes": Case(5, (2, 2), "wvr", options=(("layers", 2),)),
@@ -20,37 +24,46 @@ CASES = {
     ),
 }
 
-SAME = {
-    "checkpointed": GradientConfig("checkpointed"),
-    "checkpointed, recursive": GradientConfig("checkpointed", segments="recursive"),
-    "rtrl": GradientConfig("rtrl"),
-    "parallel": GradientConfig("parallel"),
+EXACT = {
+    name: claim
+    for name, make_one in METHODS.items()
+    if (claim := make_one(GradientConfig()).claim).kind == "exact" and claim.tolerance == ROUNDING
+}
+"""Of the table, those that are exact up to rounding."""
+
+SAME = {name: GradientConfig(name) for name in EXACT if name != "autodiff"}
+MORE = {
+    **{
+        f"{name}, {option}": GradientConfig(name, **{option: value})
+        for name, claim in EXACT.items()
+        for options in claim.variants
+        for option, value in options.items()
+        if getattr(GradientConfig(), option) != value
+    },
     "truncated at T": GradientConfig("truncated", k1_steps=6, k2_steps=6),
 }
 
 
+def takes(case, config):
+    model = Model(vocabulary=5, hidden=case.hidden, **dict(case.options))
+    return METHODS[config.method](config).refuse(model, case.T, math.prod(case.batch)) is None
+
+
 PAIRS = [
-    *(("vanilla, two layers, two batch axes", name) for name in ("checkpointed", "rtrl", "parallel", "truncated at T")),
-    *(("leaky, one stream, one step", name) for name in ("checkpointed, recursive", "rtrl", "parallel")),
-    *(("gru, two layers, embedding, residual, dropout", name) for name in SAME if "T" not in name),
-    *(("lstm, layer norm, learned state", name) for name in ("rtrl", "parallel", "truncated at T")),
+    *((case, name) for case in CASES for name, config in SAME.items() if takes(CASES[case], config)),
+    *(("gru, two layers, embedding, residual, dropout", name) for name in MORE),
 ]
 
 
 @pytest.mark.parametrize(("case", "name"), PAIRS)
 def test_an_exact_method_is_autodiff(case, name):
     model, arrays, expected = make(CASES[case])
-    agreement.compare(compute(SAME[name], model, *arrays), expected)
+    agreement.compare(compute((SAME | MORE)[name], model, *arrays), expected)
 
 
-@pytest.mark.parametrize("name", ["checkpointed", "rtrl", "parallel"])
+@pytest.mark.parametrize("name", [name for name in EXACT if name not in agreement.NAMES])
 def test_an_exact_method_agrees_with_the_oracle(name):
     agreement.check(name, agreement.Case(7, (2,), 2, "relu", "wvr"))
-
-
-def test_the_exact_methods_are_those_tested_here_and_beside_the_oracle():
-    assert {*agreement.NAMES, "checkpointed", "rtrl", "parallel"} - {"custom_vjp"} == EXACT
-    assert METHODS.keys() > EXACT
 
 
 def test_central_differences_are_near_autodiff():

@@ -70,6 +70,50 @@ def test_a_config_is_shown_beside_three_initialisations(trained, monkeypatch):
     assert "vanishing" in answer.stdout
 
 
+def test_a_comparison_that_overflows_costs_nothing_else(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    linear = ["--model.activation", "linear", "--model.hidden_size", "8", "--out", "over"]
+    answer = call(lags.main, *TINY, *WINDOW, *linear, "--scales", "1e60", "0.5")
+    assert answer.code == 0, answer
+    assert "left out of the comparison: W = 1e+60 x orthogonal, fresh: the gradient of 8 steps is too" in answer.stdout
+    networks = json.loads((trained / "over" / "lags.json").read_text())["networks"]
+    assert [network["name"] for network in networks] == ["run at initialisation", "W = 0.5 x orthogonal, fresh"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "count"),
+    [
+        (["--model.cell", "gru"], "in a gated cell the gates decide", 1),
+        (
+            ["--model.layer_norm", "true", "--model.init", "orthogonal", "--side_by_side", "--scales", "2"],
+            "takes the scale of W out again",
+            2,
+        ),
+    ],
+)
+def test_where_the_scale_of_W_says_little_the_door_says_so(trained, monkeypatch, options, reason, count):
+    monkeypatch.chdir(trained)
+    answer = call(lags.main, *TINY, *WINDOW, *options, "--model.hidden_size", "8", "--out", "scaled")
+    assert answer.code == 0, answer
+    assert reason in answer.stdout
+    networks = json.loads((trained / "scaled" / "lags.json").read_text())["networks"]
+    assert len(networks) == count
+    if count == 2:  # and so it is
+        np.testing.assert_allclose(*(network["gradient_norm"]["mean"] for network in networks), rtol=0.1)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_units_that_are_all_off_are_no_warning(trained, monkeypatch):
+    """A relu network in which some direction of the state dies: a Lyapunov exponent of minus infinity."""
+    monkeypatch.chdir(trained)
+    dead = ["--model.activation", "relu", "--model.hidden_size", "8", "--no_side_by_side", "--out", "dead"]
+    answer = call(lags.main, *TINY, "--window", "8", "--streams", "2", "--exponents", "8", *dead)
+    assert answer.code == 0, answer
+    exponents = json.loads((trained / "dead" / "lags.json").read_text())["networks"][0]["lyapunov"]
+    assert None in exponents["exponents"]
+    assert [s is None for s in exponents["standard_error"]] == [e is None for e in exponents["exponents"]]
+
+
 def test_fresh_weights_are_those_that_training_begins_with():
     config = Config(data=DataConfig(path="bundled"), model=ModelConfig(hidden_size=5))
     vocabulary = SimpleNamespace(vocabulary=Vocabulary("abc"))

@@ -1,16 +1,31 @@
 """What a method draws, and what it refuses."""
 
 import re
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from method_cases import shapes_of
 
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
-from rnnjax.gradients import METHODS
-from rnnjax.model.network import Model
+from rnnjax.gradients import (
+    METHODS,
+    directions,
+    finite_difference,
+    kf_rtrl,
+    limits,
+    parallel,
+    rflo,
+    rtrl,
+    textbook,
+    truncated,
+    uoro,
+)
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Model, zero_carry
 
 
 def test_draws_have_the_shape_and_the_odds_that_they_should():
@@ -46,15 +61,11 @@ BIG, BOTH = Model(vocabulary=80, hidden=2000), Model(vocabulary=5, hidden=3, bid
 @pytest.mark.parametrize(
     ("name", "model", "reason"),
     [
-        ("rtrl", BIG, r"takes 1\.1e\+12 bytes"),
-        ("rtrl", Model(vocabulary=80, hidden=200), "products"),
-        ("snap", BIG, "bytes"),
+        ("rtrl", BIG, "3.2 TB in float32, and one gradient about 39 days"),
+        ("snap", BIG, "the influence matrix"),
         ("snap", Model(vocabulary=5, hidden=3, layer_norm=True), "layer normalisation"),
         ("snap", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
-        ("kf_rtrl", Model(vocabulary=80, hidden=20_000), "bytes"),
         ("kf_rtrl", Model(vocabulary=5, hidden=3, learned_state=True), "learned_state"),
-        ("parallel", BIG, "bytes"),
-        ("finite_difference", Model(vocabulary=80, hidden=100), "products"),
         ("rflo", Model(vocabulary=5, hidden=3, unit="gru"), "gru"),
         ("rflo", Model(vocabulary=5, hidden=3, layers=2), "one layer"),
         ("rflo", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
@@ -66,6 +77,93 @@ def test_what_a_method_cannot_do_is_refused_before_anything_is_computed(name, mo
     answer = METHODS[name](GradientConfig()).refuse(model, 64, 32)
     assert answer is not None
     assert re.search(reason, answer), answer
+
+
+def vanilla(hidden, T, B, **options):
+    return Model(vocabulary=80, hidden=hidden, **options), T, B
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "allowed", "too_much", "exceeded"),
+    [
+        ("textbook", {}, vanilla(3, 7_000, 1), vanilla(3, 10_000, 1), "time"),
+        ("textbook", {}, vanilla(180, 1_000, 32), vanilla(210, 1_000, 32), "time"),
+        ("parallel", {}, vanilla(420, 64, 32), vanilla(480, 64, 32), "time"),
+        ("parallel", {}, vanilla(20, 1_600_000, 1), vanilla(20, 1_800_000, 1), "memory"),
+        ("rtrl", {}, vanilla(110, 64, 32), vanilla(120, 64, 32), "time"),
+        ("rtrl", {}, vanilla(240, 2, 32), vanilla(260, 2, 32), "memory"),
+        ("snap", {}, vanilla(240, 2, 32), vanilla(260, 2, 32), "memory"),
+        ("rflo", {}, vanilla(3_000, 64, 32), vanilla(3_400, 64, 32), "memory"),
+        ("rflo", {}, vanilla(1_000, 2_500, 32), vanilla(1_000, 3_200, 32), "time"),
+        ("uoro", {}, vanilla(3_000, 64, 32), vanilla(3_400, 64, 32), "memory"),
+        ("uoro", {}, vanilla(1_000, 2_500, 32), vanilla(1_000, 3_200, 32), "time"),
+        ("kf_rtrl", {}, vanilla(400, 64, 32), vanilla(450, 64, 32), "time"),
+        ("kf_rtrl", {}, vanilla(100, 2, 10_000), vanilla(100, 2, 20_000), "memory"),
+        ("finite_difference", {}, vanilla(55, 64, 32), vanilla(65, 64, 32), "time"),
+        ("truncated", {"k2_steps": 10_000}, vanilla(3, 3_500, 1), vanilla(3, 4_200, 1), "time"),
+        ("truncated", {"k2_steps": 10_000}, vanilla(256, 240, 32), vanilla(256, 300, 32), "time"),
+        ("forward_gradient", {"directions": 500}, vanilla(256, 64, 32), vanilla(256, 64, 48), "memory"),
+        ("spsa", {"directions": 60}, vanilla(1_000, 64, 32), vanilla(1_000, 64, 48), "time"),
+    ],
+)
+def test_both_sides_of_each_limit(name, options, allowed, too_much, exceeded):
+    refuse = METHODS[name](GradientConfig(name, **options)).refuse
+    assert refuse(*allowed) is None
+    answer = refuse(*too_much)
+    assert answer is not None
+    assert "\n" not in answer
+    assert f"too much {exceeded} (limits: 8.0 GB, 60 seconds)" in answer, answer
+
+
+def test_memory_is_that_of_the_parameters_type():
+    refuse = METHODS["rtrl"](GradientConfig()).refuse
+    assert refuse(*vanilla(240, 2, 32)) is None
+    assert re.search("about 14 GB in float64.*too much memory", refuse(*vanilla(240, 2, 32), "float64"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("truncated", {"k1_steps": 10_000, "k2_steps": 10_000}),
+        ("forward_gradient", {}),
+        ("spsa", {}),
+    ],
+)
+def test_no_method_is_refused_for_what_plain_back_propagation_takes_too(name, options):
+    model, T, B = vanilla(4_096, 10_000, 32)
+    assert limits.plain(model, T, B).seconds > 10 * limits.MOST_SECONDS
+    assert METHODS[name](GradientConfig(name, **options)).refuse(model, T, B) is None
+
+
+COSTS = {
+    "textbook": textbook.cost,
+    "parallel": parallel.cost,
+    "finite_difference": finite_difference.cost,
+    "rtrl": rtrl.cost,
+    "snap": rtrl.cost,
+    "rflo": rflo.cost,
+    "uoro": uoro.cost,
+    "kf_rtrl": kf_rtrl.cost,
+    "truncated": partial(truncated.cost, k1=1, k2=10),
+    "forward_gradient": partial(directions.cost, count=8),
+    "spsa": partial(directions.cost, count=8),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_the_memory_that_is_estimated_is_about_what_the_compiler_plans(name):
+    model, T, B = Model(vocabulary=20, hidden=24), 32, 4
+    method = METHODS[name](GradientConfig(name, directions=8))
+    params, dtype = shapes_of(model), jnp.float64
+
+    def of_window(params, carry, batch, key):
+        trace, noise = method.init(model, params, (B,)), method.draw(key, model, params, (T, B))
+        return method.gradient(model, params, Hyper(), carry, batch, trace, noise)
+
+    ids = jax.ShapeDtypeStruct((T, B), jnp.int32)
+    arguments = params, zero_carry(model, (B,), dtype), Batch(ids, ids), jax.random.key(0)
+    planned = jax.jit(of_window).lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+    assert 0.3 < COSTS[name](model, T, B).memory("float64") / planned < 3
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import yaml
 from command import TINY, call, door, read_rows, write_songs
 
 from rnnjax import loop, sample, train
@@ -45,6 +46,18 @@ def test_a_changed_config_is_refused_with_the_differences(tmp_path):
         with pytest.raises(UserError, match=r"model\.hidden_size: 100 -> 101; model\.layers: 1 -> 2"):
             directory.pin_config(changed)
         assert (tmp_path / "run" / "config.yaml").read_bytes() == kept
+
+
+def test_a_field_younger_than_the_run_had_its_default(tmp_path):
+    with RunDirectory(tmp_path / "run") as directory:
+        directory.pin_config(Config())
+        path = tmp_path / "run" / "config.yaml"
+        fields = yaml.safe_load(path.read_text())
+        del fields["model"]["leak"], fields["sampling"]
+        path.write_text(yaml.safe_dump(fields))
+        with pytest.raises(UserError, match=r"\(model\.leak: 0\.5 -> 0\.25\)"):
+            directory.pin_config(Config(model=ModelConfig(leak=0.25)))
+        directory.pin_config(Config())
 
 
 def test_what_changes_no_number_may_change(tmp_path):

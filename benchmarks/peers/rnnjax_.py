@@ -43,14 +43,16 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
 
 
 def make_config(cell: str, size: Size, method: str, layers: int = 1, **run) -> Config:
-    """The config of a benchmark's network."""
+    """The config of a benchmark's network; the method may be followed by its segments: checkpointed,recursive."""
     model = ModelConfig(cell=CELLS[cell], hidden_size=size.hidden, layers=layers)
     training = TrainingConfig(
         steps=10**9, batch_size=size.batch, sequence_length=size.length, steps_per_dispatch=STEPS_PER_DISPATCH
     )
     optimizer = OptimizerConfig(learning_rate=LEARNING_RATE, clip="global_norm", clip_threshold=CLIP_NORM)
     run_config = RunConfig(**run)
-    return Config(model=model, gradient=GradientConfig(method), optimizer=optimizer, training=training, run=run_config)
+    return Config(
+        model=model, gradient=GradientConfig(*method.split(",")), optimizer=optimizer, training=training, run=run_config
+    )
 
 
 def make_params(cell: str, weights: Weights) -> Params:

@@ -1,6 +1,7 @@
 """An instance, what is true of it, and what each method gives on it."""
 
 import contextlib
+import math
 from functools import cached_property
 from typing import Any
 
@@ -8,11 +9,11 @@ import jax
 import numpy as np
 
 from rnnjax.certificate import exact
-from rnnjax.certificate.claims import CLAIMS
 from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance
-from rnnjax.certificate.trial import Program, Trial, compile_for, make, run
+from rnnjax.certificate.trial import Program, Trial, claim_of, compile_for, make, run, walk
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import ROUNDING
 from rnnjax.gradients.method import Gradient
 
 KEY = 0x7E57
@@ -45,10 +46,23 @@ class Bench:
         return jax.device_get(exact.gradient(*self.setting, self.instance.carry, self.instance.stream))
 
     @cached_property
+    def open_sum(self) -> Any:
+        """The double sum of the stream, open: of the parameters and of the state, each leaf [N·T, N·T, ...]."""
+        return jax.device_get(exact.pairs(*self.setting, self.instance.carry, self.instance.stream))
+
+    @property
     def pairs(self) -> Any:
-        """The double sum of the stream, open, in NumPy: each leaf [N·T, N·T, ...]."""
-        found = exact.pairs(*self.setting, self.instance.carry, self.instance.stream)
-        return jax.tree.map(np.asarray, found)
+        return self.open_sum[0]
+
+    @property
+    def pairs_of_state(self) -> Any:
+        """What the loss of step j says of a zero added to the state before step k [N·T, N·T, B, S], a layer."""
+        return self.open_sum[1]
+
+    @cached_property
+    def derivatives(self) -> exact.Derivatives:
+        """Of every step of the stream."""
+        return jax.device_get(exact.derivatives(*self.setting, self.instance.carry, self.instance.stream))
 
     def sum_of_pairs(self, keep: np.ndarray) -> Any:
         """The double sum over those pairs (step of the loss, step of the use) that keep [N·T, N·T] has."""
@@ -76,34 +90,43 @@ class Bench:
         return {name: difference(*both).error for name, both in apart.items()}
 
     def tolerance(self, name: str) -> float:
-        """What an exact method may be off by; central differences by more, where the loss is steep."""
-        claim = CLAIMS[name]
-        if name != "finite_difference" or self.trial_error(name) <= claim.tolerance:
-            return claim.tolerance
-        return claim.tolerance + 1.1 * self.steepness
+        """What an exact method may be off by; central differences by more, where the loss bends."""
+        return claim_of(name, self.config).tolerance + self.numerical_error(name)
+
+    def numerical_error(self, name: str) -> float:
+        """What theory says that central differences are off by, where they are off by more than their tolerance."""
+        claim = claim_of(name, self.config)
+        if claim.tolerance == ROUNDING or self.trial_error(name) <= claim.tolerance:
+            return 0.0
+        errors = [
+            difference(off, (t.params, t.carry), claim.floor).error
+            for off, t in zip(self.rough, self.windows, strict=True)
+        ]
+        return max(errors) if all(map(math.isfinite, errors)) else math.inf
 
     def trial_error(self, name: str) -> float:
         """The largest error of a method in any window."""
         pairs = zip(self.trial(name).windows, self.windows, strict=True)
-        floor = CLAIMS[name].floor
+        floor = claim_of(name, self.config).floor
         return max(difference((w.params, w.carry), (t.params, t.carry), floor).error for w, t in pairs)
 
     @cached_property
-    def steepness(self) -> float:
-        """What theory says that central differences are off by, ε²/6 of the third derivatives, as an error."""
-        step = float(np.finfo(float).eps) ** (1 / 3)
-        errors = []
+    def rough(self) -> list[Any]:
+        """Each window's gradient and the most that central differences are off by: as far as the mean slope over
+        [θᵢ - ε, θᵢ + ε] is from the slope at θᵢ, and eps |L| / ε, as the loss is rounded."""
+        eps = float(np.finfo(float).eps)
+        reach, found = eps ** (1 / 3), []
         for index, truth in enumerate(self.windows):
             carry = self.windows[index - 1].new_carry if index else self.instance.carry
-            third = jax.device_get(exact.third(*self.setting, carry, self.instance.window(index)))
-            right = truth.params, truth.carry
-            off = jax.tree.map(lambda g, d: g + step**2 / 6 * d, right, third)
-            errors.append(difference(off, right, CLAIMS["finite_difference"].floor).error)
-        return max(errors)
+            bends = jax.device_get(exact.bends(*self.setting, carry, self.instance.window(index), reach))
+            rounding = eps * abs(float(truth.loss)) / reach
+            bends = jax.tree.map(lambda bend, most=rounding: np.abs(bend) + most, bends)
+            found.append(jax.tree.map(np.add, (truth.params, truth.carry), bends))
+        return found
 
     def refusal(self, name: str) -> str | None:
         T, B = self.instance.shape
-        return make(name, self.config).refuse(self.instance.model, T, B)
+        return make(name, self.config).refuse(self.instance.model, T, B, "float64")
 
     def compile(self, name: str) -> None:
         self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY))
@@ -123,10 +146,6 @@ class Bench:
         return self.trials[name]
 
     def variant(self, name: str, **options: Any) -> list[Gradient]:
-        """What a method with other options than the config's gives for each window; it takes no noise and no trace."""
-        method, carry, found = make(name, self.config, **options), self.instance.carry, []
-        gradient = exact.quick(method.gradient, 0)
-        for index in range(self.instance.number):
-            found.append(gradient(*self.setting, carry, self.instance.window(index)))
-            carry = found[-1].new_carry
-        return jax.device_get(found)
+        """What a method with other options than the config's gives for each window; it takes no noise."""
+        method = make(name, self.config, **options)
+        return walk(exact.quick(method.gradient, 0), method, self.instance)

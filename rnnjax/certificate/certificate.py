@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.certificate import enumeration, full_size, instances, matrix, online, theory
+from rnnjax.certificate import built_in, enumeration, full_size, instances, matrix, theory
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, raised
 from rnnjax.certificate.full_size import FullRow
 from rnnjax.certificate.matrix import Row
+from rnnjax.certificate.trial import make
 from rnnjax.config import Config, GradientConfig
 from rnnjax.model.network import Model
 
@@ -54,7 +55,7 @@ def certify(
             rows.append(matrix.row_of(name, bench))
         tell("the theory")
         found = pool.map(lambda name: list(all_checks(name, bench, model, gradient)), names)
-        checks = [check for of_method in found for check in of_method]
+        checks = [*(check for of_method in found for check in of_method), *theory.of_lags(bench)]
     tell("the config's own size")
     full = full_size.rows(names, config, model, ids)
     cut = instances.what_was_cut(config, model, small, gradient)
@@ -64,8 +65,10 @@ def certify(
 
 def all_checks(name: str, bench: Bench, model: Model, gradient: GradientConfig) -> Iterator[Check]:
     """The checks on the config's network, and those on built-in ones."""
+    if make(name, gradient).claim is None:
+        return
     yield from theory.checks([name], bench)
-    for part in (online, enumeration):
+    for part in (built_in, enumeration):
         try:
             yield from part.checks(name, model, gradient)
         except Exception as error:  # as in `matrix.row_of`

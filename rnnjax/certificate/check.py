@@ -3,8 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
-from rnnjax.certificate.claims import ROUNDING
 from rnnjax.certificate.difference import difference
+from rnnjax.gradients.claim import ROUNDING
 
 DIFFERENT = 1e-9
 """From here on two gradients differ by more than rounding: ten times what equal ones may."""

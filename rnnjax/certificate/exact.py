@@ -1,6 +1,7 @@
-"""What is true of a window, by definition: the loss written once more, step by step, and JAX's derivatives of it.
+"""What is true of a window, by definition: its loss, step by step, and JAX's derivatives of it.
 
-No gradient method is used here.
+No gradient method is used here. What it shares with them is the forward equations: `model.rnn.step` and its parts, and
+the log-sum-exp of `model.loss`. An error in those would be the same on both sides; see the tests of the model.
 """
 
 from collections.abc import Callable
@@ -84,8 +85,13 @@ def slopes(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batc
 
 
 @partial(quick, static=0)
-def third(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Params, Carry]:
-    """∂³L/∂θᵢ³ for every number of the parameters and of the initial state, one after the other."""
+def bends(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, reach: Array) -> tuple[Params, Carry]:
+    """For every number θᵢ of the parameters and of the initial state: how far the mean of the slopes along it at θᵢ + ε
+    and at θᵢ - ε is from the slope at θᵢ; ε²/2 of the third derivative, and half of the jump at a kink between them.
+
+    Args:
+      reach: ε.
+    """
     point, restore = ravel_pytree((params, carry))
 
     def along(index: Array) -> Array:
@@ -93,29 +99,91 @@ def third(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch
             params, carry = restore(point.at[index].add(shift))
             return loss(model, params, hyper, carry, batch)[1]
 
-        return jax.jacfwd(jax.jacfwd(jax.jacfwd(line)))(jnp.zeros((), point.dtype))
+        back, here, ahead = jax.vmap(jax.grad(line))(reach * jnp.array([-1.0, 0.0, 1.0], point.dtype))
+        return (back - here + ahead - here) / 2
 
     return restore(jax.lax.map(along, jnp.arange(point.size)))
 
 
 @partial(quick, static=0)
-def pairs(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> Params:
-    """The double sum, open: what the loss of step j says of a weight through its use at step k, each leaf [T, T, ...].
+def antithetic(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, directions: Any, sigma: Array
+) -> Any:
+    """The mean over directions v, each leaf [K, ...], of (L(p + σ v) - L(p - σ v)) / 2σ · v, with the initial state
+    held; and likewise that over directions of the initial state, with the parameters held."""
 
-    Every step gets parameters of its own, and every loss is differentiated with respect to each of them.
+    def of(point: Any, directions: Any, loss_at: Callable[[Any], Array]) -> Any:
+        def one(v: Any) -> Any:
+            up = loss_at(jax.tree.map(lambda p, d: p + sigma * d, point, v))
+            down = loss_at(jax.tree.map(lambda p, d: p - sigma * d, point, v))
+            return jax.tree.map(lambda d: (up - down) / (2 * sigma) * d, v)
+
+        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), jax.lax.map(one, directions))
+
+    return {
+        "params": of(params, directions.params, lambda params: loss(model, params, hyper, carry, batch)[1]),
+        "carry": of(carry, directions.carry, lambda carry: loss(model, params, hyper, carry, batch)[1]),
+    }
+
+
+@partial(quick, static=0)
+def pairs(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Params, Carry]:
+    """The double sum, open: what the loss of step j says of a weight through its use at step k, each leaf [T, T, ...],
+    and of a zero added to the state before step k.
+
+    Every step gets parameters and zeros of its own, and every loss is differentiated with respect to each of them.
     """
     T = batch.y.shape[0]
     total = denominator(batch.y, batch.weight)
 
-    def losses(own: Params) -> Array:
-        def body(carry: Carry, step_t: tuple[Params, Batch]) -> tuple[Carry, Array]:
-            params, batch_t = step_t
-            carry, logits = step(model, params, hyper, carry, batch_t)
+    def losses(own: Params, zeros: Carry) -> Array:
+        def body(carry: Carry, step_t: tuple[Params, Carry, Batch]) -> tuple[Carry, Array]:
+            params, zero, batch_t = step_t
+            carry, logits = step(model, params, hyper, jax.tree.map(jnp.add, carry, zero), batch_t)
             return carry, jnp.sum(weighted(negative_log_likelihood(logits, batch_t.y), batch_t)) / total
 
-        return jax.lax.scan(body, carry, (own, batch))[1]
+        return jax.lax.scan(body, carry, (own, zeros, batch))[1]
 
-    return jax.jacrev(losses)(jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (T, *leaf.shape)), params))
+    own = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (T, *leaf.shape)), params)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros((T, *leaf.shape), leaf.dtype), carry)
+    return jax.jacrev(losses, argnums=(0, 1))(own, zeros)
+
+
+class Derivatives(NamedTuple):
+    """Of each step of each stream: ∂sₜ/∂sₜ₋₁ [T, B, S, S] and ∂sₜ/∂p [T, B, S, P], with s the states of all layers and
+    p the parameters that act on them in the order of `ravel_pytree` of (layers, embedding); of the step's share of the
+    loss, ∂ℓₜ/∂sₜ [T, B, S], ∂ℓₜ/∂V and ∂ℓₜ/∂by [T, B, ...]."""
+
+    of_state: Array
+    of_params: Array
+    of_loss: Array
+    of_V: Array
+    of_by: Array
+
+
+@partial(quick, static=0)
+def derivatives(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> Derivatives:
+    """`jacfwd` of every single step."""
+    p, restore = ravel_pytree((params.layers, params.embedding))
+    total = denominator(batch.y, batch.weight)
+    apart = lambda s: tuple(jnp.split(s, model.layers, axis=-1))
+
+    def advance(p: Array, s: Array, batch_t: Batch) -> Array:
+        layers, embedding = restore(p)
+        new = params._replace(layers=layers, embedding=embedding)
+        return jnp.concatenate(step(model, new, hyper, apart(s), batch_t)[0], axis=-1)
+
+    def read(s: Array, V: Array, by: Array, batch_t: Batch) -> Array:
+        out = handed_up(model, hyper, apart(s), batch_t.noise)
+        logits = hidden_to_output(params._replace(V=V, by=by), out)
+        return weighted(negative_log_likelihood(logits, batch_t.y), batch_t) / total
+
+    def of_stream(s: Array, batch_t: Batch) -> tuple[Array, Derivatives]:
+        new = advance(p, s, batch_t)
+        I_t, D_t = jax.jacfwd(advance, argnums=(0, 1))(p, s, batch_t)
+        return new, Derivatives(D_t, I_t, *jax.grad(read, argnums=(0, 1, 2))(new, params.V, params.by, batch_t))
+
+    return jax.lax.scan(jax.vmap(of_stream), jnp.concatenate(carry, axis=-1), batch)[1]
 
 
 @partial(quick, static=0)

@@ -39,7 +39,7 @@ class FullRow(NamedTuple):
 def rows(names: list[str], config: Config, model: Model, ids: np.ndarray) -> list[FullRow]:
     """Runs the cheap methods in the run's own precision, and asks the others whether they would."""
     T, B, precision = config.training.sequence_length, config.training.batch_size, config.run.precision
-    refused = {name: make(name, config.gradient).refuse(model, T, B) for name in names}
+    refused = {name: make(name, config.gradient).refuse(model, T, B, config.run.precision) for name in names}
     found = [FullRow(name, precision, None, "", None, "n/a", reason) for name, reason in refused.items() if reason]
     cheap = [name for name in names if name in CHEAP and not refused[name]]
     if not cheap:

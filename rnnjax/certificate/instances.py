@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnjax.certificate import exact
 from rnnjax.config import Config, GradientConfig
+from rnnjax.gradients.method import Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.initializers import draw_params, param_shapes
@@ -168,6 +169,17 @@ def kind_of(model: Model) -> dict[str, Any]:
         "learned_state": model.learned_state,
         "dropout": model.dropout,
     }
+
+
+def stand_ins(method: Method, model: Model) -> list[dict[str, Any]]:
+    """The options of tiny networks to judge a method on: of the model's kind if it takes that one, or else a plain one
+    of the same cell, or else a plain vanilla or leaky one; and plain ones of the cells that its claim names."""
+    takes = lambda options: not method.refuse(Model(vocabulary=3, hidden=2, **options), 4, 2)
+    own = {"unit": model.unit, "activation": kind_of(model)["activation"]}
+    kinds: list[dict[str, Any]] = [kind_of(model), own, {"unit": "vanilla"}, {"unit": "leaky"}]
+    found = [options for options in kinds if takes(options)][:1]
+    named = method.claim.units if method.claim else ()
+    return found + [{"unit": unit} for unit in named if unit != found[0]["unit"] and takes({"unit": unit})]
 
 
 def with_recurrence(instance: Instance, keep: np.ndarray) -> Instance:

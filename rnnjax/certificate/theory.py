@@ -1,8 +1,7 @@
 """The identities that hold on the config's own network, cut: of the exact methods, of truncation, of the adjoints, the
-influence matrix and the lags. For networks of another kind than a method is derived for, see `online`.
+influence matrix and the lags. For networks of another kind than a method is derived for, see `built_in`.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.analysis import lags
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare, raised
-from rnnjax.certificate.claims import CLAIMS
-from rnnjax.certificate.trial import make, mean
+from rnnjax.certificate.matrix import WORST
+from rnnjax.certificate.trial import claim_of, make, mean
 from rnnjax.gradients.method import Gradient
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
@@ -37,9 +37,10 @@ def checks(names: list[str], bench: Bench) -> Iterator[Check]:
 
 def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
     """The checks of one part; one that breaks is a failed check."""
-    if name in CLAIMS and not bench.refusal(name):
+    if make(name, bench.config).claim and not bench.refusal(name):
         try:
-            yield from part(name, bench)
+            if bench.numerical_error(name) <= WORST:  # see `matrix.judge`
+                yield from part(name, bench)
         except Exception as error:  # as in `matrix.row_of`
             yield Check(0, name, part.__doc__ or part.__name__, bench.instance.name, None, reason=raised(error))
 
@@ -47,21 +48,24 @@ def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
 def exact_in_the_first_window(name: str, bench: Bench) -> Iterator[Check]:
     """The exact gradient, every parameter and the initial state included."""
     on, truth = bench.instance.name, both(bench.windows[0])
-    if CLAIMS[name].kind == "exact":
-        found, limits = both(bench.trial(name).windows[0]), limits_of(name, bench)
-        yield compare(1, name, "the window's exact gradient, initial state included", on, found, truth, **limits)
-    if name == "rtrl":
-        claim = f"{bench.instance.number} windows sum up to the stream's exact gradient"
-        yield compare(1, name, claim, on, bench.trial(name).mean, both(bench.stream))
-    if name == "checkpointed":
-        other = "recursive" if bench.config.segments == "sqrt" else "sqrt"
-        found = both(bench.variant(name, segments=other)[0])
-        yield compare(1, name, f"the same with segments {other}", on, found, truth)
+    claim = claim_of(name, bench.config)
+    if claim.kind != "exact":
+        return
+    found, limits = both(bench.trial(name).windows[0]), limits_of(name, bench)
+    yield compare(1, name, "the window's exact gradient, initial state included", on, found, truth, **limits)
+    if claim.of == "stream":
+        sums = f"{bench.instance.number} windows sum up to the stream's exact gradient"
+        yield compare(1, name, sums, on, bench.trial(name).mean, both(bench.stream))
+    for options in claim.variants:
+        if any(getattr(bench.config, option) != value for option, value in options.items()):
+            words = " and ".join(f"{option} {value}" for option, value in options.items())
+            found = both(bench.variant(name, **options)[0])
+            yield compare(1, name, f"the same with {words}", on, found, truth, **limits)
 
 
 def limits_of(name: str, bench: Bench) -> dict[str, Any]:
     """What an exact method may be off by."""
-    return {"limit": bench.tolerance(name), "floor": CLAIMS[name].floor}
+    return {"limit": bench.tolerance(name), "floor": claim_of(name, bench.config).floor}
 
 
 def both(gradient: Gradient | exact.Truth) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def both(gradient: Gradient | exact.Truth) -> dict[str, Any]:
 
 def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
     """The adjoint of each state."""
-    if name != "manual" or bench.instance.model.bidirectional:
+    if not claim_of(name, bench.config).adjoints or bench.instance.model.bidirectional:
         return
     batch, carry, gradient = bench.instance.window(0), bench.instance.carry, make(name, bench.config).gradient
     states, truth = jax.device_get(exact.adjoints(*bench.setting, carry, batch))
@@ -91,7 +95,8 @@ def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
 
 def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
     """The influence matrix."""
-    if name == "rtrl":
+    claimed = claim_of(name, bench.config)
+    if claimed.kind == "exact" and claimed.of == "stream":
         trace = bench.trial(name).windows[-1].trace
         truth = exact.influence(*bench.setting, bench.instance.carry, bench.instance.stream)
         claim = f"influence matrix after {bench.instance.number} windows = jacfwd of h_T"
@@ -100,42 +105,34 @@ def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
 
 def truncation(name: str, bench: Bench) -> Iterator[Check]:
     """The double sum, cut."""
-    if name != "truncated":
+    if claim_of(name, bench.config).kind != "truncated":
         return
     on, T, truth = bench.instance.name, bench.instance.shape[0], bench.windows[0]
     whole = bench.variant(name, k1_steps=T, k2_steps=T)[0]
     yield compare(4, name, "truncated(T, T) = the window's exact gradient", on, both(whole), both(truth))
 
-    (j, k), parts = bench.steps, []
+    j, k = bench.steps
     inside = (j // T == k // T) & (k <= j)
     for reach in range(1, min(LAGS, T) + 1):
-        parts.append(mean([window.params for window in bench.variant(name, k1_steps=1, k2_steps=reach)]))
+        found = mean([window.params for window in bench.variant(name, k1_steps=1, k2_steps=reach)])
         claim, within = f"truncated(1, {reach}) = the double sum at lags < {reach}", inside & (j - k < reach)
-        yield compare(4, name, claim, on, parts[-1], bench.sum_of_pairs(within))
-    lags = [parts[0], *(jax.tree.map(np.subtract, b, a) for a, b in itertools.pairwise(parts))]
-    lags += [bench.sum_of_pairs(inside & (j - k == lag)) for lag in range(len(lags), T)]
-    total = jax.tree.map(lambda *leaves: sum(leaves), *lags)
-    windows = mean([window.params for window in bench.windows])
-    yield compare(5, name, f"its lags < {LAGS}, and the later ones of the sum, add up to BPTT", on, total, windows)
+        yield compare(4, name, claim, on, found, bench.sum_of_pairs(within))
 
 
 def chunks(name: str, bench: Bench) -> Iterator[Check]:
     """Pairs within a chunk."""
-    claim = CLAIMS[name]
+    claim = claim_of(name, bench.config)
     if claim.kind != "exact" or claim.of != "window" or bench.instance.model.bidirectional:
         return
     (j, k), T, on = bench.steps, bench.instance.shape[0], bench.instance.name
     found, limits = bench.trial(name).mean["params"], limits_of(name, bench)
     expected = bench.sum_of_pairs((j // T == k // T) & (k <= j))
     yield compare(4, name, "run in chunks = the double sum over pairs within one chunk", on, found, expected, **limits)
-    lags = [bench.sum_of_pairs((j // T == k // T) & (j - k == lag)) for lag in range(T)]
-    total = jax.tree.map(lambda *leaves: sum(leaves), *lags)
-    yield compare(5, name, "the double sum, lag by lag, adds up to its gradient", on, found, total, **limits)
 
 
 def slopes(name: str, bench: Bench) -> Iterator[Check]:
     """The derivative along random directions."""
-    if CLAIMS[name].kind != "exact":
+    if claim_of(name, bench.config).kind != "exact":
         return
     found = bench.trial(name).windows[0]
     flat, structure = jax.tree.flatten((found.params, found.carry))
@@ -156,3 +153,50 @@ PARTS: tuple[Part, ...] = (
     chunks,
     slopes,
 )
+
+
+LAGS_OF = "analysis.lags"
+
+
+def of_lags(bench: Bench) -> list[Check]:
+    """What `analysis.lags` finds of the first window, lag by lag, against the open double sum."""
+    try:
+        return [] if bench.instance.model.bidirectional else list(lag_by_lag(LAGS_OF, bench))
+    except Exception as error:  # as in `matrix.row_of`
+        return [Check(5, LAGS_OF, "the gradient at each lag", bench.instance.name, None, reason=raised(error))]
+
+
+def lag_by_lag(name: str, bench: Bench) -> Iterator[Check]:
+    instance, on = bench.instance, bench.instance.name
+    (j, k), T, count = bench.steps, instance.shape[0], instance.number
+    parts, report = jax.device_get(found_by_lags(*bench.setting, instance.carry, instance.window(0)))
+    inside = (j < T) & (k < T)
+    by_lag = [bench.sum_of_pairs(inside & (j - k == lag)) for lag in range(T)]
+    expected = jax.tree.map(lambda *leaves: count * np.stack(leaves), *by_lag)
+    yield compare(5, name, "the gradient at each lag = the double sum at that lag", on, parts, expected)
+    total = jax.tree.map(lambda leaf: leaf.sum(axis=0), parts)
+    yield compare(5, name, "its lags add up to the window's exact gradient", on, total, bench.windows[0].params)
+    norms = [norms_at(bench, lag) for lag in range(1, T)]
+    if norms:
+        lengths = [report.norms[lag, lag:] for lag in range(1, T)]
+        yield compare(5, name, "‖∂Lₜ/∂sₜ₋ₖ‖ at each lag k > 0 = that of the double sum", on, lengths, norms)
+    kept = np.cumsum([np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(part)]) for part in by_lag], axis=0)
+    bias = np.linalg.norm(kept - kept[-1], axis=1) / np.linalg.norm(kept[-1])
+    found = np.asarray(lags.truncation(report.sizes)[0].bias)
+    yield compare(5, name, "bias of truncation at every k = that of the double sum", on, found, bias, floor=1.0)
+
+
+@partial(exact.quick, static=0)
+def found_by_lags(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Params, Any]:
+    arguments = (model, params, hyper, carry, batch)
+    return lags.split(*arguments), lags.by_lag(*arguments)
+
+
+def norms_at(bench: Bench, lag: int) -> np.ndarray:
+    """‖∂Lₜ/∂sₜ₋ₖ‖ of each loss of the first window and each stream at a lag k > 0, [T - k, B]: the state after a step
+    is the one before the next."""
+    T, B = bench.instance.shape
+    t = np.arange(lag, T)
+    parts = [leaf[t, t - lag + 1] for leaf in bench.pairs_of_state]
+    # The open sum has each stream's share of a mean over all windows, steps and streams.
+    return bench.instance.number * T * B * np.sqrt(sum((part**2).sum(axis=-1) for part in parts))

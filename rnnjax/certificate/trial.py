@@ -14,17 +14,21 @@ from rnnjax.certificate import exact
 from rnnjax.certificate.instances import Instance
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.network import Batch, Carry, Params
 
 Array = jax.Array
+
+NOTHING = "nothing is claimed: its Method has no Claim"
 
 SECONDS, MOST_RUNS = 0.3, 50
 """How long, and how often, a method is run to be timed."""
 
 
 class Cost(NamedTuple):
-    """Seconds to compile, median seconds of a window's gradient, bytes of temporary memory (None: not known)."""
+    """Seconds to compile, median seconds of a window's gradient, bytes of temporary memory and of the trace that goes
+    on into the next window (None: not known)."""
 
     compile: float
     seconds: float
@@ -64,6 +68,14 @@ def make(name: str, config: GradientConfig, **options: Any) -> Method:
     return METHODS[name](dataclasses.replace(config, **fields))
 
 
+def claim_of(name: str, config: GradientConfig, **options: Any) -> Claim:
+    """What a method says of itself, or what it says with some of its options set."""
+    claim = make(name, config, **options).claim
+    if claim is None:
+        raise ValueError(NOTHING)
+    return claim
+
+
 def compile_for(method: Method, instance: Instance, key: Array) -> Program:
     """One program for one window."""
     model, params, hyper = instance.model, instance.params, instance.hyper
@@ -74,7 +86,10 @@ def compile_for(method: Method, instance: Instance, key: Array) -> Program:
     began = time.perf_counter()
     program = jax.jit(method.gradient, static_argnums=0).lower(*arguments).compile()
     seconds = time.perf_counter() - began
-    return Program(program, trace, noises, seconds, getattr(program.memory_analysis(), "temp_size_in_bytes", None))
+    memory = getattr(program.memory_analysis(), "temp_size_in_bytes", None)
+    if memory is not None:
+        memory += sum(leaf.nbytes for leaf in jax.tree.leaves(trace))
+    return Program(program, trace, noises, seconds, memory)
 
 
 def run(program: Program, instance: Instance) -> Trial:
@@ -96,6 +111,21 @@ def timed(program: Callable, arguments: tuple) -> tuple[Gradient, float]:
     began = time.perf_counter()
     result = jax.block_until_ready(program(*arguments))
     return result, time.perf_counter() - began
+
+
+def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) -> list[Gradient]:
+    """What a method that takes no noise gives for each window, its trace handed on.
+
+    Args:
+      gradient: the method's, compiled.
+    """
+    carry, found = instance.carry, []
+    trace = exact.quick(method.init, (0, 2))(instance.model, instance.params, instance.shape[1:])
+    for index in range(instance.number):
+        arguments = (instance.model, instance.params, instance.hyper, carry, instance.window(index), trace)
+        found.append(gradient(*arguments))
+        carry, trace = found[-1].new_carry, found[-1].trace
+    return jax.device_get(found)
 
 
 def walker(method: Method, instance: Instance) -> Callable[..., dict[str, Any]]:

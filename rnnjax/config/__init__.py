@@ -52,8 +52,18 @@ class Config:
         of_text = task in ("text", "one_to_one")
         check(of_text or self.run.devices == 1, "run.devices", self.run.devices, f"1 for the task {task}")
         check(
-            of_text or self.gradient.method in ("autodiff", "manual"),
+            of_text or self.task.is_known or self.gradient.method in ("autodiff", "manual"),
             "gradient.method",
             self.gradient.method,
             f"autodiff or manual for the task {task}",
+        )
+        is_real = task == "adding" or self.data.path == "digits"
+        check(
+            not is_real or model.embedding_size == 0, "model.embedding_size", model.embedding_size, "0 for real inputs"
+        )
+        check(
+            task != "adding" or self.gradient.method != "textbook",
+            "gradient.method",
+            "textbook",
+            "another for the task adding, whose loss is no cross-entropy",
         )

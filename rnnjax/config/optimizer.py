@@ -8,10 +8,11 @@ from rnnjax.config.checks import at_least, more_than_zero
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Clipping, then Adam.
+    """Clipping, then Adam or plain gradient descent.
 
     Attributes:
-      learning_rate: the step size of Adam, at its peak.
+      algorithm: adam, or sgd (stochastic gradient descent, without momentum).
+      learning_rate: the step size, at its peak.
       clip: value (each element, as the book's code does), global_norm (the whole gradient, as the book's formula says),
         per_leaf_norm (each parameter array), or none.
       clip_threshold: the largest element, or the largest norm, that is left alone.
@@ -21,6 +22,7 @@ class OptimizerConfig:
       weight_decay: decoupled weight decay (AdamW), applied to the matrices, not to the biases; 0 is plain Adam.
     """
 
+    algorithm: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     clip: Literal["value", "global_norm", "per_leaf_norm", "none"] = "global_norm"
     clip_threshold: float = 5.0

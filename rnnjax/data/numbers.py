@@ -1,8 +1,20 @@
-"""Numbers below a million, in digits and in English words."""
+"""Numbers below a million, in digits and in English words, and the pairs of both."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax.data.padding import Padded, pad
+from rnnjax.data.vocabulary import Vocabulary
+
 MOST = 1_000_000
+
+END = "\n"
+"""What stands after the last character of a number that is written, and before its first."""
+
+CHARACTERS = "".join(sorted(set(f"{END} -0123456789abcdefghijklmnopqrstuvwxyz")))
+
+DIRECTIONS = ("digits to words", "words to digits")
 
 TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *TEENS)
@@ -43,3 +55,40 @@ def draw_numbers(count: int, seed: int) -> np.ndarray:
         sized = rng.integers(np.where(digits == 1, 0, 10 ** (digits - 1)), 10**digits)
         found = np.unique(np.concatenate([found, uniform, sized]))
     return rng.permutation(found)[:count]
+
+
+STEPS = len(in_words(777_777))
+"""Characters of the longest number in words."""
+
+
+class Pairs(NamedTuple):
+    """N numbers, each written in two ways: ids of the source and of the target [N, STEPS], and their lengths [N]."""
+
+    source: Any
+    source_length: Any
+    target: Any
+    target_length: Any
+
+
+def pairs(numbers: np.ndarray) -> list[tuple[str, str]]:
+    """Source and target of each number in both DIRECTIONS, those of a number one after the other."""
+    both = [(str(number), in_words(number)) for number in numbers.tolist()]
+    return [pair for digits, words in both for pair in ((digits, words), (words, digits))]
+
+
+def encode_pairs(numbers: np.ndarray) -> Pairs:
+    """The ids of `pairs`."""
+    source, target = (encode_texts(list(side)) for side in zip(*pairs(numbers), strict=True))
+    return Pairs(source.ids, source.length, target.ids, target.length)
+
+
+def encode_texts(texts: list[str]) -> Padded:
+    """Texts of at most STEPS characters as padded ids."""
+    ids = Vocabulary(CHARACTERS).encode("".join(texts))
+    return pad(np.split(ids, np.cumsum([len(text) for text in texts])[:-1]), STEPS)
+
+
+def decode_texts(ids: np.ndarray) -> list[str]:
+    """What is written in ids [N, T], each up to its END, whose id is also that of padding."""
+    texts = Vocabulary(CHARACTERS).decode(ids.reshape(-1))
+    return [texts[first : first + ids.shape[1]].split(END)[0] for first in range(0, ids.size, ids.shape[1])]

@@ -2,7 +2,8 @@
 
     gradient(model, params, hyper, carry, batch, trace, noise) -> Gradient(loss, params, carry, new_carry, trace)
 
-Adding a method is one file with such a function and a `method`, and one line in the table.
+Adding a method is one file with such a function and a `method`, and one line in the table: what theory says of it is
+part of the `Method` (`claim.Claim`), by which the certificate and the tests know what to hold it to.
 """
 
 from collections.abc import Callable
@@ -44,10 +45,6 @@ METHODS: dict[str, Callable[[GradientConfig], Method]] = {
     "forward_gradient": forward_gradient.method,
     "spsa": spsa.method,
 }
-
-EXACT = frozenset({"autodiff", "manual", "textbook", "checkpointed", "rtrl", "parallel"})
-"""The methods whose gradient of one window, from their initial trace, is that of the loss up to rounding. The others
-leave something out, are exact only on average, or (finite_difference) have an error of their own."""
 
 
 def make_method(config: GradientConfig) -> Method:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import autodiff
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import refuse_bidirectional
 from rnnjax.model.cells import Cell, Hyper
@@ -82,5 +83,6 @@ def method(config: GradientConfig) -> Method:
     return Method(
         gradient,
         draw=partial(draw, probability=config.cut_probability),
-        refuse=lambda model, T, B: refuse_bidirectional(model),
+        refuse=lambda model, T, B, dtype="float32": refuse_bidirectional(model),
+        claim=Claim("unbiased", exact_if=lambda *_: config.cut_probability == 0, noise="cuts"),
     )

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import window_loss
@@ -39,4 +40,4 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient)
+    return Method(gradient, claim=Claim("exact"))

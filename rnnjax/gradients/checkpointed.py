@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.pieces import pad, piece_loss
 from rnnjax.model.cells import Hyper
@@ -45,8 +46,9 @@ def gradient(
 ) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
-    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H). The window's input
-    and dropout noise are kept whole. Exact within the window.
+    Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H), and on each of its
+    levels a gradient of the parameters as well: for long windows. The window's input and dropout noise are kept whole.
+    Exact within the window.
 
     Args:
       segments: sqrt or recursive.
@@ -102,9 +104,10 @@ def cut_in_halves(T: int) -> tuple[list[int], int]:
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(partial(gradient, segments=config.segments), refuse=refuse)
+    claim = Claim("exact", variants=({"segments": "sqrt"}, {"segments": "recursive"}))
+    return Method(partial(gradient, segments=config.segments), refuse=refuse, claim=claim)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """Segments follow each other in one direction."""
     return "the backward layers would need the segments in the other order" if model.bidirectional else None

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import sizes
 from rnnjax.model.cells import Hyper
@@ -14,9 +16,6 @@ from rnnjax.model.loss import window_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
 
 Array = jax.Array
-
-MOST_PRODUCTS = 1e11
-"""Beyond this a single gradient takes minutes."""
 
 
 def gradient(
@@ -45,17 +44,21 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse)
+    return Method(gradient, refuse=refuse, claim=Claim("exact", tolerance=1e-6, floor=1e-3, readout=False))
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def cost(model: Model, T: int, B: int) -> Cost:
     """Two forward passes for each number."""
     S, P = sizes(model)
     numbers = P + (model.output + 1) * model.vocabulary + B * S * model.directions
-    products = 2 * numbers * T * B * numbers
-    if products > MOST_PRODUCTS:
-        return (
-            f"two forward passes for each of {numbers:,} numbers take about {products:.0e} products, "
-            f"more than {MOST_PRODUCTS:.0e}"
-        )
-    return None
+    forward = plain(model, T, B)
+    passes = 2 * numbers
+    return Cost(
+        forward.numbers + 4 * numbers, passes * T * B * weights(model), passes * T * model.layers * model.directions
+    )
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+    """Time grows with T·H⁴."""
+    what, instead = "two forward passes for each parameter", "take manual, or a smaller network and window"
+    return refuse_too_much(what, cost(model, T, B), plain(model, T, B), dtype, instead)

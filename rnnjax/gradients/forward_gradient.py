@@ -12,7 +12,8 @@ from typing import Any
 import jax
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients.directions import Directions, average, draw
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.directions import Directions, average, draw, refuse
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import window_loss
@@ -49,4 +50,9 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, draw=partial(draw, count=config.directions, distribution=config.distribution))
+    return Method(
+        gradient,
+        draw=partial(draw, count=config.directions, distribution=config.distribution),
+        refuse=partial(refuse, count=config.directions),
+        claim=Claim("unbiased", readout=False, noise="directions"),
+    )

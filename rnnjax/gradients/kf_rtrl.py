@@ -21,9 +21,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.rtrl import MOST_BYTES
-from rnnjax.gradients.stepwise import BYTES, Found, Readout, Step, refuse_bidirectional, sizes, unpack, walk
+from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unpack, walk
 from rnnjax.gradients.uoro import balance, norm
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
@@ -163,16 +164,23 @@ def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Ar
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, refuse, online=True)
+    claim = Claim("unbiased", "stream", noise="signs", units=("gru",))  # where a matrix is not a layer's
+    return Method(gradient, init, draw, refuse, claim)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def cost(model: Model, T: int, B: int) -> Cost:
+    """The factors [S, columns] of each stream, multiplied by Dₜ [S, S] at every step; and five vectors of P."""
+    S, P = sizes(model)
+    columns = S + sum(columns for _, columns in shapes(model))
+    return Cost(B * (S * columns + 5 * P), 2 * T * B * S * S * columns, T)
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """Every parameter must stand in a matrix of its own product."""
     extras = ("layer_norm", "learned_state")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the factors are derived for weight matrices and their biases, not for {' and '.join(has)}"
     if reason := refuse_bidirectional(model):
         return reason
-    S, _ = sizes(model)
-    memory = B * S * (S + sum(columns for _, columns in shapes(model))) * BYTES
-    return f"the factors take {memory:.1e} bytes, more than {MOST_BYTES:.0e}" if memory > MOST_BYTES else None
+    instead = "take uoro, or fewer units (model.hidden_size)"
+    return refuse_too_much("the factors of all streams", cost(model, T, B), plain(model, T, B), dtype, instead)

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State
@@ -278,7 +279,7 @@ def total(d: Array) -> Array:
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient)
+    return Method(gradient, claim=Claim("exact", adjoints=True))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 7))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnnjax.gradients.claim import Claim
 from rnnjax.model.network import Carry, Model, Params
 
 Array = jax.Array
@@ -37,12 +38,18 @@ class Method(NamedTuple):
       init: (model, params, batch_shape) -> the trace before the first window.
       draw: (key, model, params, shape [T, B]) -> the random numbers that one window takes. They are an input, so that
         methods can be compared under the same ones, and their average taken over all of them.
-      refuse: (model, T, B) -> why the method cannot be applied, and what it would cost; None where it can.
-      online: whether the trace tells how parameters and initial state act on the state from window to window.
+      refuse: (model, T, B, dtype of the parameters) -> why the method cannot be applied, and what it would cost; None
+        where it can.
+      claim: what theory says of it; of a method that has none the certificate says that nothing is claimed.
     """
 
     gradient: Callable[..., Gradient]
     init: Callable[[Model, Params, tuple[int, ...]], Any] = lambda model, params, batch_shape: None
     draw: Callable[[Array, Model, Params, tuple[int, ...]], Any] = lambda key, model, params, shape: None
-    refuse: Callable[[Model, int, int], str | None] = lambda model, T, B: None
-    online: bool = False
+    refuse: Callable[..., str | None] = lambda model, T, B, dtype="float32": None
+    claim: Claim | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether the trace tells how parameters and initial state act on the state from window to window."""
+        return self.claim is not None and self.claim.of == "stream"

@@ -16,17 +16,16 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.stepwise import BYTES, refuse_bidirectional, sizes, unpack
+from rnnjax.gradients.stepwise import refuse_bidirectional, sizes, unpack
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Carry, Model, Params
 from rnnjax.model.rnn import step
 
 Array = jax.Array
-
-MOST_BYTES = 8e9
-"""Of the Jacobians of a window; the scan holds several times as much."""
 
 
 def gradient(
@@ -69,13 +68,18 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse)
+    return Method(gradient, refuse=refuse, claim=Claim("exact"))
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
-    """The Jacobians of all steps stand side by side."""
+def cost(model: Model, T: int, B: int) -> Cost:
+    """The Jacobians of all steps stand side by side, three times while the scan puts them together."""
+    S, _ = sizes(model)
+    return Cost(3 * T * B * S * S, T * B * S * (2 * S * S + weights(model)), T)
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+    """Memory grows with T·H², time with T·H³."""
     if reason := refuse_bidirectional(model):
         return reason
-    S, _ = sizes(model)
-    memory = T * B * S * S * BYTES
-    return f"the Jacobians T B S² take {memory:.1e} bytes, more than {MOST_BYTES:.0e}" if memory > MOST_BYTES else None
+    instead = "take manual or checkpointed, or fewer units (model.hidden_size)"
+    return refuse_too_much("the Jacobians of all steps", cost(model, T, B), plain(model, T, B), dtype, instead)

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unit_of, walk
 from rnnjax.model.cells import Hyper
@@ -90,10 +92,27 @@ def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Eligibil
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, online=True)
+    def no_recurrence(model: Model, params: Params, T: int, count: int) -> bool:
+        return config.feedback == "readout" and not any(bool(jnp.any(layer.W)) for layer in params.layers)
+
+    claim = Claim(
+        "approximate",
+        "stream",
+        exact_if=no_recurrence,
+        definition="rflo",
+        variants=({"feedback": "readout"}, {"feedback": "random"}),
+        units=("leaky",),
+    )
+    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, claim=claim)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def cost(model: Model, T: int, B: int) -> Cost:
+    """Each stream has an eligibility for every weight; a step holds six vectors of that size."""
+    _, P = sizes(model)
+    return Cost(6 * B * P, 6 * T * B * P, T)
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The paper derives one layer of leaky units, whose weights act on one unit each."""
     if model.unit not in ("vanilla", "leaky"):
         return f"the eligibility is derived for a leaky or vanilla cell, not for {model.unit}"
@@ -102,4 +121,7 @@ def refuse(model: Model, T: int, B: int) -> str | None:
     extras = ("embedding", "layer_norm", "learned_state")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the eligibility is derived for weights that act on one unit each, not for {' and '.join(has)}"
-    return refuse_bidirectional(model)
+    if reason := refuse_bidirectional(model):
+        return reason
+    instead = "lower training.batch_size or model.hidden_size"
+    return refuse_too_much("the eligibilities of all streams", cost(model, T, B), plain(model, T, B), dtype, instead)

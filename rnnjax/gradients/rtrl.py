@@ -17,18 +17,14 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.stepwise import BYTES, Found, Readout, Step, refuse_bidirectional, sizes, walk
+from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 
 Array = jax.Array
-
-MOST_BYTES = 8e9
-"""Of the influence matrix; a step holds three of its size at once."""
-
-MOST_PRODUCTS = 1e12
-"""Beyond this a single gradient takes minutes."""
 
 
 class Influence(NamedTuple):
@@ -70,17 +66,18 @@ def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Influenc
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, refuse=refuse, online=True)
+    return Method(gradient, init, refuse=refuse, claim=Claim("exact", "stream"))
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def cost(model: Model, T: int, B: int) -> Cost:
+    """A step holds three of the influence matrix's size at once: the old one, the immediate one and the new one."""
+    S, P = sizes(model)
+    return Cost(3 * B * S * (P + S), T * B * S * S * (P + S), T)
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The influence matrix grows with the third power of H, the time with the fourth."""
     if reason := refuse_bidirectional(model):
         return reason
-    S, P = sizes(model)
-    memory, products = B * S * (P + S) * BYTES, T * B * S * S * (P + S)
-    if memory > MOST_BYTES:
-        return f"the influence matrix B S (P + S) takes {memory:.1e} bytes, more than {MOST_BYTES:.0e}"
-    if products > MOST_PRODUCTS:
-        return f"a gradient takes T B S² (P + S) = {products:.1e} products, more than {MOST_PRODUCTS:.0e}"
-    return None
+    instead = "take uoro or kf_rtrl, or fewer units (model.hidden_size)"
+    return refuse_too_much("the influence matrix", cost(model, T, B), plain(model, T, B), dtype, instead)

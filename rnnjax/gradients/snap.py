@@ -21,6 +21,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import rtrl
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.rtrl import Influence
 from rnnjax.gradients.stepwise import Found, Readout, Step, unit_of, walk
@@ -104,13 +105,22 @@ def compose(first: Array, then: Array) -> Array:
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(partial(gradient, n=config.snap_steps), rtrl.init, refuse=refuse, online=True)
+    n = config.snap_steps
+    variants = ({"snap_steps": 1}, {"snap_steps": 3})
+    claim = Claim("approximate", "stream", exact_if=partial(covers, n=n), definition="snap", variants=variants)
+    return Method(partial(gradient, n=n), rtrl.init, refuse=refuse, claim=claim)
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def covers(model: Model, params: Params, T: int, count: int, *, n: int) -> bool:
+    """Whether every influence that can arrive in a stream of T·count steps arrives within n."""
+    of_n, of_all = (jax.jit(pattern, static_argnums=(0, 2))(model, params, steps) for steps in (n, T * count))
+    return all(bool(jnp.all(kept | ~arrives)) for kept, arrives in zip(of_n, of_all, strict=True))
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """It computes what `rtrl` does, and its pattern must be that of W."""
     if model.layer_norm:
         return "layer normalisation couples every unit to every other at each step, which leaves nothing to drop"
     if model.embedding:
         return "an embedding acts on every unit at its first step, which leaves nothing to drop"
-    return rtrl.refuse(model, T, B)
+    return rtrl.refuse(model, T, B, dtype)

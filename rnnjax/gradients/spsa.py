@@ -13,7 +13,8 @@ from typing import Any
 import jax
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients.directions import Directions, average, draw
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.directions import Directions, average, draw, refuse
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import window_loss
@@ -67,4 +68,6 @@ def method(config: GradientConfig) -> Method:
     return Method(
         partial(gradient, sigma=config.sigma),
         draw=partial(draw, count=config.directions, distribution=config.distribution),
+        refuse=partial(refuse, count=config.directions),
+        claim=Claim("approximate", readout=False, noise="directions", vanishes_with="sigma"),
     )

@@ -28,9 +28,6 @@ Array = jax.Array
 Readout = tuple[Array, Array]
 """V and by, which act on no state: their gradient needs no memory."""
 
-BYTES = 4
-"""Of a number, where a size is estimated; float64 takes twice as much."""
-
 
 class Step(NamedTuple):
     """One step of one stream.

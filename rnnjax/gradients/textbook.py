@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
@@ -34,9 +36,6 @@ DERIVATIVES = {
 }
 """φ' from φ's value."""
 
-MOST_PRODUCTS = 1e11
-"""Beyond this a single gradient takes minutes."""
-
 FUNCTIONS = {"tanh": jnp.tanh, "relu": lambda a: jnp.maximum(a, 0), "linear": lambda a: a}
 
 
@@ -45,8 +44,8 @@ def gradient(
 ) -> Gradient:
     """Loss and gradient of one window by the double sum, its initial state held constant between windows.
 
-    Cost: O(T²·H²) time and O(T²·H) memory a stream, as every pair of steps is kept: for small cases. Exact within the
-    window.
+    Cost: O(T²·H²) time, as each error goes back to the beginning on its own, and O(T·H) memory a stream: for small
+    cases. Exact within the window.
     """
     ones = jnp.ones(batch.x.shape, bool)
     valid = ones if batch.valid is None else batch.valid
@@ -115,36 +114,39 @@ def double_sum(W: Array, derivative: Array, d_h: Array, valid: Array, reset: Arr
     Returns:
       ∂L/∂(the unit's argument) at each step k [T, B, H], and ∂L/∂h₋₁ [B, H].
     """
-    T = d_h.shape[0]
 
-    def error_of(j: Array) -> tuple[Array, Array]:
-        def back_to(k_from_end: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+    def add_error_of(sums: tuple[Array, Array], j: Array) -> tuple[tuple[Array, Array], None]:
+        def back_to(lag: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
             error, deltas = state
-            k = T - 1 - k_from_end
-            error = jnp.where(k == j, d_h[k], error)  # zero until the walk arrives at j
+            k = j - lag
             delta = jnp.where(valid[k][..., None], error * derivative[k], 0)
             error = jnp.where(valid[k][..., None], delta @ W.T, error)
-            return jnp.where(reset[k][..., None], 0, error), deltas.at[k].set(delta)
+            return jnp.where(reset[k][..., None], 0, error), deltas.at[k].add(delta)
 
-        error, deltas = jax.lax.fori_loop(0, T, back_to, (jnp.zeros_like(d_h[0]), jnp.zeros_like(d_h)))
-        return deltas, error
+        deltas, errors = sums
+        error, deltas = jax.lax.fori_loop(0, j + 1, back_to, (d_h[j], deltas))  # Σ over k ≤ j
+        return (deltas, errors + error), None
 
-    deltas, errors = jax.lax.map(error_of, jnp.arange(T))
-    return deltas.sum(0), errors.sum(0)
+    zero = jnp.zeros_like(d_h), jnp.zeros_like(d_h[0])
+    return jax.lax.scan(add_error_of, zero, jnp.arange(d_h.shape[0]))[0]  # Σ over j
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse)
+    return Method(gradient, refuse=refuse, claim=Claim("exact", units=("vanilla",)))
 
 
-def refuse(model: Model, T: int, B: int) -> str | None:
+def cost(model: Model, T: int, B: int) -> Cost:
+    """Every pair of steps, a product with W for each."""
+    pairs = T * (T + 1) / 2
+    return plain(model, T, B)._replace(products=model.layers * pairs * B * model.hidden**2, steps=model.layers * pairs)
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The chapter derives the simple unit, and its cost grows with the square of T."""
     if model.unit != "vanilla":
         return f"the double sum is derived for the vanilla cell, not for {model.unit}"
     extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the double sum is derived for the chapter's network, without {' and '.join(has)}"
-    products = model.layers * T * T * B * model.hidden**2
-    if products > MOST_PRODUCTS:
-        return f"the double sum takes L T² B H² = {products:.0e} products at T = {T:,}, more than {MOST_PRODUCTS:.0e}"
-    return None
+    instead = "take manual, which is the same sum reordered, or a shorter training.sequence_length"
+    return refuse_too_much("the double sum", cost(model, T, B), plain(model, T, B), dtype, instead)

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.pieces import pad, piece_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
@@ -75,7 +77,24 @@ def gradient(
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(
-        partial(gradient, k1=config.k1_steps, k2=config.k2_steps),
-        refuse=lambda model, T, B: refuse_bidirectional(model),
+    k1, k2 = config.k1_steps, config.k2_steps
+    claim = Claim("truncated", exact_if=lambda model, params, T, count: k2 >= T, definition="truncated")
+    return Method(partial(gradient, k1=k1, k2=k2), refuse=partial(refuse, k1=k1, k2=k2), claim=claim)
+
+
+def cost(model: Model, T: int, B: int, *, k1: int, k2: int) -> Cost:
+    """The window forward, and each of its pieces forward and back."""
+    k1, k2 = min(k1, T), min(k2, T)
+    pieces = -(-T // k1)
+    return Cost(
+        plain(model, T + k2, B).numbers, (T + 3 * pieces * k2) * B * weights(model), T + 2 * pieces * k2 * model.layers
     )
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, k1: int, k2: int) -> str | None:
+    """Many long pieces that overlap take the time of many windows."""
+    if reason := refuse_bidirectional(model):
+        return reason
+    instead = "raise gradient.k1_steps, or lower gradient.k2_steps"
+    what = f"going back {min(k2, T):,} steps at every {min(k1, T):,}"
+    return refuse_too_much(what, cost(model, T, B, k1=k1, k2=k2), plain(model, T, B), dtype, instead)

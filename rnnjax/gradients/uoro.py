@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
 from rnnjax.model.cells import Hyper
@@ -96,4 +98,18 @@ def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Ar
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, lambda model, T, B: refuse_bidirectional(model), online=True)
+    return Method(gradient, init, draw, refuse, Claim("unbiased", "stream", noise="signs"))
+
+
+def cost(model: Model, T: int, B: int) -> Cost:
+    """Each stream has a θ̃; a step holds six vectors of its size."""
+    _, P = sizes(model)
+    return Cost(6 * B * P, 6 * T * B * P, T)
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+    """Memory grows with B·H², which is the weights once for every stream."""
+    if reason := refuse_bidirectional(model):
+        return reason
+    instead = "lower training.batch_size or model.hidden_size"
+    return refuse_too_much("the outer products of all streams", cost(model, T, B), plain(model, T, B), dtype, instead)

@@ -65,7 +65,13 @@ class EncoderDecoder(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What an encoder leaves: its h at every step [S, B, H], and which steps are not padding, bool [S, B]."""
+    """What an encoder leaves. The batch comes first here: a decoder that writes step by step reads all of it at each,
+    and reads it as it lies.
+
+    Attributes:
+      hs: h at every step of the source [B, S, H].
+      valid: which of these steps are not padding, bool [B, S].
+    """
 
     hs: Array
     valid: Array
@@ -148,7 +154,7 @@ def encode(
     carry = initial_carry(model, encoder, batch_shape(batch))
     carry, hs = run_layers(model, encoder, hyper, carry, batch, unroll=unroll)
     valid = jnp.ones(batch.x.shape, bool) if batch.valid is None else batch.valid
-    return carry, Memory(hs, valid)
+    return carry, Memory(jnp.swapaxes(hs, 0, 1), valid.T)
 
 
 def decode(
@@ -170,10 +176,15 @@ def decode(
       The carry after the last step, the logits [T, B, V], and where each step looked [T, B, S]; None without attention.
     """
     carry, hs = run_layers(model, params.decoder, hyper, carry, batch, unroll=unroll)
+    return carry, *say(params, hs, memory)
+
+
+def say(params: EncoderDecoder, hs: Array, memory: Memory) -> tuple[Array, Array | None]:
+    """The logits [T, B, V] of a decoder's h [T, B, H], and where it looked [T, B, S]; None without attention."""
     if params.attention is None:
-        return carry, hidden_to_output(params.decoder, hs), None
+        return hidden_to_output(params.decoder, hs), None
     mixed, looked = attend(params.attention, hs, memory)
-    return carry, hidden_to_output(params.decoder, mixed), looked
+    return hidden_to_output(params.decoder, mixed), looked
 
 
 def attend(attention: Attention, hs: Array, memory: Memory) -> tuple[Array, Array]:
@@ -190,74 +201,8 @@ def attend(attention: Attention, hs: Array, memory: Memory) -> tuple[Array, Arra
     Returns:
       h̃ [T, B, H] and a [T, B, S].
     """
-    scores = jnp.einsum("tbh,sbh->tbs", hs @ attention.score, memory.hs)
+    scores = jnp.einsum("tbh,bsh->tbs", hs @ attention.score, memory.hs)
     lowest = jnp.finfo(scores.dtype).min
-    looked = jax.nn.softmax(jnp.where(memory.valid.T, scores, lowest), axis=-1)
-    context = jnp.einsum("tbs,sbh->tbh", looked, memory.hs)
+    looked = jax.nn.softmax(jnp.where(memory.valid, scores, lowest), axis=-1)
+    context = jnp.einsum("tbs,bsh->tbh", looked, memory.hs)
     return jnp.tanh(jnp.concatenate([context, hs], axis=-1) @ attention.mix + attention.bias), looked
-
-
-class Found(NamedTuple):
-    """What a beam search has found.
-
-    Attributes:
-      ids: of the likeliest text of each source, `end` from its end on, integer [T, B].
-      score: log P(text | source) in nats [B].
-    """
-
-    ids: Array
-    score: Array
-
-
-def beam_search(
-    model: Model,
-    params: EncoderDecoder,
-    hyper: Hyper,
-    carry: Carry,
-    memory: Memory,
-    end: int,
-    length: int,
-    width: int,
-) -> Found:
-    """Follows the `width` likeliest beginnings of a text side by side; at width 1 it is greedy, and the likeliest id is
-    taken at every step. The last id, which stands for unknown characters, is never written.
-
-    A text that has ended stays among the others with the probability that it has; scores are not divided by length.
-
-    Args:
-      carry: the state that the encoder has left, [B, states·H] for each layer.
-      memory: [S, B, H].
-      end: the id before the first, and after the last of a text.
-      length: T, steps to take; a text that has not ended by then is cut. Static, as is width.
-    """
-    B, K, V = memory.hs.shape[1], width, model.vocabulary
-    repeat = lambda array, axis: jnp.repeat(array, K, axis=axis)  # the beams of a source stand side by side
-    carry = tuple(repeat(state, 0) for state in carry)
-    memory = Memory(repeat(memory.hs, 1), repeat(memory.valid, 1))
-    dtype = memory.hs.dtype
-    only_end = jnp.where(jnp.arange(V) == end, 0, -jnp.inf).astype(dtype)
-    never_unknown = jnp.where(jnp.arange(V) == V - 1, -jnp.inf, 0).astype(dtype)
-
-    def body(state: tuple, t: Array) -> tuple[tuple, None]:
-        carry, ids, score, x, ended = state
-        carry, logits, _ = decode(model, params, hyper, carry, memory, Batch(x.reshape(1, B * K), x.reshape(1, B * K)))
-        log_p = jax.nn.log_softmax(logits[0] + never_unknown).reshape(B, K, V)
-        log_p = jnp.where(ended[..., None], only_end, log_p)
-        score, best = jax.lax.top_k((score[..., None] + log_p).reshape(B, K * V), K)
-        beam, x = (part.astype(jnp.int32) for part in (best // V, best % V))
-        rows = (jnp.arange(B)[:, None] * K + beam).reshape(-1)
-        carry = tuple(part[rows] for part in carry)
-        ids = jnp.take_along_axis(ids, beam[..., None], axis=1).at[:, :, t].set(x)
-        ended = jnp.take_along_axis(ended, beam, axis=1) | (x == end)
-        return (carry, ids, score, x, ended), None
-
-    first = jnp.where(jnp.arange(K) == 0, 0, -jnp.inf).astype(dtype)  # all beams begin alike: one of them counts
-    state = (
-        carry,
-        jnp.full((B, K, length), end, jnp.int32),
-        jnp.broadcast_to(first, (B, K)),
-        jnp.full((B, K), end, jnp.int32),
-        jnp.zeros((B, K), bool),
-    )
-    (_, ids, score, _, _), _ = jax.lax.scan(body, state, jnp.arange(length))
-    return Found(ids[:, 0].T, score[:, 0])

@@ -1,4 +1,5 @@
-"""Softmax cross-entropy, the book's Lₜ = -yₜ log ŷₜ, in nats; through log-sum-exp, so that no logit overflows."""
+"""Softmax cross-entropy, the book's Lₜ = -yₜ log ŷₜ, in nats; through log-sum-exp, so that no logit overflows. For real
+targets, the squared error."""
 
 import math
 
@@ -15,15 +16,18 @@ NATS_PER_BIT = math.log(2.0)
 
 
 def negative_log_likelihood(logits: Array, y: Array) -> Array:
-    """-log softmax(logits)[y], the surprise at each target, in nats.
+    """-log softmax(logits)[y], the surprise at each target, in nats; at a real target (ŷ - y)², which is that of a
+    Gaussian around ŷ with variance 1/2, up to a constant.
 
     Args:
-      logits: [..., V].
-      y: target ids, integer [...].
+      logits: [..., V]; for real targets ŷ [..., 1].
+      y: target ids, integer [...], or real targets [...].
 
     Returns:
-      [...], in nats per character.
+      [...], in nats per character, or squared.
     """
+    if jnp.issubdtype(y.dtype, jnp.floating):
+        return jnp.square(logits[..., 0] - y)
     # The largest logit is taken out first: exp would overflow float32 near 89.
     largest = jnp.max(jax.lax.stop_gradient(logits), axis=-1, keepdims=True)
     shifted = logits - largest
@@ -44,7 +48,7 @@ def cross_entropy(logits: Array, y: Array, weight: Array | None = None) -> Array
 
     Args:
       logits: [T, B, V].
-      y: target ids, integer [T, B].
+      y: target ids, integer, or real targets [T, B].
       weight: [T, B], or None for all ones. A window whose weights are all zero has loss 0.
     """
     surprise = negative_log_likelihood(logits, y)

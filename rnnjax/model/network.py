@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
     Attributes:
       x: input ids, integer [T, B], or real vectors [T, B, I].
-      y: target ids, integer [T, B].
+      y: target ids, integer [T, B], or real targets [T, B], for a network of one output.
       weight: [T, B] share of each step in the loss; None counts every step as 1.
       valid: bool [T, B]; where False the state is held, as after the end of a shorter sequence. None: all valid.
       reset: bool [T, B]; where True the state is set to the initial one before the step. None: never.

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.certificate.certificate import Certificate
-from rnnjax.certificate.claims import CLAIMS, ROUNDING
-from rnnjax.certificate.matrix import Row
+from rnnjax.gradients.claim import ROUNDING
 
 COLORS = {"exact": "C0", "truncated": "C1", "approximate": "C3", "unbiased": "C2", "?": "C7"}
 FLOOR, CEILING = 1e-17, 1e3
@@ -50,8 +49,8 @@ def draw_errors(axes, rows: list[Any]) -> None:
         other = row.window if row.of == "stream" else row.stream
         axes.plot(bounded(other.error), place, "o", markerfacecolor="none", color=COLORS[row.kind], alpha=0.6)
         axes.plot(bounded(row.target.error), place, "o", color=COLORS[row.kind], markersize=8)
-        if claim_of(row) != ROUNDING:
-            axes.plot(claim_of(row), place, "|", color="black", markersize=14)
+        if row.tolerance != ROUNDING:
+            axes.plot(row.tolerance, place, "|", color="black", markersize=14)
     axes.axvline(ROUNDING, color="black", linewidth=0.8, linestyle="--")
     for kind in dict.fromkeys(row.kind for row in rows[::-1]):
         axes.plot([], [], "o", color=COLORS[kind], label=kind)
@@ -59,10 +58,6 @@ def draw_errors(axes, rows: list[Any]) -> None:
     axes.plot([], [], "--", color="black", linewidth=0.8, label="largest error of what is equal, if not marked")
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
     axes.set(xscale="log", xlim=(FLOOR, CEILING), xlabel="largest error, as a share of the leaf's largest entry")
-
-
-def claim_of(row: Row) -> float:
-    return CLAIMS[row.method].tolerance
 
 
 def draw_cosines(axes, rows: list[Any]) -> None:

@@ -44,7 +44,7 @@ def matrix_table(rows: list[Row]) -> Table:
         title="the matrix: error = largest |difference| as a share of the leaf's largest entry, of the worst leaf",
         caption="window: against each window's exact gradient, its initial state constant; stream: against that of all "
         "windows as one. Which of them a method is about is marked *. Cosine and bias are against that one. Time and "
-        "memory: of one window.",
+        "memory: of one window; memory is temporary memory and the trace that goes on into the next window.",
     )
     for column in ("method", "kind"):
         table.add_column(column, no_wrap=True)

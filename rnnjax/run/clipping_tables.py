@@ -36,12 +36,40 @@ def tables(found: dict) -> Iterator[Table | str]:
             table.add_row(name, other["kind"], *effect(other["leaves"][name]), end_section=other is same[-1])
     yield table
 
+    yield at_threshold(found)
+    yield at_same_length(found)
+
+
+SAME_DIRECTION = 0.05
+"""Degrees; below this a gradient has kept its direction, but for rounding."""
+
+
+def at_threshold(found: dict) -> str:
+    """What the book's two kinds do at the config's threshold; medians over the windows, like all numbers here."""
+    at = {row["kind"]: row["whole"] for row in found["rows"] if row["which"] == "config"}
+    return (
+        f"at the config's threshold, {found['config']['clip_threshold']:g}, the book's formula (by norm) "
+        f"{in_words(at['global_norm'])}; its code (by value) {in_words(at['value'])}"
+    )
+
+
+def in_words(whole: dict) -> str:
+    if not whole["changed"]:
+        return "changes nothing"
+    kept = 100 * whole["after"] / whole["before"]
+    return f"leaves {kept:.3g}% of the length and turns a gradient by {whole['angle']:.1f} degrees"
+
+
+def at_same_length(found: dict) -> str:
+    """What they do where both leave the same share of the length."""
     same = found["same_length"]
     by_norm, by_value = same["global_norm"], same["value"]
-    yield (
-        f"the book's formula is not its code: to leave a gradient {100 * same['share_of_length']:.0f}% of its length, "
-        f"the formula (by norm, threshold {by_norm['threshold']:.2g}) turns it by {by_norm['angle']:.2f} degrees, "
-        f"the code (by value, threshold {by_value['threshold']:.2g}) by {by_value['angle']:.1f} degrees, changing "
+    differ = by_value["angle"] > SAME_DIRECTION
+    return (
+        ("the book's formula is not its code" if differ else "to these gradients both do the same, the threshold apart")
+        + f": to leave {100 * same['share_of_length']:.0f}% of the length, "
+        f"the formula (threshold {by_norm['threshold']:.2g}) turns a gradient by {by_norm['angle']:.1f} degrees, "
+        f"the code (threshold {by_value['threshold']:.2g}) by {by_value['angle']:.1f} degrees, changing "
         f"{100 * by_value['changed']:.2g}% of the elements"
     )
 

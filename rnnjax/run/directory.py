@@ -28,6 +28,31 @@ FREE_TO_CHANGE = {"run.root", "sampling.show_every_steps", "run.tensorboard"}
 """Fields that a resumed run may differ in: they change no number."""
 
 
+class Lock:
+    """Keeps a second process out of a directory, which is made where it is missing."""
+
+    def __init__(self, path: Path, taken: str) -> None:
+        """Takes the lock.
+
+        Raises:
+          UserError: `taken`, if another process has it; or if the directory cannot be made.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._file = open(path / ".lock", "a")
+        except OSError as error:
+            raise UserError(f"run.root, run.name: cannot make {path}: {error.strerror}") from None
+        try:
+            # The kernel drops this lock with the process, however it ends: no stale lock can stay behind.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise UserError(taken) from None
+
+    def release(self) -> None:
+        self._file.close()
+
+
 class RunDirectory:
     """An open run. As a context manager it holds the lock that keeps a second process out."""
 
@@ -38,23 +63,13 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
 
     def __enter__(self) -> "RunDirectory":
-        try:
-            self.samples.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a")
-        except OSError as error:
-            raise UserError(f"run.root, run.name: cannot make {self.path}: {error.strerror}") from None
-        try:
-            # The kernel drops this lock with the process, however it ends: no stale lock can stay behind.
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UserError(
-                f"run.name: another process is training in {self.path}; wait, or choose another name"
-            ) from None
+        taken = f"run.name: another process is training in {self.path}; wait, or choose another name"
+        self._lock = Lock(self.path, taken)
+        self.samples.mkdir(exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.close()
+        self._lock.release()
 
     def pin_config(self, config: Config) -> None:
         """Writes the config of a new run; for one that exists, checks that it is the same.
@@ -65,10 +80,10 @@ class RunDirectory:
         path = self.path / "config.yaml"
         new = dataclasses.asdict(config)
         if path.exists():
+            # A field that was not there when the run began was what it is by default.
+            pinned = _completed(read_yaml(path), dataclasses.asdict(Config()))
             changes = [
-                f"{name}: {old} -> {now}"
-                for name, old, now in _differences(read_yaml(path), new)
-                if name not in FREE_TO_CHANGE
+                f"{name}: {old} -> {now}" for name, old, now in differences(pinned, new) if name not in FREE_TO_CHANGE
             ]
             if changes:
                 raise UserError(
@@ -100,12 +115,21 @@ class RunDirectory:
         return path
 
 
-def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
+def _completed(given: dict, defaults: dict) -> dict:
+    """The given fields, and the defaults of those that are missing."""
+    return given | {
+        key: _completed(given.get(key, {}), value) if isinstance(value, dict) else given.get(key, value)
+        for key, value in defaults.items()
+    }
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """What differs between two nested mappings: (dotted name, old, new) each, None where it is missing."""
     found = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{prefix}{key}.")
+            found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             found.append((f"{prefix}{key}", before, after))
     return found

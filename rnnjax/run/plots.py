@@ -1,6 +1,8 @@
 """The pictures of a run: loss and gradient norm against the step."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,11 +13,19 @@ from rnnjax.run.metrics import read_metrics
 BITS = 1 / NATS_PER_BIT
 
 
-def plot_run(directory: Path, title: str, unit: str = "character") -> None:
+def plot_run(
+    directory: Path,
+    title: str,
+    unit: str = "character",
+    in_nats: bool = True,
+    levels: Mapping[str, float] = MappingProxyType({}),
+) -> None:
     """Draws loss.png and gradient_norm.png from a run's metrics.
 
     Args:
       unit: of what the loss is a mean over.
+      in_nats: whether it is in nats; otherwise it is a squared error, drawn over its powers of ten.
+      levels: losses that are known, by name.
     """
     import matplotlib.figure
 
@@ -32,13 +42,18 @@ def plot_run(directory: Path, title: str, unit: str = "character") -> None:
             best["validation_loss"],
             "o",
             color="C3",
-            label=f"best: {best['validation_loss']:.3f} at step {best['step']:,}",
+            label=f"best: {best['validation_loss']:#.4g} at step {best['step']:,}",
         )
-    axes.set(xlabel="training step", ylabel=f"loss (nats per {unit})", title=title)
-    bits = axes.secondary_yaxis(
-        "right", functions=(lambda nats: np.multiply(nats, BITS), lambda bits: np.divide(bits, BITS))
-    )
-    bits.set_ylabel(f"bits per {unit}")
+    for name, level in levels.items():
+        axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=name)
+    axes.set(xlabel="training step", ylabel=f"loss (nats per {unit})" if in_nats else "squared error", title=title)
+    if in_nats:
+        bits = axes.secondary_yaxis(
+            "right", functions=(lambda nats: np.multiply(nats, BITS), lambda bits: np.divide(bits, BITS))
+        )
+        bits.set_ylabel(f"bits per {unit}")
+    else:
+        axes.set_yscale("log")
     axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
     write_figure(directory / "loss.png", figure)

@@ -53,7 +53,7 @@ class Reporter:
         now = time.monotonic()
         elapsed = now - self._start
         done = step - self._first_step
-        numbers = f"loss {loss:.3f}{self._validation}  {done * self._per_step / elapsed:,.0f} {self._counted}/s"
+        numbers = f"loss {loss:#.4g}{self._validation}  {done * self._per_step / elapsed:,.0f} {self._counted}/s"
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES or step == self._total:
@@ -63,7 +63,7 @@ class Reporter:
 
     def show_validation(self, loss: float) -> None:
         """Shows a validation loss beside the training loss from now on."""
-        self._validation = f"  validation {loss:.3f}"
+        self._validation = f"  validation {loss:#.4g}"
 
 
 class Stages:

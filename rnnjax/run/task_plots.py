@@ -55,6 +55,31 @@ def curves(series: dict[str, list[float]], levels: dict[str, float], xlabel: str
     return figure
 
 
+def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: str) -> Any:
+    """Loss and accuracy of a network at several lengths, beside what is lost without memory at each.
+
+    Args:
+      found: of each length: length, loss, floor, accuracy.
+    """
+    figure = _figure(8, 3.8)
+    of_loss, of_accuracy = figure.subplots(1, 2)
+    lengths = [row["length"] for row in found]
+    of_loss.plot(lengths, [row["loss"] for row in found], "o-", label="the network")
+    of_loss.plot(lengths, [row["floor"] for row in found], "--", color="0.4", label=f"without memory: {floor_is}")
+    of_accuracy.plot(lengths, [100 * row["accuracy"] for row in found], "o-")
+    of_loss.set(ylabel=unit)
+    of_loss.set_ylim(bottom=0)
+    of_loss.legend(framealpha=0.8, fontsize="small")
+    of_accuracy.set(ylabel="sequences wholly right (%)", ylim=(-3, 103))
+    for axes in (of_loss, of_accuracy):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(lengths, [str(length) for length in lengths])
+        axes.set(xlabel="length (the first is that of training)")
+        axes.grid(alpha=0.3)
+    figure.suptitle(title, fontsize="medium")
+    return figure
+
+
 def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, ylabel: str, title: str) -> Any:
     """Shares in percent, side by side for each label; None is left out."""
     figure = _figure(7, 4.4)

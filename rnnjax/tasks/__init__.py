@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnjax.config import Config
-from rnnjax.tasks import many_to_many, many_to_one, one_to_many, one_to_one, seq2seq, text
+from rnnjax.config.task import KNOWN
+from rnnjax.tasks import known, many_to_many, many_to_one, one_to_many, one_to_one, seq2seq, text
 from rnnjax.tasks.task import Network, Task
 
 TASKS: dict[str, Callable[[Config], Task]] = {
@@ -18,6 +19,7 @@ TASKS: dict[str, Callable[[Config], Task]] = {
     "many_to_one": many_to_one.make,
     "many_to_many": many_to_many.make,
     "seq2seq": seq2seq.make,
+    **dict.fromkeys(KNOWN, known.make),
 }
 
 NETWORKS: dict[str, Callable[[Config, dict[str, Any]], Network]] = {
@@ -25,6 +27,7 @@ NETWORKS: dict[str, Callable[[Config, dict[str, Any]], Network]] = {
     "many_to_one": many_to_one.network,
     "many_to_many": many_to_many.network,
     "seq2seq": seq2seq.network,
+    **dict.fromkeys(KNOWN, known.network),
 }
 """The tasks that learn from examples, by their name."""
 

@@ -50,16 +50,17 @@ def make_example_task(config: Config, network: Network, examples: Split[Any], wh
         start=partial(start, config, network),
         step=make_update(config, make_learn_examples(config, network.surprise)),
         held_out=None if examples.validation is None else jax.tree.map(jnp.asarray, examples.validation),
+        test=None if examples.test is None else jax.tree.map(jnp.asarray, examples.test),
         evaluate=make_mean_surprise(network.surprise),
         **rest,
     )
 
 
-def start(config: Config, network: Network) -> TrainState:
-    """The state before the first step, in the run's precision."""
+def start(config: Config, network: Network, seed: Array | None = None) -> TrainState:
+    """The state before the first step, in the run's precision; seed, by default, is the config's."""
     dtype = np.dtype(config.run.precision)
-    params = network.init(jax.random.key(jnp.int32(config.training.seed)), dtype)
-    return start_state(config, params, (), None, dtype)
+    seed = jnp.int32(config.training.seed) if seed is None else seed
+    return start_state(config, network.init(jax.random.key(seed), dtype), (), None, dtype, seed)
 
 
 def draw_all(model: Model, config: Config, key: Array, dtype: Any) -> Params:

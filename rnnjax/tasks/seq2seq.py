@@ -6,22 +6,31 @@ is plain from what is read.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.config import Config
-from rnnjax.data.numbers import MOST, draw_numbers, in_words
-from rnnjax.data.padding import pad
+from rnnjax.data.numbers import (
+    CHARACTERS,
+    DIRECTIONS,
+    END,
+    MOST,
+    STEPS,
+    Pairs,
+    decode_texts,
+    draw_numbers,
+    encode_pairs,
+    encode_texts,
+    pairs,
+)
 from rnnjax.data.split import Split
-from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
 from rnnjax.model.architectures import (
     Attention,
     EncoderDecoder,
-    beam_search,
     decode,
     encode,
     steps_within,
@@ -30,6 +39,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params, uniform
 from rnnjax.model.network import Batch, Model
 from rnnjax.model.rnn import Unroll, unroll
+from rnnjax.model.search import beam_search
 from rnnjax.tasks.examples import (
     check_text,
     held_out_losses,
@@ -47,25 +57,6 @@ from rnnjax.training.examples import Surprise, in_blocks
 from rnnjax.training.state import TrainState
 
 Array = jax.Array
-
-END = "\n"
-"""What the decoder reads before the first character, and writes after the last."""
-
-CHARACTERS = "".join(sorted(set(f"{END} -0123456789abcdefghijklmnopqrstuvwxyz")))
-
-STEPS = len(in_words(777_777))
-"""Characters of the longest number in words."""
-
-DIRECTIONS = ("digits to words", "words to digits")
-
-
-class Example(NamedTuple):
-    """N pairs: ids of the source and of the target [N, STEPS], and their lengths [N]."""
-
-    source: Any
-    source_length: Any
-    target: Any
-    target_length: Any
 
 
 def make(config: Config) -> Task:
@@ -97,19 +88,6 @@ def make(config: Config) -> Task:
     )
 
 
-def pairs(numbers: np.ndarray) -> list[tuple[str, str]]:
-    """Source and target of each number in both directions, those of a number one after the other."""
-    return [pair for n in numbers.tolist() for pair in ((str(n), in_words(n)), (in_words(n), str(n)))]
-
-
-def encode_pairs(numbers: np.ndarray) -> Example:
-    vocabulary = Vocabulary(CHARACTERS)
-    source, target = (
-        pad([vocabulary.encode(text) for text in side], STEPS) for side in zip(*pairs(numbers), strict=True)
-    )
-    return Example(source.ids, source.length, target.ids, target.length)
-
-
 def shape_of(config: Config) -> Model:
     return shape(config, len(CHARACTERS) + 1)
 
@@ -128,7 +106,7 @@ def init(model: Model, config: Config, key: Array, dtype: Any) -> EncoderDecoder
 
 
 def read(
-    model: Model, params: EncoderDecoder, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll
+    model: Model, params: EncoderDecoder, hyper: Hyper, rows: Pairs, key: Any = None, unroll: Unroll = unroll
 ) -> tuple[Any, Any]:
     """The state and the memory that the encoder leaves of the sources of examples [B, S]."""
     source = jnp.asarray(rows.source).T
@@ -143,7 +121,7 @@ def make_logits(config: Config) -> Callable[..., tuple[Array, Any, Batch]]:
     model, end = shape_of(config), CHARACTERS.index(END)
 
     def logits(
-        params: EncoderDecoder, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll
+        params: EncoderDecoder, hyper: Hyper, rows: Pairs, key: Any = None, unroll: Unroll = unroll
     ) -> tuple[Array, Any, Batch]:
         key_source, key_target = (None, None) if key is None else jax.random.split(key)
         carry, memory = read(model, params, hyper, rows, key_source, unroll)
@@ -159,7 +137,7 @@ def make_search(config: Config) -> Callable[..., Array]:
     """Returns (params, hyper, examples, width) -> the ids that the network writes [B, T]."""
     model, end = shape_of(config), CHARACTERS.index(END)
 
-    def search(params: EncoderDecoder, hyper: Hyper, rows: Example, width: int) -> Array:
+    def search(params: EncoderDecoder, hyper: Hyper, rows: Pairs, width: int) -> Array:
         carry, memory = read(model, params, hyper, rows)
         return beam_search(model, params, hyper, carry, memory, end, STEPS + 1, width).ids.T
 
@@ -169,15 +147,14 @@ def make_search(config: Config) -> Callable[..., Array]:
 def network(config: Config, names: dict[str, Any]) -> Network:
     logits, search = make_logits(config), make_search(config)
 
-    def surprise(params: EncoderDecoder, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
+    def surprise(params: EncoderDecoder, hyper: Hyper, rows: Pairs, key: Array | None, unroll: Unroll) -> Surprise:
         found, _, batch = logits(params, hyper, rows, key, unroll)
         return surprise_within(found, batch.y, batch.valid)
 
     def answer(params: EncoderDecoder, hyper: Hyper, text: str, asked: Asked) -> str:
-        ids = Vocabulary(CHARACTERS).encode(plain_number(text))
-        padded = pad([ids], STEPS)
-        rows = Example(padded.ids, padded.length, padded.ids, padded.length)
-        return texts_of(search(params, hyper, rows, asked.beam or config.task.beam))[0]
+        source = encode_texts([plain_number(text)])
+        rows = Pairs(*source, *source)  # the targets are not read
+        return decode_texts(np.asarray(search(params, hyper, rows, asked.beam or config.task.beam)))[0]
 
     return Network(partial(init, shape_of(config), config), surprise, answer)
 
@@ -197,38 +174,35 @@ def plain_number(text: str) -> str:
     return text
 
 
-def texts_of(ids: Any) -> list[str]:
-    """What is written, each up to its end, of ids [B, T]."""
-    vocabulary = Vocabulary(CHARACTERS)
-    return [vocabulary.decode(row).split(END)[0] for row in np.asarray(ids)]
-
-
 def make_sample(config: Config, examples: Split[Any]) -> Any:
     """Some examples, and what the network writes greedily."""
     search, rows = make_search(config), shown(examples)
 
-    def sample(params: EncoderDecoder, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Example, Array]:
+    def sample(params: EncoderDecoder, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Pairs, Array]:
         return rows, search(params, hyper, rows, 1)
 
     return jax.jit(sample)
 
 
-def write(found: tuple[Example, Array]) -> str:
+def write(found: tuple[Pairs, Array]) -> str:
     """A line for each example of a sample."""
     rows, ids = found
-    lines = []
-    for row, length, target, answer in zip(
-        np.asarray(rows.source), rows.source_length, cut_at(rows.target, rows.target_length), texts_of(ids), strict=True
-    ):
-        source = Vocabulary(CHARACTERS).decode(row[:length])
-        lines.append(f"{source} -> {answer} ({'right' if answer == target else f'wrong, it is {target}'})")
-    return "\n".join(lines)
+    texts = (decode_texts(np.asarray(own)) for own in (rows.source, rows.target, ids))
+    return "\n".join(
+        f"{source} -> {answer} ({'right' if answer == target else f'wrong, it is {target}'})"
+        for source, target, answer in zip(*texts, strict=True)
+    )
 
 
-def cut_at(ids: Any, length: Any) -> list[str]:
-    """The texts of padded ids [B, T]."""
-    vocabulary = Vocabulary(CHARACTERS)
-    return [vocabulary.decode(row[:n]) for row, n in zip(np.asarray(ids), np.asarray(length), strict=True)]
+def write_all(config: Config, state: TrainState, rows: Pairs, width: int) -> list[str]:
+    """What the network writes for every example. A direction at a time: a block whose answers are all digits is done
+    after a few steps."""
+    search = partial(make_search(config), width=width)
+    texts = [""] * len(rows.source)
+    for i in range(len(DIRECTIONS)):
+        blocks = in_blocks(search, state, Pairs(*(leaf[i::2] for leaf in rows)))
+        texts[i::2] = [text for block in blocks for text in decode_texts(block)]
+    return texts
 
 
 def conclude(
@@ -240,10 +214,8 @@ def conclude(
         return Conclusion(result)
     part, rows = found
     asked = pairs(getattr(parts, part))
-    search = make_search(config)
     written = {
-        name: [text for block in in_blocks(partial(search, width=width), state, rows) for text in texts_of(block)]
-        for name, width in (("greedy", 1), ("beam", config.task.beam))
+        name: write_all(config, state, rows, width) for name, width in (("greedy", 1), ("beam", config.task.beam))
     }
     right = {
         name: np.array([text == target for text, (_, target) in zip(texts, asked, strict=True)])
@@ -278,12 +250,12 @@ def conclude(
     return Conclusion(result, predictions)
 
 
-def look(config: Config, state: TrainState, rows: Example, digits: np.ndarray) -> list[dict[str, Any]]:
+def look(config: Config, state: TrainState, rows: Pairs, digits: np.ndarray) -> list[dict[str, Any]]:
     """Where the decoder looked while it was told one held-out number of most digits, in each direction."""
     number = int(np.argmax(digits[::2]))
-    two = Example(*(jnp.asarray(leaf[2 * number : 2 * number + 2]) for leaf in rows))
+    two = Pairs(*(jnp.asarray(leaf[2 * number : 2 * number + 2]) for leaf in rows))
     _, looked, _ = jax.jit(make_logits(config))(state.params, state.hyper, two)
-    sources, targets = cut_at(two.source, two.source_length), cut_at(two.target, two.target_length)
+    sources, targets = (decode_texts(np.asarray(ids)) for ids in (two.source, two.target))
     return [
         {
             "source": source,

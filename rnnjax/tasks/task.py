@@ -35,8 +35,10 @@ class Task(NamedTuple):
       per_step: how much a step reads, of what is `counted`.
       counted: characters or examples, in short.
       unit: what the loss is a mean over.
+      in_nats: whether it is in nats; otherwise it is a squared error.
+      levels: losses that are known, by name, to be drawn beside the run's.
       data: what the steps read, a tree of arrays; goes to the device once. Streams lie along the first axis.
-      start: () -> the state before the first step.
+      start: (seed) -> the state before the first step; without a seed, with the config's.
       step: (state, data) -> (state, info).
       held_out: what the validation loss is measured on, a tree of arrays; None: there is nothing.
       evaluate: jitted (params, hyper, held_out) -> the loss, a scalar.
@@ -45,6 +47,8 @@ class Task(NamedTuple):
       conclude: (state, data) -> Conclusion, with the best weights; the only one that may look at the test part.
       report: result -> the lines for the screen.
       figures: result -> pictures of matplotlib by file name.
+      test: what the test loss is measured on, as held_out; read at the end alone.
+      measure: jitted (params, hyper, held_out or test) -> what else is measured there, scalars by name; None: nothing.
     """
 
     summary: str
@@ -54,7 +58,7 @@ class Task(NamedTuple):
     counted: str
     unit: str
     data: Any
-    start: Callable[[], TrainState]
+    start: Callable[..., TrainState]
     step: Step
     held_out: Any
     evaluate: Callable[[Any, Hyper, Any], Array]
@@ -63,6 +67,10 @@ class Task(NamedTuple):
     conclude: Callable[[TrainState, Any], Conclusion]
     report: Callable[[dict[str, Any]], list[str]]
     figures: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: {}
+    in_nats: bool = True
+    levels: dict[str, float] = {}  # noqa: RUF012
+    test: Any = None
+    measure: Callable[[Any, Hyper, Any], dict[str, Array]] | None = None
 
 
 class Network(NamedTuple):

@@ -36,7 +36,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
     """The same, of a text that has been read."""
     model = make_model(config, corpus.vocabulary)
     B, T = config.training.batch_size, config.training.sequence_length
-    if reason := make_method(config.gradient).refuse(model, T, B):
+    if reason := make_method(config.gradient).refuse(model, T, B, config.run.precision):
         raise UserError(f"gradient.method {config.gradient.method}: {reason}")
     sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
     validation = corpus.ids.validation[: config.training.eval_characters + 1]
@@ -51,6 +51,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         start=partial(init_state, config, model, np.dtype(config.run.precision)),
         step=make_step(config, model),
         held_out=fold(validation) if validation.size else None,
+        test=fold(corpus.ids.test) if corpus.ids.test.size else None,
         evaluate=make_evaluate(model),
         sample=sampler,
         write=lambda ids: corpus.vocabulary.decode(np.asarray(ids)),

@@ -18,6 +18,7 @@ from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper
 from rnnjax.model.rnn import Unroll
 from rnnjax.training.randomness import random_key
+from rnnjax.training.shuffle import shuffled
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import Learn, Learned
 
@@ -56,9 +57,8 @@ def batch_at(examples: Any, step: Array, batch_size: int, seed: Array) -> Any:
       The same tree with arrays [B, ...].
     """
     steps = size(examples) // batch_size
-    order = jax.random.permutation(random_key(seed, "order", step // steps), size(examples))
-    rows = jax.lax.dynamic_slice_in_dim(order, step % steps * batch_size, batch_size)
-    return take(examples, rows)
+    places = step % steps * batch_size + jnp.arange(batch_size)
+    return take(examples, shuffled(random_key(seed, "order", step // steps), places, size(examples)))
 
 
 def take(examples: Any, rows: Array) -> Any:

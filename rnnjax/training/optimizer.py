@@ -1,4 +1,7 @@
-"""Clipping, then Adam, as one optax chain."""
+"""Clipping, then Adam or plain gradient descent, as one optax chain.
+
+A number of it, such as the learning rate, may be a constant of the program, or an argument: see `Numbers`.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +15,22 @@ from rnnjax.config import OptimizerConfig
 Array = jax.Array
 
 
-def make_clip(config: OptimizerConfig) -> optax.GradientTransformation:
+class Numbers(NamedTuple):
+    """The fields of an `OptimizerConfig` that a program may take as arguments, as scalars."""
+
+    learning_rate: Any
+    clip_threshold: Any
+    warmup_steps: Any
+    final_learning_rate: Any
+    weight_decay: Any
+
+
+def make_numbers(config: OptimizerConfig, dtype: Any) -> Numbers:
+    """The numbers of a config as arrays."""
+    return Numbers(*(jnp.asarray(getattr(config, name), dtype) for name in Numbers._fields))
+
+
+def make_clip(config: OptimizerConfig, numbers: Numbers | None = None) -> optax.GradientTransformation:
     """The clipping of gradients, a link of the chain of its own.
 
     value: each element into [-threshold, threshold]; changes the gradient's direction. The textbook's code.
@@ -20,7 +38,7 @@ def make_clip(config: OptimizerConfig) -> optax.GradientTransformation:
     textbook's formula (Pascanu et al., 2013, "On the difficulty of training recurrent neural networks").
     per_leaf_norm: the same, array by array; changes the arrays' proportions.
     """
-    return CLIPS[config.clip](config.clip_threshold)
+    return CLIPS[config.clip]((numbers or config).clip_threshold)
 
 
 def clip_by_leaf_norm(threshold: Array | float) -> optax.GradientTransformation:
@@ -46,41 +64,48 @@ CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
 """By kind; each takes a threshold, which may be traced."""
 
 
-def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
+def make_schedule(config: OptimizerConfig, steps: int, numbers: Numbers | None = None) -> optax.Schedule:
     """The learning rate at each step: linear warm-up, then constant or cosine down to the last of `steps`.
 
     Written without branches, so that its numbers may be traced: runs that differ in them can share a program.
     """
+    peak, warmup = (numbers or config).learning_rate, (numbers or config).warmup_steps
+    floor = (numbers or config).final_learning_rate
 
     def schedule(count: Array) -> Array:
-        warm = jnp.minimum(1.0, (count + 1) / jnp.maximum(config.warmup_steps, 1))
+        warm = jnp.minimum(1.0, (count + 1) / jnp.maximum(warmup, 1))
         if config.decay == "constant":
-            return config.learning_rate * warm
-        progress = (count - config.warmup_steps) / jnp.maximum(steps - 1 - config.warmup_steps, 1)
+            return peak * warm
+        progress = (count - warmup) / jnp.maximum(steps - 1 - warmup, 1)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
-        floor = config.final_learning_rate
-        return jnp.where(
-            count < config.warmup_steps, config.learning_rate * warm, floor + (config.learning_rate - floor) * cosine
-        )
+        return jnp.where(count < warmup, peak * warm, floor + (peak - floor) * cosine)
 
     return schedule
 
 
-def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """Clip, Adam (Kingma & Ba, 2015, "Adam: a method for stochastic optimization"), decoupled weight decay
-    (Loshchilov & Hutter, 2019), learning rate.
+def decay_matrices(rate: Array | float) -> optax.GradientTransformation:
+    """Adds rate times the weights to an update, but for the biases; a rate that is 0 and no argument adds nothing."""
+
+    def update(updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None) -> tuple:
+        return jax.tree.map(lambda u, p: u + rate * p if p.ndim > 1 else u, updates, params), state
+
+    stays = isinstance(rate, int | float) and not rate
+    return optax.identity() if stays else optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def make_optimizer(config: OptimizerConfig, steps: int, numbers: Numbers | None = None) -> optax.GradientTransformation:
+    """Clip, Adam (Kingma & Ba, 2015, "Adam: a method for stochastic optimization") or nothing, which leaves stochastic
+    gradient descent, decoupled weight decay (Loshchilov & Hutter, 2019), learning rate.
 
     Args:
       steps: length of the run, where the cosine ends.
+      numbers: in the place of the config's, where they are arguments of the program.
     """
-    decay = optax.add_decayed_weights(
-        config.weight_decay, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
-    )
     return optax.chain(
-        make_clip(config),
-        optax.scale_by_adam(),
-        decay if config.weight_decay else optax.identity(),
-        optax.scale_by_learning_rate(make_schedule(config, steps)),
+        make_clip(config, numbers),
+        optax.scale_by_adam() if config.algorithm == "adam" else optax.identity(),
+        decay_matrices((numbers or config).weight_decay),
+        optax.scale_by_learning_rate(make_schedule(config, steps, numbers)),
     )
 
 

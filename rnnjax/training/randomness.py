@@ -4,7 +4,14 @@ import jax
 
 Array = jax.Array
 
-PURPOSES = {"dropout": 0xD20, "method": 0x3E7, "sample": 0x50E65, "order": 0x02DE2}
+PURPOSES = {
+    "dropout": 0xD20,
+    "method": 0x3E7,
+    "sample": 0x50E65,
+    "order": 0x02DE2,
+    "sequences": 0x5E9CE,
+    "held_out": 0x4E1D0,
+}
 """Folded into the key of the seed: small numbers would meet the keys that `split` makes for the weights."""
 
 

@@ -13,7 +13,7 @@ from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params
 from rnnjax.model.network import Model, initial_carry, leaf_name
-from rnnjax.training.optimizer import make_optimizer
+from rnnjax.training.optimizer import Numbers, make_optimizer
 
 Array = jax.Array
 Tree = TypeVar("Tree")
@@ -33,6 +33,7 @@ class TrainState:
       seed: of the weights, of dropout, of a method's random numbers.
       skipped: steps whose loss or gradient was not finite, since the beginning.
       skipped_in_a_row: those at the end, without a good one between.
+      numbers: the optimiser's, where runs that differ in them share a program; None: those of the config, compiled in.
     """
 
     step: Array
@@ -44,6 +45,7 @@ class TrainState:
     seed: Array
     skipped: Array
     skipped_in_a_row: Array
+    numbers: Numbers | None = None
 
 
 class StepInfo(NamedTuple):
@@ -68,15 +70,17 @@ class StepInfo(NamedTuple):
     learning_rate: Array
 
 
-def init_state(config: Config, model: Model, dtype: jnp.dtype) -> TrainState:
-    """The state before the first step on streams of text."""
-    params = draw_params(jax.random.key(jnp.int32(config.training.seed)), model, config.model, dtype)
+def init_state(config: Config, model: Model, dtype: jnp.dtype, seed: Array | None = None) -> TrainState:
+    """The state before the first step on streams of text; seed, by default, is the config's."""
+    seed = jnp.int32(config.training.seed) if seed is None else seed
+    params = draw_params(jax.random.key(seed), model, config.model, dtype)
     batch_shape = (config.training.batch_size,)
     carry = initial_carry(model, params, batch_shape)
-    return start_state(config, params, carry, make_method(config.gradient).init(model, params, batch_shape), dtype)
+    trace = make_method(config.gradient).init(model, params, batch_shape)
+    return start_state(config, params, carry, trace, dtype, seed)
 
 
-def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.dtype) -> TrainState:
+def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.dtype, seed: Array) -> TrainState:
     """The state before the first step, from weights, the state of every stream, and an online method's memory."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -85,7 +89,7 @@ def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.
         carry=carry,
         trace=trace,
         hyper=make_hyper(config, dtype),
-        seed=jnp.int32(config.training.seed),
+        seed=seed,
         skipped=jnp.zeros((), jnp.int32),
         skipped_in_a_row=jnp.zeros((), jnp.int32),
     )

@@ -45,7 +45,7 @@ def draw_noise_of(
     model: Model, method: Method, params: Params, batch: Batch, seed: Array, step: Array
 ) -> tuple[Batch, Any]:
     """What is random in a step: the window with its noise for dropout, and the method's own random numbers."""
-    shape = batch.x.shape
+    shape = batch.y.shape
     if model.dropout:
         key = random_key(seed, "dropout", step)
         batch = batch._replace(noise=draw_noise(key, model.layers, (*shape, model.output), params.V.dtype))
@@ -76,18 +76,22 @@ Learn = Callable[[TrainState, Any], Learned]
 Step = Callable[[TrainState, Any], tuple[TrainState, StepInfo]]
 
 
+Read = Callable[[TrainState, Any], tuple[Batch, Any]]
+"""(state, data) -> what the step state.step reads, and whether every stream begins anew with it."""
+
+
 def make_step(config: Config, model: Model) -> Step:
     """One training step on streams of text: window, gradient, and what `make_update` does with it."""
-    return make_update(config, make_learn_window(config, model))
+    read = lambda state, streams: window_at(streams, state.step, config.training.sequence_length)
+    return make_update(config, make_learn_window(model, make_method(config.gradient), read))
 
 
-def make_learn_window(config: Config, model: Model) -> Learn:
-    """The gradient of the window of every stream that a step reads, by the config's method."""
-    method = make_method(config.gradient)
+def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
+    """The gradient of the window of every stream that a step reads, by a method."""
 
-    def learn(state: TrainState, streams: Array) -> Learned:
-        batch, starts_pass = window_at(streams, state.step, config.training.sequence_length)
-        batch_shape = batch.x.shape[1:]
+    def learn(state: TrainState, data: Any) -> Learned:
+        batch, starts_pass = read(state, data)
+        batch_shape = batch.y.shape[1:]
         fresh = initial_carry(model, state.params, batch_shape), method.init(model, state.params, batch_shape)
         carry, trace = jax.tree.map(
             lambda new, old: jnp.where(starts_pass, new, old), fresh, (state.carry, state.trace)
@@ -105,11 +109,12 @@ def make_learn_window(config: Config, model: Model) -> Learn:
 
 def make_update(config: Config, learn: Learn) -> Step:
     """Clipping, then Adam; a step that is not finite changes nothing but its count."""
-    optimizer = make_optimizer(config.optimizer, config.training.steps)
-    clip = make_clip(config.optimizer)
-    schedule = make_schedule(config.optimizer, config.training.steps)
+    steps = config.training.steps
 
     def train_step(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
+        optimizer = make_optimizer(config.optimizer, steps, state.numbers)
+        clip = make_clip(config.optimizer, state.numbers)
+        schedule = make_schedule(config.optimizer, steps, state.numbers)
         found = learn(state, data)
         grads = keep_zeros(found.grads, state.params) if config.model.sparsity else found.grads
         report = report_clipping(clip, grads)

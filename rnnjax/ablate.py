@@ -1,0 +1,76 @@
+"""Runs a study: python -m rnnjax.ablate --config configs/ablations/clipping.yaml. The same command goes on where it
+stopped; --dry_run shows its arms, how they share programs, and what it will take.
+
+Fields of the base config may be given as well, in the study's file and here, as in --training.steps 500.
+"""
+
+from pathlib import Path
+
+import jsonargparse
+
+from rnnjax.cli import INTERRUPTED, add_config, config_of, make_parser, run
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+from rnnjax.study.study import Study
+
+SECTIONS = tuple(Config.__dataclass_fields__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser("ablate", __doc__)
+    parser.add_argument("--dry_run", action="store_true", help="print arms, programs and an estimate; train nothing")
+    parser.add_argument(
+        "--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below"
+    )
+    parser.add_class_arguments(Study, as_group=False)
+    parser.add_class_arguments(Config, as_group=False)
+    given = parser.parse_args(argv, defaults=False)
+    sections = {name: given.pop(name) for name in SECTIONS if name in given}
+    dry_run = given.pop("dry_run", False)
+    if "axes" not in given:
+        raise UserError("axes names no field; give a study with --config, such as configs/ablations/clipping.yaml")
+    study = study_of(given)
+    return ablate(study, base_of(study.base, sections), dry_run)
+
+
+def study_of(given: jsonargparse.Namespace) -> Study:
+    """The study of the fields that were given; its own checks run here."""
+    parser = make_parser("ablate", "")
+    parser.add_argument("--config", action=jsonargparse.ActionConfigFile)
+    parser.add_class_arguments(Study, as_group=False)
+    made = parser.instantiate(parser.parse_object(given.as_dict()))
+    return Study(**{name: made[name] for name in Study.__dataclass_fields__})
+
+
+def base_of(path: str, sections: dict[str, jsonargparse.Namespace]) -> Config:
+    """The config that all arms share: that of the file, but for the fields that were given beside it."""
+    parser = make_parser("ablate", "")
+    add_config(parser)
+    fields = parser.parse_args(["--config", path] if path else [])
+    for section, leaves in sections.items():
+        for name, value in jsonargparse.Namespace(leaves).items():
+            fields[f"{section}.{name}"] = value
+    return config_of(parser, fields)
+
+
+def ablate(study: Study, base: Config, dry_run: bool) -> int:
+    """Runs a study to its end, or to an interrupt. Returns the exit code."""
+    from rnnjax.run.device import set_up
+    from rnnjax.study.arms import make_arms
+    from rnnjax.study.results import check_extra
+    from rnnjax.study.run import run_study
+
+    check_extra()
+    arms = make_arms(study, base)
+    set_up(base.run.platform, base.run.precision, base.run.devices, base.run.products)
+    path = Path(base.run.root) / study.name
+    if dry_run:
+        from rnnjax.study.estimate import show
+
+        show(study, base, arms)
+        return 0
+    return 0 if run_study(study, base, arms, path) else INTERRUPTED
+
+
+if __name__ == "__main__":
+    run(main)

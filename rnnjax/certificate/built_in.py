@@ -1,0 +1,111 @@
+"""The identities of methods on built-in networks: where those that leave something out must leave out nothing, where
+they must not, what they are defined to be; and exact methods that the config's network gives nothing to judge."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.bench import Bench
+from rnnjax.certificate.check import Check, compare
+from rnnjax.certificate.definitions import DEFINITIONS
+from rnnjax.certificate.instances import Instance, cut_model, stand_ins, tiny, with_recurrence
+from rnnjax.certificate.trial import claim_of, make, mean, truth_of_stream, walk, walker
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import ROUNDING
+from rnnjax.gradients.method import Gradient
+from rnnjax.model.network import Model
+
+UNITS = 3
+
+GRAPHS = {
+    "W = 0": np.zeros((UNITS, UNITS)),
+    "a diagonal W": np.eye(UNITS),
+    f"a W that is a chain of {UNITS} units": np.eye(UNITS) + np.eye(UNITS, k=1),  # unit 0 acts on 1, 1 on 2
+    "a dense W": np.ones((UNITS, UNITS)),
+}
+
+EIGHT_DIGITS = 1e-8
+
+
+def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    """What theory says of a method on networks that are not the config's."""
+    claim, kinds = claim_of(name, config), stand_ins(make(name, config), model)
+    if not kinds:
+        return
+    if claim.kind == "exact":
+        yield from of_exact(name, model, config)
+    elif claim.kind == "truncated":
+        yield from of_truncated(name, kinds[0], config)
+    elif claim.of == "stream" and claim.noise == "none":
+        for options in claim.variants or ({},):
+            yield from along_graphs(name, kinds[-1], config, options)
+        yield from of_stack(name, kinds[-1]["unit"], config)
+
+
+def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
+    """Of a method that does not take the config's network; and of central differences, which have eight digits where
+    loss and gradient are of one size and nothing is steep."""
+    method, claim = make(name, config), claim_of(name, config)
+    unit = "leaky" if method.refuse(Model(vocabulary=3, hidden=2), 4, 2) else "vanilla"
+    numerical = claim.tolerance > ROUNDING
+    if numerical or method.refuse(cut_model(model), 4, 2):
+        instance = tiny(f"tiny {unit}", 4, 1, unit=unit)
+        found = exact.quick(walker(method, instance))(instance.params)
+        words, limit = ("to eight digits", EIGHT_DIGITS) if numerical else ("initial state included", ROUNDING)
+        yield compare(1, name, f"the exact gradient, {words}", instance.name, found, truth_of_stream(instance), limit)
+
+
+def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
+    """In windows that k₂ does not cover, whatever the config's does."""
+    instance = tiny(f"tiny {kind['unit']}", 4, 2, **kind)
+    short: dict[str, Any] = {"k1_steps": 1, "k2_steps": 2}
+    method = make(name, config, **short)
+    found = walk(exact.quick(method.gradient, 0), method, instance)
+    first, truth = of_window(found[0]), exact.gradient(*instance[1:5], instance.window(0)).gradient
+    yield compare(4, name, "truncated(1, 2) ≠ BPTT of 4 steps", instance.name, first, truth, differs=True)
+    yield as_defined(4, name, instance, dataclasses.replace(config, **short), found, "truncated(1, 2) as it is defined")
+
+
+def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, options: dict[str, Any]) -> Iterator[Check]:
+    """One layer, whose parameters act on one unit each, in windows of two steps, so that a trace must go on: whether a
+    method is exact follows from the graph of W."""
+    own = kind | {"layers": 1, "embedding": 0, "layer_norm": False, "residual": False}
+    dense = tiny(f"tiny {kind['unit']}", 2, 3, hidden=UNITS, **own)
+    method, claim = make(name, config, **options), claim_of(name, config, **options)
+    words = ", ".join(f"{option} {value}" for option, value in options.items())
+    gradient = exact.quick(method.gradient, 0)
+    for graph, keep in GRAPHS.items():
+        instance = with_recurrence(dense, keep)
+        found = walk(gradient, method, instance)
+        is_exact = claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
+        statement, truth = f"with {words} {'=' if is_exact else '≠'} RTRL for {graph}", truth_of_stream(instance)
+        total = mean([of_window(window) for window in found])
+        yield compare(6, name, statement, instance.name, total, truth, differs=not is_exact)
+        if claim.definition:
+            defined = dataclasses.replace(config, **options)
+            statement = f"with {words} as it is defined, for {graph}"
+            yield as_defined(6, name, instance, defined, found, statement)
+
+
+def of_stack(name: str, unit: str, config: GradientConfig) -> Iterator[Check]:
+    """Two layers, of which the lower one must learn through the upper."""
+    method, claim = make(name, config), claim_of(name, config)
+    instance = tiny(f"tiny {unit}, two layers", 2, 3, unit=unit, layers=2)
+    if claim.definition and not method.refuse(instance.model, 2, 2):
+        found = walk(exact.quick(method.gradient, 0), method, instance)
+        yield as_defined(6, name, instance, config, found, "as it is defined, both layers")
+
+
+def as_defined(
+    number: int, name: str, instance: Instance, config: GradientConfig, found: list[Gradient], words: str
+) -> Check:
+    expected = DEFINITIONS[claim_of(name, config).definition](Bench(instance, config), config)
+    words = f"{words}, window by window, initial state included"
+    return compare(number, name, words, instance.name, [of_window(window) for window in found], expected)
+
+
+def of_window(window: Gradient) -> dict[str, Any]:
+    return {"params": window.params, "carry": window.carry}

@@ -1,0 +1,167 @@
+"""What the methods that leave something out compute, by their definitions: written once more, in NumPy, as plain loops
+over steps, from the derivatives of single steps and from the double sum.
+
+Each gives the gradient of every window of a stream, {"params", "carry"}; no method of the table is used here.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from rnnjax.certificate import exact
+from rnnjax.certificate.bench import Bench
+from rnnjax.config import GradientConfig
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Layer, Model, Params
+
+Windows = list[dict[str, Any]]
+
+
+def truncated(bench: Bench, config: GradientConfig) -> Windows:
+    """The pairs of a window (step of the loss j, step of the use k) with k at most k₂ steps before the end to
+    which j belongs; the ends are k₁ steps apart, the last one is the window's."""
+    (j, k), T = bench.steps, bench.instance.shape[0]
+    end = np.minimum((j % T // config.k1_steps + 1) * config.k1_steps, T)
+    found = []
+    for index in range(bench.instance.number):
+        within = (j // T == index) & (k // T == index) & (k <= j) & (k % T >= end - config.k2_steps)
+        first = index * T  # a zero added before it is one added to the initial state
+        reach_it = within[:, first]
+        carry = tuple(np.tensordot(reach_it.astype(float), leaf[:, first], axes=1) for leaf in bench.pairs_of_state)
+        whole = {"params": bench.sum_of_pairs(within), "carry": carry}
+        found.append(jax.tree.map(lambda leaf: bench.instance.number * leaf, whole))  # of the window's mean loss
+    return found
+
+
+def snap(bench: Bench, config: GradientConfig) -> Windows:
+    """J̃ₜ = M ⊙ (Dₜ J̃ₜ₋₁ + Iₜ), and for the initial state K̃ₜ = M' ⊙ Dₜ K̃ₜ₋₁ (Menick et al., 2020)."""
+    instance = bench.instance
+    kept_of_params, kept_of_state = pattern(instance.model, instance.params, config.snap_steps)
+    of, (T, B) = bench.derivatives, instance.shape
+    S, P = of.of_params.shape[2:]
+    J, K = np.zeros((B, S, P)), np.broadcast_to(np.eye(S), (B, S, S))
+    d_p, d_s0 = np.zeros((instance.number, P)), np.zeros((instance.number, B, S))
+    for t in range(instance.number * T):
+        J = kept_of_params * (of.of_state[t] @ J + of.of_params[t])
+        K = kept_of_state * (of.of_state[t] @ K)
+        d_p[t // T] += np.einsum("bs,bsp->p", of.of_loss[t], J)
+        d_s0[t // T] += np.einsum("bs,bsr->br", of.of_loss[t], K)
+    restore = ravel_pytree((instance.params.layers, instance.params.embedding))[1]
+    found = []
+    for index in range(instance.number):
+        layers, embedding = restore(instance.number * d_p[index])
+        d_V, d_by = read_out(bench, index)
+        carry = tuple(np.split(instance.number * d_s0[index], instance.model.layers, axis=-1))
+        found.append({"params": Params(layers, d_V, d_by, embedding), "carry": carry})
+    return found
+
+
+def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which numbers of the state a parameter, and a number of the initial state, can act on within n steps, [S, P] and
+    [S, S]: read off the derivatives of one step, at random weights where there are any and random input, which are zero
+    where there is no way. A unit counts as a whole, and as connected with itself."""
+    draw = np.random.default_rng(0)
+    H, L, width = model.hidden, model.layers, model.hidden * model.cell.states
+    smooth = dataclasses.replace(model, activation="tanh", dropout=False)
+    filled = jax.tree.map(lambda leaf: 0.5 * draw.normal(size=leaf.shape), params)
+    alone = np.tile(np.eye(H, dtype=bool), model.cell.gates)
+    layers = (
+        random._replace(W=np.where((np.asarray(layer.W) != 0) | alone, random.W, 0))
+        for random, layer in zip(filled.layers, params.layers, strict=True)
+    )
+    filled = filled._replace(layers=tuple(layers))
+    carry = tuple(draw.normal(size=(1, width)) for _ in range(L))
+    x: Any = draw.normal(size=(1, 1, model.width))
+    nothing: Any = np.zeros((1, 1), int)
+
+    def one(reset: bool) -> exact.Derivatives:
+        batch = Batch(x, nothing, reset=nothing + reset > 0)
+        return jax.device_get(exact.derivatives(smooth, filled, Hyper(0.5), carry, batch))
+
+    as_units = np.kron(np.eye(L), np.tile(np.eye(H), model.cell.states))  # [L·H, S]
+    acts = as_units @ (one(False).of_state[0, 0] != 0) @ as_units.T > 0
+    at_once = as_units @ (one(False).of_params[0, 0] != 0) > 0
+    if model.learned_state:  # which acts where a reset leads back to it
+        at_once |= as_units @ (one(True).of_params[0, 0] != 0) > 0
+    of_params, of_state = at_once, acts
+    for _ in range(min(n, L * H) - 1):
+        of_params, of_state = acts @ of_params, acts @ of_state
+    return np.asarray(as_units.T @ of_params > 0), np.asarray(as_units.T @ of_state @ as_units > 0)
+
+
+def read_out(bench: Bench, index: int) -> tuple[Any, Any]:
+    """∂L/∂V and ∂L/∂by of a window, which need no memory."""
+    of, (T, _), count = bench.derivatives, bench.instance.shape, bench.instance.number
+    d_V, d_by = (count * leaf[index * T : (index + 1) * T].sum((0, 1)) for leaf in (of.of_V, of.of_by))
+    return d_V, d_by
+
+
+PHI: dict[str, tuple[Callable, Callable]] = {
+    "tanh": (np.tanh, lambda u: 1 - np.tanh(u) ** 2),
+    "relu": (lambda u: np.maximum(u, 0), lambda u: (u > 0).astype(float)),
+    "linear": (lambda u: u, np.ones_like),
+}
+
+
+def rflo(bench: Bench, config: GradientConfig) -> Windows:
+    """The equations of Murray, 2019: an eligibility for each weight of unit b, which forgets by the leak alone,
+
+    p_ab ← (1 - α) p_ab + α φ'(u_b) (what the weight is multiplied by)_a        ∂L/∂w_ab ≈ Σₜ (errorₜ F)_b p_ab
+
+    with F = Vᵀ, or the fixed matrix of numbers uniform in ±1/√H.
+    """
+    instance, stream = bench.instance, bench.instance.stream
+    model, params, (T, B) = instance.model, instance.params, instance.shape
+    phi, slope = PHI[model.activation]
+    alpha = float(instance.hyper.leak) if model.unit == "leaky" else 1.0
+    U, W, bh, V, by = (np.asarray(leaf) for leaf in (*params.layers[0][:3], params.V, params.by))
+    H, outputs = V.shape
+    F = V.T if config.feedback == "readout" else np.asarray(fixed_feedback(outputs, H))
+    found: Any = [([np.zeros_like(leaf) for leaf in (U, W, bh)], np.zeros((B, H))) for _ in range(instance.number)]
+    for b in range(B):
+        h, left, p = np.asarray(instance.carry[0][b]), np.ones(H), [np.zeros_like(leaf) for leaf in (U, W, bh)]
+        for t in range(instance.number * T):
+            if stream.reset is not None and stream.reset[t, b]:
+                h, left, p = 0 * h, 0 * left, [0 * e for e in p]
+            x = np.eye(model.width)[stream.x[t, b]]
+            u = x @ U + h @ W + bh
+            immediate = (np.outer(x, slope(u)), np.outer(h, slope(u)), slope(u))
+            p = [(1 - alpha) * e + alpha * new for e, new in zip(p, immediate, strict=True)]
+            h, left = (1 - alpha) * h + alpha * phi(u), (1 - alpha) * left
+            thinned = np.ones(H)
+            if stream.noise is not None:
+                rate = float(instance.hyper.dropout)
+                thinned = (np.asarray(stream.noise[0][t, b]) >= rate) / (1 - rate)
+            y_hat = np.exp(log_softmax((h * thinned) @ V + by))
+            error = (y_hat - np.eye(outputs)[stream.y[t, b]]) / (T * B)
+            signal, (d_layer, d_h0) = thinned * (error @ F), found[t // T]
+            for d, e in zip(d_layer, p, strict=True):
+                d += signal * e
+            d_h0[b] += signal * left
+    return [
+        {"params": Params((Layer(*d_layer),), *read_out(bench, index)), "carry": (d_h0,)}
+        for index, (d_layer, d_h0) in enumerate(found)
+    ]
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def fixed_feedback(outputs: int, H: int) -> jax.Array:
+    """The random F [V, H] of `gradient.feedback random`: uniform in ±1/√H, from key 0."""
+    return jax.random.uniform(jax.random.key(0), (outputs, H), float, -(H**-0.5), H**-0.5)
+
+
+DEFINITIONS: dict[str, Callable[[Bench, GradientConfig], Windows]] = {
+    "truncated": truncated,
+    "snap": snap,
+    "rflo": rflo,
+}

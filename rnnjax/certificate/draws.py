@@ -1,0 +1,74 @@
+"""Whether what a method draws has the distribution that its unbiasedness rests on, judged by many draws.
+
+Each statistic has a bound that a right one keeps with a probability of all but 1e-9, all statistics together; and the
+key is fixed, so that the answer is always the same.
+"""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnjax.certificate.check import Check
+from rnnjax.certificate.exact import quick
+from rnnjax.certificate.instances import tiny
+from rnnjax.certificate.trial import claim_of, make
+from rnnjax.config import GradientConfig
+
+COUNT = 2**15
+DOUBT = 1e-9
+KEY = 0xD4A3
+WITHIN_ONE = math.erf(math.sqrt(0.5))
+"""The share of Gaussian numbers in [-1, 1]."""
+
+
+def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
+    """The worst deviation of a statistic, as a share of what chance allows."""
+    instance = tiny(f"tiny {options['unit']}", 3, 1, **options)
+    method, noise = make(name, config, directions=2), claim_of(name, config).noise
+    keys = jax.random.split(jax.random.key(KEY), COUNT)
+    draw = jax.vmap(lambda key: method.draw(key, instance.model, instance.params, instance.shape))
+    drawn = jax.device_get(quick(draw)(keys))
+    if noise == "cuts":
+        claim, worst = "how often, and how often together, it cuts", of_cuts(drawn, config.cut_probability)
+    else:
+        numbers = np.concatenate([leaf.reshape(COUNT, -1) for leaf in jax.tree.leaves(drawn)], axis=1)
+        signs = noise == "signs" or config.distribution == "rademacher"
+        claim, worst = "mean 0, variance 1, no two alike", of_numbers(numbers, signs)
+    return Check(7, name, f"{COUNT:,} draws: {claim}, as a share of what chance allows", instance.name, worst, 1.0)
+
+
+def of_numbers(x: np.ndarray, signs: bool) -> float:
+    """Independent numbers [N, d] of mean 0 and variance 1: signs, or Gaussian.
+
+    A mean of N such numbers, or of products of two of them, is above 2 √(z/N) + 2 z/N with a probability below
+    2 exp(-z) (Laurent & Massart, 2000, lemma 1, as x y = ((x + y)² - (x - y)²) / 4; for signs Hoeffding says less).
+    """
+    N, d = x.shape
+    z = math.log(4 * (d + d * (d + 1) / 2) / DOUBT)
+    bound = 2 * math.sqrt(z / N) + 2 * z / N
+    off = [np.abs(x.mean(axis=0)).max(), np.abs(x.T @ x / N - np.eye(d)).max()]
+    if signs:
+        off.append(0.0 if np.all(np.abs(x) == 1) else np.inf)
+    else:
+        off.append(abs(np.mean(np.abs(x) <= 1) - WITHIN_ONE))
+    return float(max(off)) / bound
+
+
+def of_cuts(drawn: Any, probability: float) -> float:
+    """Cuts [N, T, B] of one probability, independent, but none before the first step, and the probability stated.
+
+    The bound is Bernstein's.
+    """
+    cut = drawn.cut.astype(float)
+    claimed = np.full(drawn.probability.shape[1:], probability)
+    claimed[0] = 0
+    if cut[:, 0].any() or not np.allclose(drawn.probability, claimed, 1e-6, 0):
+        return math.inf
+    x, p = cut[:, 1:].reshape(COUNT, -1), probability
+    together, odds = x.T @ x / COUNT, np.full((x.shape[1],) * 2, p * p)
+    np.fill_diagonal(odds, p)  # the diagonal: how often each of them cuts
+    z = math.log(2 * together.size / DOUBT)
+    bound = np.sqrt(2 * odds * (1 - odds) * z / COUNT) + z / (3 * COUNT)
+    return float(np.max(np.abs(together - odds) / bound))

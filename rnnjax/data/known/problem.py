@@ -1,0 +1,75 @@
+"""What a task with a known answer is: sequences drawn by a formula, and what can be reached on them, by another."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+class Sequence(NamedTuple):
+    """One sequence of S steps, or with a further axis many of them.
+
+    Attributes:
+      x: input ids, integer [S], or real vectors [S, I].
+      y: target ids, integer [S], or real targets [S]; 0 where nothing is asked.
+      weight: [S], 1 where an answer is asked for, else 0; None: at every step.
+      valid: bool [S], False after the end of a shorter sequence; None: all are of S steps.
+    """
+
+    x: Array
+    y: Array
+    weight: Array | None = None
+    valid: Array | None = None
+
+
+class Problem(NamedTuple):
+    """A task with a known answer. All that is random comes from the key that draws a sequence.
+
+    Attributes:
+      draw: key -> Sequence, its reals in float32.
+      steps: S.
+      inputs: a character for each input id; None where a sequence is of real vectors.
+      classes: a character for each target id; None where targets are real, and the loss is the squared error.
+      floor: what an answer without memory loses at least, a mean over the asked steps, in nats or squared.
+      floor_is: that answer, in words.
+      tolerance: an answer is right where it, or each of its probabilities, is less than this off the target; 0: where
+        the target is the likeliest class.
+      width: I, of real vectors.
+    """
+
+    draw: Callable[[Array], Sequence]
+    steps: int
+    inputs: str | None
+    classes: str | None
+    floor: float
+    floor_is: str
+    tolerance: float = 0
+    width: int = 0
+
+    @property
+    def is_real(self) -> bool:
+        """Whether targets are real."""
+        return self.classes is None
+
+
+def draw_many(problem: Problem, key: Array, count: int, axis: int = 0) -> Sequence:
+    """So many sequences side by side, each leaf [count, S, ...]; with axis 1 [S, count, ...]."""
+    return jax.vmap(problem.draw, out_axes=axis)(jax.random.split(key, count))
+
+
+def at(step: Array | int, steps: int) -> Array:
+    """[S], 1 at one step, 0 elsewhere."""
+    return (jnp.arange(steps) == step).astype(jnp.float32)
+
+
+def draw_length(key: Array, shortest: int) -> Array:
+    """A length from T to T + T/10, both included, as in 1997."""
+    return jax.random.randint(key, (), shortest, longest(shortest) + 1, jnp.int32)
+
+
+def longest(shortest: int) -> int:
+    """T + T/10."""
+    return shortest + shortest // 10

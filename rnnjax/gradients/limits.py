@@ -1,0 +1,93 @@
+"""What a gradient may take, beyond which its method is refused before anything is computed.
+
+Memory and time are estimated from the sizes alone, the time for a few CPU cores and small products: right to a factor
+of a few, which tells seconds from hours. Plain back-propagation through time is refused at no size, nor is a method
+that takes up to twice as much.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from rnnjax.model.network import Model
+
+MOST_BYTES = 8e9
+MOST_SECONDS = 60
+"""Of one gradient: a thousand steps of training would take most of a day."""
+
+PRODUCTS_A_SECOND = 1e10
+STEPS_A_SECOND = 5e5
+TIMES_PLAIN = 2
+"""As many times what plain back-propagation takes are always allowed."""
+
+BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6}
+TIMES = {"years": 365 * 86400, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+
+class Cost(NamedTuple):
+    """What one gradient takes.
+
+    Attributes:
+      numbers: held at once.
+      products: a multiplication and an addition each.
+      steps: turns of a loop, which wait for each other.
+    """
+
+    numbers: float
+    products: float
+    steps: float
+
+    def memory(self, dtype: str) -> float:
+        """Bytes, where the parameters are of this type."""
+        return self.numbers * jnp.dtype(dtype).itemsize
+
+    @property
+    def seconds(self) -> float:
+        return self.products / PRODUCTS_A_SECOND + self.steps / STEPS_A_SECOND
+
+
+def plain(model: Model, T: int, B: int) -> Cost:
+    """Back-propagation through time: forward, and back with two products for each, all steps of a window kept."""
+    cell, stacked = model.cell, model.layers * model.directions
+    kept = stacked * (cell.gates + 2 * cell.states) * model.hidden + model.vocabulary
+    return Cost(T * B * kept, 3 * T * B * weights(model), 2 * T * stacked)
+
+
+def weights(model: Model) -> int:
+    """About how many products a step of one stream takes; of U and an id, none: a row is looked up."""
+    G, H = model.cell.gates, model.hidden
+    inputs = [model.input(level) if level or model.embedding else 0 for level in range(model.layers)]
+    of_layers = sum(G * H * (H + width) for width in inputs)
+    return of_layers * model.directions + model.output * model.vocabulary
+
+
+def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str) -> str | None:
+    """One line that says what takes too much, how much memory and time, the limits, and what to do; None if allowed.
+
+    Args:
+      what: such as "the influence matrix".
+      least: that of `plain` back-propagation through the same window.
+      instead: what to do.
+    """
+    memory, seconds = cost.memory(dtype), cost.seconds
+    too_big = memory > max(MOST_BYTES, TIMES_PLAIN * least.memory(dtype))
+    too_slow = seconds > max(MOST_SECONDS, TIMES_PLAIN * least.seconds)
+    if not (too_big or too_slow):
+        return None
+    exceeded = " and ".join(["memory"] * too_big + ["time"] * too_slow)
+    return (
+        f"{what} would take about {in_bytes(memory)} in {dtype}, and one gradient about {in_time(seconds)} on a few "
+        f"cores: too much {exceeded} (limits: {in_bytes(MOST_BYTES)}, {in_time(MOST_SECONDS)}); {instead}"
+    )
+
+
+def in_bytes(size: float) -> str:
+    """Such as 1.1 TB."""
+    unit, scale = next(pair for pair in BYTES.items() if size >= pair[1] or pair[0] == "MB")
+    return f"{size / scale:,.{0 if size >= 10 * scale else 1}f} {unit}"
+
+
+def in_time(seconds: float) -> str:
+    """Such as 3 hours; the largest unit of which there are two."""
+    unit, length = next(pair for pair in TIMES.items() if seconds >= 2 * pair[1] or pair[0] == "seconds")
+    return f"{seconds / length:,.0f} {unit}"

@@ -1,0 +1,57 @@
+"""The report of a study, finished or under way: python -m rnnjax.report runs/clipping.
+
+Writes report.html, one file that opens anywhere, and report.md with its figures beside it: every arm's mean and
+interval over seeds, its difference to the baseline corrected for the number of arms, curves, axes, cost, and samples.
+"""
+
+from pathlib import Path
+
+from rnnjax.cli import make_parser, run
+
+FIGURES = "figures"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser("report", __doc__)
+    parser.add_argument("study", type=str, help="the folder of a study, such as runs/clipping")
+    return report(Path(parser.parse_args(argv).study))
+
+
+def report(path: Path) -> int:
+    """Reads the results, writes both files, and says how far the study is."""
+    from rnnjax.run.directory import write_whole
+    from rnnjax.study import report_page, report_text, summary
+    from rnnjax.study.report_input import read_study
+
+    study = read_study(path)
+    for remark in study.remarks:
+        print(remark)
+    outcome = summary.outcomes(study)
+    arms = summary.arms(study, outcome)
+    differences = summary.differences(study, arms)
+    blocks = list(report_text.blocks(study, outcome, arms, differences))
+    title = f"Study {study.name}"
+    write_figures(path / FIGURES, blocks)
+    write_whole(path / "report.md", report_page.to_markdown(title, blocks, FIGURES))
+    write_whole(path / "report.html", report_page.to_html(title, blocks))
+    states = ", ".join(f"{count} {state}" for state, count in outcome["state"].value_counts().items())
+    print(f"{len(arms)} arms, {len(outcome)} runs: {states}")
+    print(f"report.html, report.md and {FIGURES} are in {path}")
+    return 0
+
+
+def write_figures(folder: Path, blocks: list) -> None:
+    """The pictures that report.md shows; those of an earlier report that this one lacks are removed."""
+    from rnnjax.study.report_page import Picture
+
+    folder.mkdir(exist_ok=True)
+    pictures = {f"{block.name}.png": block.light for block in blocks if isinstance(block, Picture)}
+    for old in folder.glob("*.png"):
+        if old.name not in pictures:
+            old.unlink()
+    for name, png in pictures.items():
+        (folder / name).write_bytes(png)
+
+
+if __name__ == "__main__":
+    run(main)

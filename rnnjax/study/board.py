@@ -1,0 +1,74 @@
+"""What a person sees while a study goes on: arms done, running and failed, and the time that is left."""
+
+import time
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from rnnjax.run.progress import SECONDS_BETWEEN_LINES
+
+
+class Word(NamedTuple):
+    """What a group tells while it is trained.
+
+    Attributes:
+      steps: done since its last word, those of its arms added up.
+      running, failed, finished: arms of the batch at hand; with none running, the batch is over.
+      fresh: whether the steps were done just now; others were done before, and do not tell how long it takes.
+    """
+
+    steps: int
+    running: int = 0
+    failed: int = 0
+    finished: int = 0
+    fresh: bool = True
+
+
+class Board:
+    """Writes to standard output: a bar on a terminal, plain lines elsewhere. As a context manager it owns the bar."""
+
+    def __init__(self, arms: int, total: int) -> None:
+        """`total` is the work of all arms, in steps."""
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._arms, self._total = arms, total
+        self._done = self._fresh = 0
+        self._finished = self._failed = 0
+        self._began = self._last_line = time.monotonic()
+        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+        self._bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> "Board":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        self.console.print(Text(line))
+
+    def take(self, word: Word) -> None:
+        """Shows what a group tells of itself."""
+        self._done += word.steps
+        self._fresh += word.steps if word.fresh else 0
+        failed = word.failed
+        if not word.running:
+            self._finished, self._failed = self._finished + word.finished, self._failed + failed
+            failed = 0
+        running = word.running
+        words = [f"{self._finished} of {self._arms} arms done", f"{running} running", f"{self._failed + failed} failed"]
+        line = ", ".join(words) + self._left()
+        self._bar.update(self._task, completed=self._done, description=line)
+        now = time.monotonic()
+        if not self.console.is_terminal and (now - self._last_line >= SECONDS_BETWEEN_LINES or not running):
+            self._last_line = now
+            self.say(line)
+
+    def _left(self) -> str:
+        elapsed = time.monotonic() - self._began
+        left = self._total - self._done
+        return f"; {elapsed / self._fresh * left:.0f} s left" if self._fresh and left > 0 else ""

@@ -1,0 +1,91 @@
+"""A study's directory.
+
+runs/<study>/
+  study.yaml        the study, the config that its arms share, and the command; a changed one is refused
+  arms.json         every arm: its number, name, seed, values of the axes, whether it is the baseline, its tuning
+  environment.json  versions, device, git commit
+  results/          parquet part files; see `study.results`
+  samples/          what the network of each finished arm writes
+  groups/<n>/       of each program: plan.json, and its batches of arms, each with its checkpoint until it is finished
+  tuning/           the same for the trials of learning rates, where there are any
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+from rnnjax.run.directory import Lock, differences, read_json, read_yaml, write_whole
+from rnnjax.study.arms import Arm, to_json
+from rnnjax.study.study import Study
+
+FREE_TO_CHANGE = {"command", "config.run.root", "config.run.devices"}
+"""What may differ when a study goes on: it changes no arm."""
+
+
+class StudyDirectory:
+    """An open study. As a context manager it holds the lock that keeps a second process out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results = path / "results"
+        self.samples = path / "samples"
+
+    def __enter__(self) -> "StudyDirectory":
+        self._lock = Lock(self.path, f"name: another process runs the study in {self.path}; wait, or choose another")
+        for folder in (self.results, self.samples):
+            folder.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def pin(self, study: Study, base: Config, environment: dict[str, Any]) -> None:
+        """Writes what the study is; for one that has begun, checks that it is the same.
+
+        Raises:
+          UserError: with the list of what differs.
+        """
+        path = self.path / "study.yaml"
+        # Through JSON: what YAML gives back is to be compared with what it was given.
+        new = json.loads(json.dumps({**dataclasses.asdict(study), "config": dataclasses.asdict(base)}))
+        new = {"name": new.pop("name"), **new, "command": command()}
+        if path.exists():
+            changes = [
+                f"{name}: {old} -> {now}"
+                for name, old, now in differences(read_yaml(path), new)
+                if name not in FREE_TO_CHANGE
+            ]
+            if changes:
+                raise UserError(
+                    f"{self.path} began as another study ({'; '.join(changes)}); choose another name, or remove the "
+                    "directory to begin anew"
+                )
+        else:
+            write_whole(path, yaml.safe_dump(new, sort_keys=False, allow_unicode=True))
+        self._write_environment(environment)
+
+    def _write_environment(self, environment: dict[str, Any]) -> None:
+        """Where a study goes on elsewhere, the earlier environments are kept in a list."""
+        path = self.path / "environment.json"
+        if path.exists():
+            before = read_json(path)
+            earlier = before.pop("earlier", [])
+            earlier += [before] if before != environment else []
+            environment = {**environment, "earlier": earlier} if earlier else environment
+        write_whole(path, json.dumps(environment, indent=2) + "\n")
+
+    def write_arms(self, arms: list[Arm]) -> None:
+        write_whole(self.path / "arms.json", json.dumps([to_json(arm) for arm in arms], indent=1) + "\n")
+
+
+def command() -> str:
+    """The command line of this process, to be given again."""
+    import shlex
+
+    return shlex.join(["python", "-m", "rnnjax.ablate", *sys.argv[1:]])

@@ -1,0 +1,74 @@
+"""What a study will be and take, before it runs: its arms, its programs, time and memory."""
+
+import time
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rnnjax.config import Config
+from rnnjax.study.arms import Arm, make_trials
+from rnnjax.study.compiled import Programs, compile_group
+from rnnjax.study.groups import Group, check_tasks, make_groups
+from rnnjax.study.program import place, start_arms
+from rnnjax.study.study import Study
+from rnnjax.tasks import make_task
+
+MEASURED_STEPS = 5
+
+
+def show(study: Study, base: Config, arms: list[Arm]) -> None:
+    """Prints the arms, how they share programs, and what these take here: compiled, and some steps of each measured."""
+    console = Console(highlight=False, soft_wrap=True)
+    trials = make_trials(study, arms)
+    check_tasks(study, make_groups(arms))
+    console.print(list_arms(arms))
+    table = Table("program", "runs", "at once", "differ only in", "compile", "a step", "memory", "all steps")
+    total = 0.0
+    for what, members in (("tuning ", trials), ("", arms)):
+        for group in make_groups(members):
+            began = time.monotonic()
+            task = make_task(group.config)
+            programs = compile_group(group, task, base.run.devices)
+            compiled = time.monotonic() - began
+            step = seconds_a_step(programs, group)
+            steps = step * group.config.training.steps * -(-len(group.arms) // programs.arms)
+            total += compiled + steps
+            numbers = f"{compiled:.0f} s", f"{1e3 * step:.3g} ms", f"{programs.memory / 1e6:,.1f} MB", f"{steps:.0f} s"
+            runs = str(len(group.arms)), str(min(len(group.arms), programs.arms))
+            table.add_row(f"{what}{group.index}", *runs, "\n".join(differences(group)) or "nothing", *numbers)
+    console.print(table)
+    count = f"{len(arms)} runs" + (f" after {len(trials)} to tune learning rates" if trials else "")
+    console.print(f"{count}: about {total / 60:.1f} minutes here, evaluations apart")
+
+
+def list_arms(arms: list[Arm]) -> Table:
+    """The arms, one line for all seeds of each."""
+    table = Table("arm", "seeds", "")
+    for name in dict.fromkeys(arm.name for arm in arms):
+        same = [arm for arm in arms if arm.name == name]
+        table.add_row(name, ", ".join(str(arm.seed) for arm in same), "baseline" if same[0].baseline else "")
+    return table
+
+
+def differences(group: Group) -> list[str]:
+    """The fields in which the arms of a group differ."""
+    first = group.arms[0]
+    found = {name for arm in group.arms for name, value in arm.fields.items() if value != first.fields.get(name)}
+    if len({arm.config.optimizer.learning_rate for arm in group.arms}) > 1:
+        found.add("optimizer.learning_rate")
+    return [*sorted(found), *(["training.seed"] if len({arm.seed for arm in group.arms}) > 1 else [])]
+
+
+def seconds_a_step(programs: Programs, group: Group) -> float:
+    """The time of a step of all arms of a batch, all of them as the first begins."""
+    one = start_arms(programs.task, [group.arms[0]])
+    states = jax.tree.map(lambda leaf: np.repeat(leaf, programs.arms, axis=0) if leaf.ndim else leaf, one)
+    states = place(programs.mesh, states)
+    taken = []
+    for count in (1, MEASURED_STEPS, MEASURED_STEPS):
+        began = time.monotonic()
+        states, _ = jax.block_until_ready(programs.chunk(states, programs.data, np.int32(count)))
+        taken.append((time.monotonic() - began) / count)
+    return min(taken)

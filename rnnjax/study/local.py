@@ -1,0 +1,15 @@
+"""The executor that needs nothing: groups one after the other, in this process."""
+
+from rnnjax.run.interrupt import Interrupt
+from rnnjax.study.board import Board
+from rnnjax.study.groups import Group
+from rnnjax.study.training import Work, train_group
+
+
+def run(work: Work, groups: list[Group], board: Board) -> bool:
+    """Trains all groups. Returns False where an interrupt came first."""
+    with Interrupt() as interrupt:
+        for group in groups:
+            if not train_group(work, group, lambda: interrupt.asked, board.take):
+                return False
+    return True

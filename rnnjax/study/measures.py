@@ -1,0 +1,57 @@
+"""What is measured on held-out data: the loss, and what else a task has."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from rnnjax.errors import UserError
+from rnnjax.study.program import AXIS, A
+from rnnjax.study.results import COLUMNS
+from rnnjax.study.study import Study
+from rnnjax.tasks.task import Task
+
+Array = jax.Array
+
+
+def check_metric(study: Study, task: Task) -> None:
+    """Raises UserError where the data lack what the study compares, or tunes by."""
+    needs = {"validation_loss": task.held_out, "test_loss": task.test}
+    names = [study.metric, *(["validation_loss"] if study.tune.learning_rates else [])]
+    if missing := [name for name in names if name in needs and needs[name] is None]:
+        part = missing[0].removesuffix("_loss")
+        raise UserError(f"metric: there is no {missing[0]}, as nothing is held out; raise data.{part}_fraction")
+    if study.metric in COLUMNS:
+        return
+    measured = measured_names(task)
+    if study.metric not in measured:
+        raise UserError(f"metric: the task has no {study.metric}; it has {', '.join([*COLUMNS, *measured])}")
+
+
+def measured_names(task: Task) -> list[str]:
+    """The columns of what a task measures beside the loss."""
+    if task.measure is None or task.held_out is None:
+        return []
+    state = jax.eval_shape(task.start)
+    names = [*jax.eval_shape(task.measure, state.params, state.hyper, task.held_out)]
+    return names + ([f"test_{name}" for name in names] if task.test is not None else [])
+
+
+def on_host(found: dict[str, Any], loss: str, prefix: str, count: int) -> dict[str, np.ndarray]:
+    """What was measured of the first `count` arms, under the names of the results' columns."""
+    names = {name: loss if name == "loss" else prefix + name for name in found}
+    return {names[name]: np.asarray(values, np.float64)[:count] for name, values in found.items()}
+
+
+def make_measure(task: Task, mesh: jax.sharding.Mesh) -> Callable:
+    """Returns a jitted (params, hyper, part) -> {name: [A]}: the loss on a held-out part, and what else is measured."""
+
+    def measure(params: Any, hyper: Any, part: Any) -> dict[str, Array]:
+        more = task.measure(params, hyper, part) if task.measure else {}
+        return {"loss": task.evaluate(params, hyper, part), **more}
+
+    specs = PartitionSpec(AXIS), PartitionSpec(AXIS), PartitionSpec()
+    mapped = jax.vmap(measure, in_axes=(A, A, None))
+    return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False))

@@ -1,0 +1,170 @@
+"""One program for many runs: a training step, mapped over arms, the arms divided over devices.
+
+Each arm is its run alone: the same windows, noise and weights. Its gradients are equal up to rounding; where the
+dynamics are chaotic rounding grows, so that after many steps its path is another, though as good a run as that alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+from rnnjax.study.arms import Arm
+from rnnjax.study.fields import get
+from rnnjax.tasks import make_task
+from rnnjax.tasks.task import Task
+from rnnjax.training.optimizer import make_numbers
+from rnnjax.training.state import StepInfo, TrainState, make_hyper
+from rnnjax.training.step import Step
+
+Array = jax.Array
+
+AXIS = "arms"
+A = 0
+"""The axis of the arms, the first of every array that they do not share."""
+
+PARTS = tuple(TrainState.__dataclass_fields__)
+
+MAPPED: Any = TrainState(*(None if name == "step" else A for name in PARTS))  # type: ignore[arg-type]
+"""Which parts of a training state each arm has of its own: all but the step, and so the place in the data."""
+
+
+class Best(NamedTuple):
+    """The weights with the lowest validation loss so far, as a run keeps them; where nothing is held out, the last.
+
+    Attributes:
+      loss: [A], infinite before the first.
+      params: [A, ...].
+    """
+
+    loss: Any
+    params: Any
+
+
+def start_arms(task: Task, arms: list[Arm]) -> TrainState:
+    """The states before the first step [A, ...], each as its run alone begins: by the same function of config and seed.
+
+    Args:
+      task: of the first arm.
+    """
+    dtype = np.dtype(arms[0].config.run.precision)
+    starts: dict[tuple, Callable] = {}
+    states = []
+    for arm in arms:
+        drawn = get(arm.config, "model.init_scale"), get(arm.config, "model.forget_bias")
+        if drawn not in starts:
+            starts[drawn] = jax.jit((make_task(arm.config) if starts else task).start)
+        state = starts[drawn](seed=jnp.int32(arm.seed))
+        numbers = make_numbers(arm.config.optimizer, dtype)
+        states.append(replace(state, hyper=make_hyper(arm.config, dtype), numbers=numbers))
+    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *states)
+    return replace(stacked, step=states[0].step)
+
+
+def abstract_arms(task: Task, config: Config, count: int) -> TrainState:
+    """The shapes of `start_arms`."""
+    dtype = np.dtype(config.run.precision)
+    one = jax.eval_shape(lambda: replace(task.start(), numbers=make_numbers(config.optimizer, dtype)))
+    many = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one)
+    return replace(many, step=one.step)
+
+
+def make_mesh(devices: int) -> jax.sharding.Mesh:
+    """The devices in a row; 0 is all that are there.
+
+    Raises:
+      UserError: if there are fewer.
+    """
+    devices = devices or jax.device_count()
+    if devices > jax.device_count():
+        raise UserError(f"run.devices is {devices}, but {jax.default_backend()} has {jax.device_count()} here")
+    return jax.make_mesh((devices,), (AXIS,), devices=jax.devices()[:devices], axis_types=(AxisType.Auto,))
+
+
+def place(mesh: jax.sharding.Mesh, tree: Any) -> Any:
+    """Arrays [A, ...], or their shapes, a share of the arms on each device; single numbers everywhere."""
+
+    def put(leaf: Any) -> Any:
+        where = NamedSharding(mesh, PartitionSpec(AXIS) if leaf.ndim else PartitionSpec())
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
+        return jax.device_put(leaf, where)
+
+    return jax.tree.map(put, tree)
+
+
+def everywhere(mesh: jax.sharding.Mesh, data: Any) -> Any:
+    """What all arms read, whole on every device."""
+    return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
+
+
+def make_step(config: Config, step: Step) -> Step:
+    """A task's step for every arm.
+
+    An arm whose last `training.max_skipped_steps` steps were not finite is frozen: where its run alone would end, it
+    stays as it is, and every step of it is told as skipped.
+    """
+    most = config.training.max_skipped_steps
+
+    def unless_frozen(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
+        frozen = state.skipped_in_a_row >= most
+        after, info = step(state, data)
+        held = jax.tree.map(lambda old, new: jnp.where(frozen, old, new), state, after)
+        return replace(held, step=after.step), info._replace(skipped=info.skipped | frozen)
+
+    return jax.vmap(unless_frozen, in_axes=(MAPPED, None), out_axes=(MAPPED, A))
+
+
+def make_chunk(config: Config, step: Step, mesh: jax.sharding.Mesh) -> Callable:
+    """Returns a jitted (states, data, steps) -> (states, infos [capacity, A, fields]): `training.step.chunk_of` for all
+    arms at once. Each device runs its own arms, and waits for no other. The states are donated.
+    """
+    capacity = min(config.training.steps_per_dispatch, config.training.steps)
+    train_step = make_step(config, step)
+    where = {name: PartitionSpec() if name == "step" else PartitionSpec(AXIS) for name in PARTS}
+    spec = TrainState(**where)  # type: ignore[arg-type]
+
+    def chunk(states: TrainState, data: Any, steps: Array) -> tuple[TrainState, Array]:
+        def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+            states, rows = loop
+            states, info = train_step(states, data)
+            row = jnp.stack([jnp.asarray(value, rows.dtype) for value in info], axis=-1)
+            return states, jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
+
+        shape = capacity, len(states.seed), len(StepInfo._fields)
+        return jax.lax.fori_loop(0, steps, body, (states, jnp.zeros(shape, jax.tree.leaves(states.params)[0].dtype)))
+
+    divided = jax.shard_map(
+        chunk,
+        mesh=mesh,
+        in_specs=(spec, PartitionSpec(), PartitionSpec()),
+        out_specs=(spec, PartitionSpec(None, AXIS)),
+        check_vma=False,
+    )
+    return jax.jit(divided, donate_argnums=0)
+
+
+@partial(jax.jit, donate_argnums=0)
+def keep_best(best: Best, params: Any, loss: Array) -> Best:
+    """The better of the weights so far and those of now, arm by arm."""
+    better = loss < best.loss
+    chosen = lambda old, new: jnp.where(jnp.reshape(better, (-1,) + (1,) * (new.ndim - 1)), new, old)
+    return Best(jnp.where(better, loss, best.loss), jax.tree.map(chosen, best.params, params))
+
+
+def is_frozen(config: Config, states: TrainState) -> np.ndarray:
+    """Which arms have diverged [A]."""
+    return np.asarray(states.skipped_in_a_row) >= config.training.max_skipped_steps
+
+
+def one_arm(states: TrainState, index: int) -> TrainState:
+    """An arm's state, as its run alone has it, on the host."""
+    cut = jax.tree.map(lambda leaf: np.asarray(leaf)[index] if leaf.ndim else np.asarray(leaf), states)
+    return replace(cut, numbers=None)

@@ -1,0 +1,234 @@
+"""The pictures of a study: learning curves with bands, the metric along each axis, and over two of them."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rnnjax.study.report_input import Study, are_numbers
+from rnnjax.study.statistics import t_interval
+from rnnjax.study.summary import Arm
+
+MOST_CURVES = 8
+"""Curves in one picture, beside the baseline's."""
+
+MOST_PANELS = 8
+"""Panels of a heat map; and lines of an axis's picture, above which its arms are points."""
+
+WIDE = 20
+"""Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
+
+PALE = ["#6fb3ff", "#ffb55a", "#7ddb7d", "#ff7b7b", "#c7a3f0", "#d0a898", "#f5a3d6", "#b5b5b5"]
+"""Colors of curves on a dark page."""
+
+LIGHT: dict[Any, Any] = {"text.parse_math": False}
+DARK: dict[Any, Any] = {
+    "text.parse_math": False,
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), "#16181c"),
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#e3e5e8"),
+    "grid.color": "#787f88",
+    "axes.prop_cycle": f"cycler(color={PALE})",
+}
+
+
+def drawn(draw: Callable[..., Any], *about: Any) -> tuple[bytes, bytes]:
+    """A picture as PNG, for a light page and for a dark one."""
+    import matplotlib
+
+    found = []
+    for colors in (LIGHT, DARK):
+        file = io.BytesIO()
+        with matplotlib.rc_context(colors):
+            draw(*about).savefig(file, dpi=120, format="png")
+        found.append(file.getvalue())
+    return found[0], found[1]
+
+
+def new_figure(width: float, height: float) -> Any:
+    import matplotlib.figure
+
+    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+
+
+def ink_color() -> str:
+    import matplotlib
+
+    return matplotlib.rcParams["text.color"]
+
+
+def is_wide(values: list[float]) -> bool:
+    """Whether all are positive and far apart."""
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+
+
+def curve(study: Study, arm: Arm, column: str) -> pd.DataFrame:
+    """Step by step the mean of a column over an arm's seeds, and the ends `low` and `high` of its 95% t interval.
+
+    It ends where a seed diverged, or has not come further: the mean of those left would be of the luckier ones. Seeds
+    that have not begun are left out.
+    """
+    numbers = {one["arm"]: one["seed"] for one in study.arms if one["name"] == arm.name}
+    rows = study.rows[study.rows["arm"].isin(numbers)]
+    table = rows.pivot(index="step", columns="arm", values=column).replace([np.inf, -np.inf], np.nan)
+    broken = rows.loc[rows["diverged"], "step"].min()  # nan where none is
+    table = table.dropna()
+    table = table[~(table.index >= broken)]
+    ends = [t_interval(values) for values in table.to_numpy(float)]
+    return pd.DataFrame({"mean": table.mean(axis=1), "low": [e.low for e in ends], "high": [e.high for e in ends]})
+
+
+def curve_columns(study: Study) -> list[str]:
+    """What is drawn against the step: the losses, and the metric if it is another that is known before the end."""
+    columns = dict.fromkeys(["training_loss", "validation_loss", study.metric])
+    known = [name for name in columns if name in study.rows and study.rows[name].notna().any()]
+    return [name for name in known if study.rows.groupby("arm")[name].count().max() > 1]
+
+
+def curves(study: Study, shown: list[Arm], columns: list[str]) -> Any:
+    """Mean and band of some arms, one panel a column."""
+    figure = new_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
+    panels = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axes, column in zip(panels, columns, strict=True):
+        means: list[float] = []
+        for index, arm in enumerate(sorted(shown, key=lambda arm: arm.baseline)):
+            found = curve(study, arm, column)
+            color, line = (ink_color(), "--") if arm.baseline else (f"C{index}", "-")
+            axes.plot(found.index, found["mean"], color=color, linestyle=line, label=label(arm))
+            axes.fill_between(found.index, found["low"], found["high"], color=color, alpha=0.15, linewidth=0)
+            if arm.diverged and len(found):
+                axes.plot(found.index[-1], found["mean"].iloc[-1], "x", color=color, markersize=9)
+            means += list(found["mean"])
+        _scale(axes, means, _floors(axes, column, shown))
+        axes.set(xlabel="training step", ylabel=column)
+        axes.grid(alpha=0.3)
+    _legend(figure, panels[0])
+    return figure
+
+
+def label(arm: Arm) -> str:
+    """An arm's name, and what there is to know beside it."""
+    remarks = ["baseline"] * arm.baseline
+    if arm.spoilt:
+        remarks.append(f"{arm.spoilt} of {arm.planned} lost")
+    if arm.unfinished:
+        remarks.append(f"{arm.planned - arm.unfinished} of {arm.planned} finished")
+    return f"{arm.name} ({', '.join(remarks)})" if remarks else arm.name
+
+
+def _scale(axes: Any, means: list[float], floors: list[float]) -> None:
+    """The y axis as wide as the means and the floors: a band may reach far beyond, and below zero."""
+    if not means:
+        return
+    low, high = min(means + floors), max(means + floors)
+    if is_wide(means):
+        logarithmic(axes, "y")
+        axes.set_ylim((low if low > 0 else min(means)) / 1.5, high * 1.5)
+    elif high > low:
+        axes.set_ylim(max(axes.get_ylim()[0], low - (high - low)), min(axes.get_ylim()[1], high + (high - low)))
+
+
+def logarithmic(axes: Any, which: str) -> None:
+    """Makes an axis logarithmic, with plain numbers at its powers of ten."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
+def _floors(axes: Any, column: str, shown: list[Arm]) -> list[float]:
+    """Draws the task's floor, where there is one and the column is a loss. Returns its values."""
+    floors = sorted({arm.floor for arm in shown if arm.floor is not None}) if column.endswith("loss") else []
+    for index, floor in enumerate(floors):
+        axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else "the task's floor")
+    return floors
+
+
+def along(study: Study, found: list[Arm], field: str) -> Any:
+    """The metric against one axis: a line for each setting of the others, or points where these are many."""
+    figure = new_figure(8, 5.2)
+    axes = figure.add_subplot()
+    place = places_on(axes, "x", field, study.values(field))
+    at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
+    lines: dict[tuple[str, ...], list[Arm]] = {}
+    for arm in sorted(found, key=lambda arm: at[arm.name]):
+        lines.setdefault(tuple(setting(arm, name) for name in study.fields if name != field), []).append(arm)
+    style = "-" if are_numbers(study.values(field)) else ":"  # between two names there is nothing
+    if len(lines) > MOST_PANELS:
+        _points(axes, found, at, np.inf if study.lower_is_better else -np.inf)
+    else:
+        for index, (others, arms) in enumerate(lines.items()):
+            _line(axes, arms, at, f"C{index}", style, ", ".join(others) or "mean, 95% interval")
+    baseline = next((arm.mean for arm in found if arm.baseline), None)
+    if baseline is not None:
+        axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
+    _floors(axes, study.metric, found)
+    if is_wide([value for arm in found for value in arm.values.values()]):
+        logarithmic(axes, "y")
+    axes.set_ylabel(study.metric)
+    axes.grid(alpha=0.3)
+    _legend(figure, axes)
+    return figure
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 45 else 2)
+
+
+def _line(axes: Any, arms: list[Arm], at: dict[str, float], color: str, style: str, words: str) -> None:
+    """One setting of the other axes: every seed as a point, the means as a line with their intervals."""
+    for arm in arms:
+        axes.plot([at[arm.name]] * len(arm.values), list(arm.values.values()), ".", color=color, alpha=0.35)
+    known = [(at[arm.name], arm.mean, arm.interval) for arm in arms if arm.mean is not None]
+    if known:
+        reach = np.nan_to_num([interval.high - mean for _, mean, interval in known])
+        where, means = [x for x, _, _ in known], [mean for _, mean, _ in known]
+        axes.errorbar(where, means, reach, color=color, linestyle=style, marker="o", capsize=3, label=words)
+    _lost(axes, arms, at, color)
+
+
+def _points(axes: Any, arms: list[Arm], at: dict[str, float], worst: float) -> None:
+    """Every arm's mean as a point, and the median of those that share a value of the axis, where an arm with lost seeds
+    counts as worst.
+    """
+    known = [(at[arm.name], arm.mean) for arm in arms if arm.mean is not None]
+    ended = known + [(at[arm.name], worst) for arm in arms if arm.spoilt]
+    axes.plot([x for x, _ in known], [mean for _, mean in known], "o", color="C0", alpha=0.5, label="mean of an arm")
+    medians = pd.Series([mean for _, mean in ended], dtype=float).groupby([x for x, _ in ended]).median()
+    if len(medians) < len(ended):
+        medians = medians[np.isfinite(medians)]
+        axes.plot(medians.index, medians, "_", color="C1", markersize=24, markeredgewidth=3, label="their median")
+    _lost(axes, arms, at, "C3")
+
+
+def _lost(axes: Any, arms: list[Arm], at: dict[str, float], color: str) -> None:
+    """A cross at the top for each arm with lost seeds."""
+    where = [at[arm.name] for arm in arms if arm.spoilt]
+    if where:
+        style = {"color": color, "markersize": 9, "clip_on": False, "transform": axes.get_xaxis_transform()}
+        axes.plot(where, [0.98] * len(where), "x", label="lost seeds: no mean", **style)
+
+
+def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str, float]:
+    """Where each value of a field stands on an axis: a number at itself, anything else in its turn."""
+    import matplotlib.ticker
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_label_text(field)
+    if not are_numbers(values):
+        axis.set_ticks(range(len(values)), [str(value) for value in values])
+        return {str(value): float(place) for place, value in enumerate(values)}
+    if is_wide(values):
+        logarithmic(axes, which)
+    if len(values) <= MOST_PANELS:
+        axis.set_ticks(values, [f"{value:g}" for value in values])
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    return {str(value): float(value) for value in values}
+
+
+def setting(arm: Arm, field: str) -> str:
+    """What an arm sets a field to, under the last part of its name."""
+    return f"{field.split('.')[-1]}={arm.fields.get(field)}"

@@ -1,0 +1,170 @@
+"""What a report reads: a study's folder, finished or not.
+
+runs/<study>/
+  study.yaml            name, base, metric, direction, baseline, axes, seeds, tune, command
+  arms.json             one object an arm: its number, name, seed and fields
+  results/part-*.parquet   one row an arm and evaluation
+  samples/arm-<n>.txt
+  environment.json
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rnnjax.errors import UserError
+from rnnjax.run.directory import read_yaml
+
+NEEDED = ("arm", "step", "final", "diverged")
+"""Columns without which a part says nothing."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as far as it has come.
+
+    Attributes:
+      about: the content of study.yaml.
+      arms: the content of arms.json.
+      rows: one an arm and evaluation, in this order.
+      remarks: one line for each file that could not be read.
+    """
+
+    path: Path
+    about: dict[str, Any]
+    arms: list[dict[str, Any]]
+    rows: pd.DataFrame
+    environment: dict[str, Any]
+    remarks: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return str(self.about.get("name", self.path.name))
+
+    @property
+    def metric(self) -> str:
+        return str(self.about["metric"])
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.about["direction"] == "lower"
+
+    @property
+    def fields(self) -> list[str]:
+        """The config fields that the axes are over, as far as they differ between arms."""
+        names = dict.fromkeys(name for arm in self.arms for name in arm["fields"])
+        return [name for name in names if len({str(arm["fields"].get(name)) for arm in self.arms}) > 1]
+
+    def values(self, field: str) -> list[Any]:
+        """The values of a field over the arms: numbers in their order, others in that of the study."""
+        distinct = list({str(arm["fields"].get(field)): arm["fields"].get(field) for arm in self.arms}.values())
+        return sorted(distinct) if are_numbers(distinct) else distinct
+
+
+def are_numbers(values: list[Any]) -> bool:
+    """Whether all are numbers; true and false are none."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def read_study(path: Path) -> Study:
+    """Reads a study's folder.
+
+    Raises:
+      UserError: if it is none, or has no result yet, or no column of its metric.
+    """
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}; name the folder of a study, such as runs/clipping")
+    for name in ("study.yaml", "arms.json"):
+        if not (path / name).is_file():
+            raise UserError(f"{path} is not a study: it has no {name}; python -m rnnjax.ablate makes one")
+    about = _read_about(path / "study.yaml")
+    arms = _read_arms(path / "arms.json")
+    rows, remarks = _read_rows(path / "results", {arm["arm"] for arm in arms})
+    if rows.empty:
+        damaged = f" ({'; '.join(remarks)})" if remarks else ""
+        raise UserError(f"{path} has no results yet{damaged}; wait for the first evaluation")
+    if about["metric"] not in rows:
+        numbers = ", ".join(
+            name for name in rows.select_dtypes("number").columns if name not in ("arm", "seed", "step", "group")
+        )
+        raise UserError(f"{path}: its metric {about['metric']} is no column of the results; there are {numbers}")
+    environment = _read_environment(path / "environment.json")
+    return Study(path, about, arms, rows, environment, tuple(remarks))
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    about = read_yaml(path)
+    if not isinstance(about.get("metric"), str):
+        raise UserError(f"{path} is damaged: it names no metric")
+    if about.get("direction") not in ("lower", "higher"):
+        raise UserError(f"{path}: direction is {about.get('direction')!r}, but must be lower or higher")
+    return about
+
+
+def _read_arms(path: Path) -> list[dict[str, Any]]:
+    try:
+        arms = json.loads(path.read_text(encoding="utf-8"))
+        whole = all({"arm", "name", "seed", "fields"} <= arm.keys() for arm in arms) and bool(arms)
+    except (ValueError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is damaged: it is no list of arms with arm, name, seed and fields")
+    if len({(arm["name"], arm["seed"]) for arm in arms}) < len(arms):
+        raise UserError(f"{path} is damaged: two arms have the same name and seed")
+    baselines = sorted({arm["name"] for arm in arms if arm.get("baseline")})
+    if len(baselines) > 1:
+        raise UserError(f"{path}: there may be one baseline, but there are {', '.join(baselines)}")
+    return arms
+
+
+def _read_rows(folder: Path, known: set[int]) -> tuple[pd.DataFrame, list[str]]:
+    """All parts as one table, and a line for each that cannot be read. Of two evaluations at one step, as a resumed arm
+    may leave, the later part's counts.
+    """
+    parts, remarks = [], []
+    for path in sorted(folder.glob("part-*.parquet")):
+        part, remark = _read_part(path)
+        if remark:
+            remarks.append(remark)
+        elif not part.empty:
+            parts.append(part)
+    if not parts:
+        return pd.DataFrame(), remarks
+    columns = dict.fromkeys(column for part in parts for column in part)
+    rows = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True).reindex(columns=[*columns])
+    if strangers := sorted(set(rows["arm"]) - known):
+        remarks.append(f"arms {', '.join(map(str, strangers))} are not in arms.json: left out")
+        rows = rows[rows["arm"].isin(known)]
+    rows = rows.sort_values(["arm", "step", "final"], kind="stable").drop_duplicates(["arm", "step"], keep="last")
+    return rows.reset_index(drop=True), remarks
+
+
+def _read_part(path: Path) -> tuple[pd.DataFrame, str]:
+    """A part's rows, or the line that says why there are none."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError("reading a study's results needs an extra: pip install 'rnnjax[study]'") from None
+    try:
+        part = pyarrow.parquet.ParquetFile(path).read().to_pandas()
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return pd.DataFrame(), f"{path.name} is damaged and left out: {reason[:120]}"
+    if missing := [name for name in NEEDED if name not in part]:
+        return pd.DataFrame(), f"{path.name} is left out: it has no column {', '.join(missing)}"
+    for name in ("final", "diverged"):
+        part[name] = part[name].eq(True)
+    return part, ""
+
+
+def _read_environment(path: Path) -> dict[str, Any]:
+    """The content of environment.json; nothing where a study has none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,113 @@
+"""The picture of a study over two of its axes: a heat map, or points where the axes are no grid."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting
+from rnnjax.study.report_input import Study
+from rnnjax.study.summary import Arm
+
+FULL = 0.5
+"""Share of a grid's cells that have an arm, from which on it is drawn as a grid."""
+
+Panels = dict[tuple[str, ...], list[Arm]]
+
+
+def pair_of(study: Study) -> tuple[str, str] | None:
+    """The two axes with most values, which a map is drawn over; the first in the study's order lies along x."""
+    count = {name: len(study.values(name)) for name in study.fields}
+    most = sorted(count, key=lambda name: -count[name])[:2]
+    if len(most) < 2:
+        return None
+    first, second = sorted(most, key=study.fields.index)
+    return first, second
+
+
+def panels_of(study: Study, found: list[Arm], pair: tuple[str, str]) -> Panels:
+    """The arms of each setting of the other axes, in the study's order."""
+    order = {arm["name"]: index for index, arm in enumerate(study.arms)}
+    panels: Panels = {}
+    for arm in sorted(found, key=lambda arm: order[arm.name]):
+        others = tuple(setting(arm, name) for name in study.fields if name not in pair)
+        panels.setdefault(others, []).append(arm)
+    return panels
+
+
+def can_draw(study: Study, found: list[Arm], pair: tuple[str, str]) -> bool:
+    """Whether there is a mean to draw, and few enough settings of the other axes for a panel each."""
+    return any(arm.mean is not None for arm in found) and len(panels_of(study, found, pair)) <= MOST_PANELS
+
+
+def over(study: Study, found: list[Arm], pair: tuple[str, str]) -> Any:
+    """The metric over two axes, one panel for each setting of the others."""
+    panels = panels_of(study, found, pair)
+    means = [arm.mean for arm in found if arm.mean is not None]
+    columns, rows = (study.values(field) for field in pair)
+    is_grid = len(found) >= FULL * len(panels) * len(columns) * len(rows)
+    across = min(len(panels), 2)
+    down = -(-len(panels) // across)
+    width = max(4.5, 1.1 * len(columns) + 2) if is_grid else 6.5
+    figure = new_figure(width * across + 1, (max(2.6, 0.6 * len(rows) + 1.6) if is_grid else 4.5) * down)
+    cells = figure.subplots(down, across, squeeze=False).ravel()
+    colors = _colors(study, means)
+    draw = _grid if is_grid else _scatter
+    for axes, (others, arms) in zip(cells, panels.items(), strict=False):
+        image = draw(axes, arms, pair, (columns, rows), colors)
+        axes.set_title(", ".join(others), fontsize="medium")
+    for axes in cells[len(panels) :]:
+        axes.remove()
+    figure.colorbar(image, ax=list(cells[: len(panels)]), label=study.metric, shrink=0.8)
+    return figure
+
+
+def _colors(study: Study, means: list[float]) -> dict[str, Any]:
+    """Bright is good."""
+    import matplotlib.colors
+
+    norm = matplotlib.colors.LogNorm if is_wide(means) else matplotlib.colors.Normalize
+    return {"cmap": "viridis_r" if study.lower_is_better else "viridis", "norm": norm(min(means), max(means))}
+
+
+def _grid(axes: Any, arms: list[Arm], pair: tuple[str, str], values: tuple[list, list], colors: dict) -> Any:
+    places = [{str(value): place for place, value in enumerate(of)} for of in values]
+    cells = np.full((len(values[1]), len(values[0])), np.nan)
+    for arm in arms:
+        column, row = (place[str(arm.fields.get(field))] for place, field in zip(places, pair, strict=True))
+        if arm.mean is not None:
+            cells[row, column] = arm.mean
+            red, green, blue, _ = _color(colors, arm.mean)
+            ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+            words = f"{arm.mean:.3g}" + ("*" if arm.unfinished else "")
+        else:
+            ended = arm.planned - arm.unfinished
+            ink, words = ink_color(), f"{arm.spoilt}/{arm.planned}\nlost" if ended else "none yet"
+        axes.text(column, row, words, ha="center", va="center", color=ink, fontsize="small")
+    image = axes.imshow(cells, aspect="auto", origin="lower", **colors)
+    for axis, of, field in zip((axes.xaxis, axes.yaxis), values, pair, strict=True):
+        axis.set_ticks(range(len(of)), [f"{value:g}" if isinstance(value, float) else str(value) for value in of])
+        axis.set_label_text(field)
+    return image
+
+
+def _color(colors: dict[str, Any], mean: float) -> tuple[float, float, float, float]:
+    import matplotlib
+
+    return matplotlib.colormaps[colors["cmap"]](float(colors["norm"](mean)))
+
+
+def _scatter(axes: Any, arms: list[Arm], pair: tuple[str, str], values: tuple[list, list], colors: dict) -> Any:
+    places = [places_on(axes, which, field, of) for which, field, of in zip("xy", pair, values, strict=True)]
+
+    def at(some: list[Arm]) -> list[list[float]]:
+        return [[place[str(arm.fields.get(field))] for arm in some] for place, field in zip(places, pair, strict=True)]
+
+    known = [arm for arm in arms if arm.mean is not None]
+    image = axes.scatter(
+        *at(known), c=[arm.mean for arm in known], s=60, edgecolors=ink_color(), linewidths=0.5, **colors
+    )
+    if spoilt := [arm for arm in arms if arm.spoilt]:
+        axes.scatter(*at(spoilt), marker="x", color="C3", label="lost seeds: no mean")
+        axes.legend(framealpha=0.8)
+    axes.grid(alpha=0.3)
+    return image

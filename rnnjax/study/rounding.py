@@ -1,0 +1,65 @@
+"""Numbers for a reader: as many digits as their uncertainty leaves a meaning."""
+
+import math
+
+from rnnjax.study.statistics import Interval
+
+NOTHING = "–"
+"""Stands where there is no figure."""
+
+
+def number(value: float, spread: Interval) -> str:
+    """A mean with the digits that its interval leaves: two of half the interval's length; four where there is none."""
+    half = (spread.high - spread.low) / 2
+    if not math.isfinite(half) or half <= 0:
+        return f"{value:.4g}"
+    return _fixed(value, half)
+
+
+def interval(ends: Interval) -> str:
+    """[low, high], with the digits of its length; NOTHING where there is none."""
+    half = (ends.high - ends.low) / 2
+    if not math.isfinite(half):
+        return NOTHING
+    return f"[{_fixed(ends.low, half)}, {_fixed(ends.high, half)}]"
+
+
+def _fixed(value: float, half: float) -> str:
+    places = 1 - math.floor(math.log10(half)) if half > 0 else 4
+    if not -6 <= places <= 8:
+        return f"{value:.4g}"
+    text = f"{round(value, places):,.{max(0, places)}f}"
+    return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
+
+
+def small(p: float) -> str:
+    """A p value: two digits; NOTHING where there is none."""
+    if math.isnan(p):
+        return NOTHING
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def rounded(value: object) -> str:
+    """A whole number that a table holds as a float."""
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return NOTHING
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def size(count: float) -> str:
+    """Bytes."""
+    if math.isnan(count):
+        return NOTHING
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"

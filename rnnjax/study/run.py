@@ -1,0 +1,73 @@
+"""A study from its first arm to its last."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rnnjax.config import Config
+from rnnjax.errors import UserError
+from rnnjax.run.device import environment
+from rnnjax.study import local
+from rnnjax.study.arms import Arm, make_trials, with_learning_rate
+from rnnjax.study.board import Board
+from rnnjax.study.directory import StudyDirectory
+from rnnjax.study.groups import check_tasks, make_groups
+from rnnjax.study.study import Study
+from rnnjax.study.training import Work
+
+
+def run_study(study: Study, base: Config, arms: list[Arm], path: Path) -> bool:
+    """Tunes, where that is asked for, then trains every arm that is not finished.
+
+    Returns:
+      False where an interrupt came first.
+    """
+    trials = make_trials(study, arms)
+    check_tasks(study, make_groups(arms))
+    with StudyDirectory(path) as directory:
+        directory.pin(study, base, environment())
+        directory.write_arms(arms)
+        work = sum(arm.config.training.steps for arm in [*trials, *arms])
+        with Board(len(trials) + len(arms), work) as board:
+            finished = True
+            if trials:
+                finished = train(study, base, trials, path / "tuning", board)
+                if finished:
+                    arms = choose(arms, trials, path / "tuning")
+                    directory.write_arms(arms)
+            finished = finished and train(study, base, arms, path, board)
+            if finished:
+                board.say(f"the study is in {path}; python -m rnnjax.report {path} writes its report")
+            else:
+                board.say(f"stopped; what was done is in {path}, and the same command goes on from there")
+    return finished
+
+
+def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board) -> bool:
+    """Trains arms, and keeps their results under a path."""
+    for folder in ("results", "samples"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    return local.run(Work(study, path, base.run.devices), make_groups(arms), board)
+
+
+def choose(arms: list[Arm], trials: list[Arm], path: Path) -> list[Arm]:
+    """The arms, each with the learning rate that had the lowest mean validation loss in the trials of its name.
+
+    Raises:
+      UserError: for an arm that diverged with all of them.
+    """
+    parts = sorted((path / "results").glob("part-*.parquet"))
+    final = pd.concat([pd.read_parquet(part) for part in parts]).query("final").set_index("arm")
+    last = final["validation_loss"].where(~final["diverged"]).fillna(np.inf).to_dict()
+    losses: dict[str, dict[float, list[float]]] = {}
+    for trial in trials:
+        rate = trial.config.optimizer.learning_rate
+        losses.setdefault(trial.name, {}).setdefault(rate, []).append(last[trial.index])
+    means = {name: {rate: float(np.mean(found)) for rate, found in tried.items()} for name, tried in losses.items()}
+    for name, tried in means.items():
+        if not np.isfinite(min(tried.values())):
+            raise UserError(f"tune.learning_rates: the arm {name} diverged with each of them; give lower ones")
+    return [
+        with_learning_rate(arm, min(means[arm.name], key=means[arm.name].__getitem__), means[arm.name]) for arm in arms
+    ]
