@@ -89,9 +89,8 @@ def main(argv: list[str] | None = None) -> None:
     base = {name: getattr(options, name) for name in ("length", "batch", "hidden")} | {"layers": 1, "devices": 1}
     values = {axis: found for axis in options.axes if len(found := along(base, axis)) > 1}
     curves = []
-    if "time" in options.quantities:
-        for axis in values:
-            curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
+    for axis in [axis for axis in values if "time" in options.quantities]:
+        curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
     for axis in [axis for axis in ("length", "hidden") if axis in values and "memory" in options.quantities]:
         curves += [memory(options.cell, method, base, axis, values[axis]) for method in options.methods]
     Console(highlight=False).print(table(curves))

@@ -45,11 +45,11 @@ def train(config: Config) -> int:
     """
     path = Path(config.run.root) / config.run.name
     task = make_task(config)
+    mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     with RunDirectory(path) as directory:
         directory.pin_config(config)
         directory.pin_text({"text_sha256": task.fingerprint, **environment()})
         write_whole(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
-        mesh = make_mesh(config.run.devices, config.training.batch_size)
         data = jax.tree.map(partial(divide, mesh), task.data)
         checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
         try:

@@ -17,6 +17,7 @@ from rnnjax.gradients import manual, textbook
 from rnnjax.model import cells, dropout, normalization
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
+from rnnjax.model.network import Batch, Params
 from rnnjax.model.rnn import apply, run_layers, unroll
 
 CASES = [
@@ -54,6 +55,16 @@ def test_every_method_agrees_with_the_oracle(name, case):
 )
 def test_manual_agrees_with_the_oracle_anywhere(T, batch, masks, seed):
     agreement.check("manual", Case(T, batch, masks=masks, seed=seed))
+
+
+def test_targets_in_narrow_integers_may_be_of_many_classes():
+    """261 would be 5 in the targets' own integers."""
+    hs, y = jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), jnp.array([5, 43], jnp.uint8)
+    V, by = jnp.sin(jnp.arange(900.0)).reshape(3, 300), jnp.zeros(300)
+    expected, d_V = jax.value_and_grad(lambda V: cross_entropy(hs @ V + by, y))(V)
+    loss, _, found, _ = manual.readout(Params((), V, by), hs, Batch(y, y))
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+    np.testing.assert_allclose(found, d_V, atol=1e-12)
 
 
 @pytest.mark.parametrize("mask", ["weight", "valid", "reset"])

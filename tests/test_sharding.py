@@ -81,3 +81,4 @@ def test_devices_that_do_not_fit_are_one_line(tmp_path, options, message):
     assert answer.code == 2
     assert message in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()

@@ -222,7 +222,7 @@ def readout(params: Params, hs: Array, batch: Batch) -> tuple[Array, Array, Arra
     shifted = logits - jnp.max(logits, axis=-1, keepdims=True)
     exponentials = jnp.exp(shifted)
     normaliser = jnp.sum(exponentials, axis=-1, keepdims=True)
-    is_target = batch.y[..., None] == jnp.arange(logits.shape[-1], dtype=batch.y.dtype)
+    is_target = batch.y[..., None].astype(jnp.int32) == jnp.arange(logits.shape[-1], dtype=jnp.int32)
     surprise = jnp.log(normaliser[..., 0]) - jnp.sum(jnp.where(is_target, shifted, 0), axis=-1)
 
     share = 1 / denominator(batch.y, batch.weight)
