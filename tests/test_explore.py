@@ -15,7 +15,7 @@ from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.data.songs import Songs
 from rnnjax.data.split import draw_parts
-from rnnjax.data.statistics import song_statistics
+from rnnjax.data.statistics import artist_statistics, song_statistics
 from rnnjax.data.vocabulary import Vocabulary
 
 PICTURES = {"characters.png", "ngrams.png", "song_lengths.png", "artists.png"}
@@ -55,8 +55,21 @@ def test_artists_are_counted_and_ordered_as_by_pandas(here):
     assert list(found["songs_of_artist"].items()) == [("[b]Al$ $", 5), ("Zoe", 4)]  # a row without text counts
     assert found["songs_per_artist"] == {"mean": 4.5, "median": 4.5}
     assert "[b]Al$ $" in screen
-    assert "mean 4.50" in screen
+    assert "2 artists; 4 rows without one; songs of an artist: mean 4.50" in screen
     assert pictures == PICTURES
+
+
+def test_the_figures_that_the_chapter_prints_of_its_file():
+    """From a table with as many rows and artists, and as many songs of the ten with most."""
+    most = {"Donna Summer": 191, "Gordon Lightfoot": 189, "George Strait": 188, "Bob Dylan": 188, "Cher": 187}
+    most |= {"Loretta Lynn": 187, "Alabama": 187, "Reba Mcentire": 187, "Chaka Khan": 186, "Dean Martin": 186}
+    others = [f"artist {number % 633}" for number in range(57_650 - sum(most.values()))]
+    names = [name for name, songs in most.items() for _ in range(songs)]
+    found = artist_statistics(pd.DataFrame({"artist": others + names}), "artist")
+    assert found["artists"] == 643
+    assert next(iter(found["songs_of_artist"].items())) == ("Donna Summer", 191)
+    assert dict(list(found["songs_of_artist"].items())[:10]) == most
+    assert found["songs_per_artist"]["mean"] == pytest.approx(89.65785381026438, abs=1e-12)
 
 
 def test_only_ten_artists_are_shown(here):
@@ -68,7 +81,7 @@ def test_only_ten_artists_are_shown(here):
 
 
 def test_rows_without_text_copies_and_lengths(here):
-    rows = [("A", "four"), ("A", ""), ("B", "sixsix"), ("B", "four"), ("C", "NA"), ("D", "")]
+    rows = [("A", "four"), ("A", ""), ("B", "sixsix"), ("B", "four"), ("C", "NA"), ("D", " \n ")]
     found, _, screen = explored(write(here / "a.csv", rows), *ALL)
     assert (found["rows"], found["rows_without_text"], found["songs"]) == (6, 2, 4)
     assert found["songs_equal_to_an_earlier_one"] == 1

@@ -88,7 +88,8 @@ def test_many_to_one(here):
     assert sorted(line.split("%  ")[1] for line in lines) == list(LABELS)
     assert sum(float(line.split("%")[0]) for line in lines) == pytest.approx(100, abs=0.1)
 
-    assert "--input is empty" in message(ask("--input", ""))
+    for nothing in ("", " \n "):
+        assert "--input is empty" in message(ask("--input", nothing))
     assert "never saw: 'Z', 'é'" in message(ask("--input", "Zé pale"))
     assert "give one of them" in message(ask())
     assert "give one of them" in message(ask("--input", "pale", "--file", "song.txt"))
@@ -108,8 +109,9 @@ def test_many_to_one_digits(here):
     assert 0.8 < result["baselines"]["the nearest mean image"] < 0.95
     lines = asked("--input", " ".join(["0", "16"] * 32)).splitlines()
     assert len(lines) == 5
-    for wrong in ("1 2 3", " ".join(["17"] * 64)):
-        assert "an image is 64 of them, from 0 to 16" in message(ask("--input", wrong))
+    assert "has 3 numbers; an image is 64 of them, from 0 to 16" in message(ask("--input", "1 2 3"))
+    for wrong in ("17", "-1", "nan"):
+        assert f"has the pixel {wrong}; they go from 0 to 16" in message(ask("--input", " ".join(["3", wrong] * 32)))
     assert "no list of numbers" in message(ask("--input", "one two"))
 
 
@@ -148,6 +150,7 @@ def test_many_to_many(here):
 
     assert asked("--input", "pale river").replace("·", "") == "pale river"
     assert "has 31 characters, more than the 30" in message(ask("--input", "a" * 31))
+    assert r"never saw: '\n'" in message(ask("--input", "pale\nriver"))
 
 
 def test_seq2seq(here):
@@ -167,8 +170,9 @@ def test_seq2seq(here):
 
     assert asked("--input", "407", "--beam", "1") == asked("--input", " 407 ", "--beam", "1")
     assert asked("--input", "1,234") == asked("--input", "1234")
-    assert "is not a number below 1,000,000" in message(ask("--input", "1000000"))
-    assert "is not a number below 1,000,000" in message(ask("--input", "007"))
+    for wrong in ("1000000", "007", "-5", "407 and 8"):
+        assert "is not a number from 0 to 999,999" in message(ask(f"--input={wrong}"))
+    assert "has 'hundrd', which is no word of a number" in message(ask("--input", "four hundrd and seven"))
     assert "has 73 characters, more than the 72" in message(ask("--input", "o" * 73))
     assert "never saw: '!'" in message(ask("--input", "seven!"))
     assert "--input is empty" in message(ask("--input", "  "))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnjax.config import Config
-from rnnjax.data.songs import read_table, unix_lines
+from rnnjax.data.songs import read_table, unix_lines, with_text
 from rnnjax.errors import UserError
 
 
@@ -54,7 +54,7 @@ def load_labelled(config: Config) -> Labelled:
         raise UserError(
             f"task.label_column: {songs.source} has no column {column!r}; it has {', '.join(map(repr, table.columns))}"
         )
-    rows = table[[column, text_column]].dropna()
+    rows = table[with_text(table, text_column)].dropna(subset=column)
     counts = rows[column].value_counts()
     names = sorted(counts.index[: config.task.labels or None])
     rows = rows[rows[column].isin(names)]

@@ -19,6 +19,7 @@ DIRECTIONS = ("digits to words", "words to digits")
 TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *TEENS)
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+WORDS = frozenset((*UNITS, *TENS, "hundred", "thousand", "and"))
 
 
 def in_words(number: int) -> str:

@@ -92,11 +92,16 @@ def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
         raise UserError(
             f"data.text_column: {path} has no column {column!r}; it has {', '.join(map(repr, table.columns))}"
         )
-    texts = table[column].dropna()
+    texts = table[column][with_text(table, column)]
     if texts.empty:
         raise UserError(f"data.path: no row of {path} has a text in column {column!r}")
     songs = Songs([unix_lines(text) for text in texts], len(table) - len(texts), str(path), is_one_text=False)
     return songs, table
+
+
+def with_text(table: pd.DataFrame, column: str) -> pd.Series:
+    """Which rows have a text that is more than white space, bool."""
+    return table[column].fillna("").str.strip() != ""
 
 
 def _read_text(path: Path) -> tuple[Songs, None]:

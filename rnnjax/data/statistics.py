@@ -62,6 +62,7 @@ def artist_statistics(table: pd.DataFrame, column: str) -> dict[str, Any]:
         return {"no_artists": f"the column {column!r} is empty"}
     return {
         "artists": len(songs),
+        "rows_without_artist": int(table[column].isna().sum()),
         "songs_per_artist": {"mean": float(songs.mean()), "median": float(songs.median())},
         "songs_of_artist": {str(artist): int(count) for artist, count in songs.items()},
     }

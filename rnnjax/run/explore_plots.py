@@ -47,7 +47,7 @@ def _characters(found: dict[str, Any], title: str):
     axes.set_ylim(min(0.7 * shares[-1], shares[0] / 100))  # some powers of ten, which alone have labels
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
-    _title(axes, title)
+    _title(axes, f"{title}: characters")
     axes.grid(axis="y", alpha=0.3)
     return figure
 
@@ -75,7 +75,7 @@ def _ngrams(found: dict[str, Any], title: str):
     uniform = math.log2(found["ids"])
     axes.axhline(uniform, color="C3", linestyle="--", label=f"all {found['ids']} ids equally likely: {uniform:.2f}")
     axes.set(xlabel="characters of context", ylabel="bits per character", ylim=(0, 1.25 * uniform))
-    _title(axes, title)
+    _title(axes, f"{title}: n-gram models on held-out text")
     axes.legend(framealpha=0.8, loc="upper right", ncols=len(texts) + 1, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
@@ -92,7 +92,7 @@ def _song_lengths(found: dict[str, Any], title: str):
         axes.axvline(lengths[name], color=f"C{number + 1}", linestyle="--", label=label)
     longer = f" (not shown: {histogram['longer']:,} of up to {lengths['max']:,})"
     axes.set(xlabel=f"characters of a song{longer if histogram['longer'] else ''}", ylabel="songs")
-    _title(axes, title)
+    _title(axes, f"{title}: lengths of the songs")
     axes.legend(framealpha=0.8)
     axes.grid(alpha=0.3)
     return figure

@@ -71,10 +71,12 @@ def _row_table(rows: list[dict[str, str | None]]) -> Table:
 def _show_artists(console: Console, found: dict[str, Any]) -> None:
     per_artist = found["songs_per_artist"]
     first = list(found["songs_of_artist"].items())[:MOST_ARTISTS]
+    without = f"; {found['rows_without_artist']:,} rows without one" if found["rows_without_artist"] else ""
     console.print(
-        f"artists with most songs, {len(first)} of {found['artists']:,}; songs of an artist: mean "
-        f"{per_artist['mean']:.2f}, median {per_artist['median']:g}"
+        f"{found['artists']:,} artists{without}; songs of an artist: mean {per_artist['mean']:.2f}, "
+        f"median {per_artist['median']:g}"
     )
+    console.print("\nartists with most songs")
     table = Table("artist")
     table.add_column("songs", justify="right")
     for artist, songs in first:
@@ -87,7 +89,7 @@ def _show_vocabulary(console: Console, found: dict[str, Any]) -> None:
     total = found["characters_in"]["train"]
     shown = found["vocabulary"][:MOST_CHARACTERS]
     console.print(Text("\nvocabulary: id, character, percent of the training text"))
-    cells = [f"{e['id']:>4} {e['character']!r:<6} {100 * e['count'] / total:6.3f}" for e in shown]
+    cells = [f"{e['id']:>4} {e['character']!r:<6} {_percent(e['count'] / total)}" for e in shown]
     unknown = f"{found['ids'] - 1:>4} any other character"
     console.print(Columns([Text(cell) for cell in cells], padding=(0, 2)))
     if len(shown) < len(found["vocabulary"]):
@@ -98,6 +100,10 @@ def _show_vocabulary(console: Console, found: dict[str, Any]) -> None:
     vector = " ".join("1" if i == example["id"] else "0" for i in range(min(ids, MOST_CELLS)))
     more = f" … {ids} in all" if ids > MOST_CELLS else ""
     console.print(Text(f"\n{example['character']!r} has id {example['id']}; as a one-hot vector:\n[{vector}{more}]\n"))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:6.3f}" if share == 0 or share >= 5e-6 else "<0.001"
 
 
 def _ngram_table(found: dict[str, Any]) -> Table:

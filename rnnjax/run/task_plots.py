@@ -15,19 +15,24 @@ def _figure(width: float, height: float) -> Any:
     return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
 
 
-def confusion(counts: Sequence[Sequence[int]], labels: list[str], rows: str, columns: str, title: str) -> Any:
+def confusion(
+    counts: Sequence[Sequence[int]], labels: list[str], rows: str, columns: str, counted: str, title: str
+) -> Any:
     """How often each of `rows` was answered by each of `columns`.
 
     Args:
       counts: [labels, labels].
       rows, columns: names of the axes.
+      counted: what is counted.
     """
+    from matplotlib.ticker import MaxNLocator
+
     matrix = np.array(counts)
     size = 3.4 + 0.34 * min(len(labels), 40)
     figure = _figure(size + 1, size)
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="Blues", vmin=0)
-    figure.colorbar(image, ax=axes, label="held-out examples", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=counted, shrink=0.8).locator = MaxNLocator(integer=True)
     if len(labels) <= MOST_NUMBERED:
         for (row, column), count in np.ndenumerate(matrix):
             if count:
@@ -66,7 +71,7 @@ def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, 
         drawn = axes.bar(places, heights, width, label=name)
         axes.bar_label(drawn, ["" if value is None else f"{100 * value:.1f}" for value in values], fontsize="x-small")
     axes.set_xticks(range(len(labels)), labels)
-    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 106))
+    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.6, len(labels) - 0.4), ylim=(0, 106))
     figure.suptitle(title, fontsize="medium")
     figure.legend(loc="outside lower center", ncols=len(series), frameon=False, fontsize="small")
     axes.grid(axis="y", alpha=0.3)
@@ -83,11 +88,11 @@ def attention(looked: list[dict[str, Any]]) -> Any:
         names = ["character read", "character written"]
         if len(down) > len(across):
             weights, across, down, names = weights.T, down, across, names[::-1]
-        image = axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+        image = axes.imshow(weights, cmap="viridis", vmin=0, aspect="auto")
         axes.set_xticks(range(len(across)), [{" ": "␣"}.get(c, c) for c in across], fontsize="small")
         axes.set_yticks(range(len(down)), list(down), fontsize="small")
         axes.set(xlabel=names[0], ylabel=names[1])
         axes.set_title(f"{found['source']} → {found['target'].rstrip('↵')}", fontsize="small", parse_math=False)
-        figure.colorbar(image, ax=axes, label="weight (sums to 1 over what is read)")
+        figure.colorbar(image, ax=axes, label="weight, of 1 over all that is read")
     figure.suptitle("where the decoder looks", fontsize="medium")
     return figure

@@ -134,7 +134,7 @@ def loss_lines(result: dict[str, Any], unit: str) -> list[str]:
 
 def check_text(text: str, characters: str, most: int) -> None:
     """Raises UserError for an input that is empty, too long, or has characters that the network never saw."""
-    if not text:
+    if not text.strip():
         raise UserError("--input is empty; give the text to read")
     if len(text) > most:
         raise UserError(f"--input has {len(text)} characters, more than the {most} that the network reads; shorten it")

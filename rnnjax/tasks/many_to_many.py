@@ -114,7 +114,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         return surprise_within(logits(params, hyper, rows, key, unroll), y, steps_within(rows.length, len(y)))
 
     def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
-        check_text(text, characters, names["steps"])
+        check_text(text, characters.replace("\n", ""), names["steps"])
         ids = Vocabulary(characters).encode(text)
         rows = Example(ids[None], np.array([len(ids)], np.int32), ids[None])
         return mark(text, np.argmax(np.asarray(logits(params, hyper, rows))[:, 0], axis=-1))
@@ -219,8 +219,8 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         "tags.png": bars(
             series,
             result["labels"],
-            xlabel="tag of the rule",
-            ylabel="share of its characters that get it (%)",
+            xlabel="the character's true tag",
+            ylabel="characters that are given it (%)",
             title="many to many: where first syllables end",
         )
     }

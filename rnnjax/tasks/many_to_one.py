@@ -81,7 +81,7 @@ def make(config: Config) -> Task:
         write=partial(write, data.names["labels"]),
         conclude=partial(conclude, config, of, data),
         report=partial(report, config),
-        figures=figures,
+        figures=partial(figures, config),
     )
 
 
@@ -198,8 +198,10 @@ def read_image(text: str) -> Example:
         pixels = np.array([float(word) for word in text.replace(",", " ").split()], np.float32)
     except ValueError:
         raise UserError("--input is no list of numbers; give the 64 pixels of an image, row by row") from None
-    if len(pixels) != SIDE * SIDE or pixels.min() < 0 or pixels.max() > 16:
+    if len(pixels) != SIDE * SIDE:
         raise UserError(f"--input has {len(pixels)} numbers; an image is {SIDE * SIDE} of them, from 0 to 16")
+    if outside := [f"{pixel:g}" for pixel in pixels if not 0 <= pixel <= 16]:
+        raise UserError(f"--input has the pixel {outside[0]}; they go from 0 to 16")
     return Example(pixels[None] / 16, np.array([len(pixels)], np.int32), np.zeros(1, np.int32))
 
 
@@ -266,10 +268,19 @@ def report(config: Config, result: dict[str, Any]) -> list[str]:
     return lines + [f"  baseline, {name}: {value:.1%}" for name, value in result["baselines"].items()]
 
 
-def figures(result: dict[str, Any]) -> dict[str, Any]:
+def figures(config: Config, result: dict[str, Any]) -> dict[str, Any]:
     from rnnjax.run.task_plots import confusion
 
     if "confusion" not in result:
         return {}
-    title = f"many to one: accuracy {result['accuracy']:.1%} on {result['count']} held out"
-    return {"confusion.png": confusion(result["confusion"], result["labels"], "truth", "the network's answer", title)}
+    what = "images" if config.data.path == "digits" else "songs"
+    return {
+        "confusion.png": confusion(
+            result["confusion"],
+            result["labels"],
+            rows="truth",
+            columns="the network's answer",
+            counted=f"held-out {what}",
+            title=f"many to one: {result['accuracy']:.1%} of {result['count']} held-out {what} right",
+        )
+    }

@@ -110,7 +110,8 @@ def label_of(name: str, labels: list[str]) -> int:
     if not name.strip():
         raise UserError(f"--input is empty; give a label, such as {labels[0]}")
     near = difflib.get_close_matches(name, labels, n=1, cutoff=0.3)
-    known = f"did you mean {near[0]}?" if near else f"it knows {', '.join(labels[:20])}"
+    more = f" and {len(labels) - 20:,} more" if len(labels) > 20 else ""
+    known = f"did you mean {near[0]}?" if near else f"it knows {', '.join(labels[:20])}{more}"
     raise UserError(f"--input {name!r} is a label that the network never saw; {known}")
 
 
@@ -214,6 +215,11 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
     title = f"one to many: {result['recognised']:.0%} of generated songs recognised, chance {chance:.0%}"
     return {
         "recognised.png": confusion(
-            result["confusion"], result["labels"], "label the song was asked of", "label the classifier gave it", title
+            result["confusion"],
+            result["labels"],
+            rows="label the song was asked of",
+            columns="label the classifier gave it",
+            counted="generated songs",
+            title=title,
         )
     }

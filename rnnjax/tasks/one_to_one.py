@@ -124,6 +124,6 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
             level,
             xlabel="characters since the last true one it was told",
             ylabel="loss at the true character (nats per character)",
-            title="one to one: the output fed back",
+            title="one to one: what feeding back its own output costs",
         )
     }

@@ -4,6 +4,7 @@
 is plain from what is read.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,11 +20,13 @@ from rnnjax.data.numbers import (
     END,
     MOST,
     STEPS,
+    WORDS,
     Pairs,
     decode_texts,
     draw_numbers,
     encode_pairs,
     encode_texts,
+    in_words,
     pairs,
 )
 from rnnjax.data.split import Split
@@ -160,17 +163,20 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
 
 def plain_number(text: str) -> str:
-    """An input as the network knows numbers: lower case, no commas between digits, no space at the ends.
+    """An input as the network knows numbers: lower case, no commas between thousands, no space at the ends.
 
     Raises:
-      UserError: if it is empty, too long, or has characters or digits that the network never saw.
+      UserError: if it is empty, too long, or is no number in digits and has characters or words that are in none.
     """
     text = text.strip().lower()
-    if text.replace(",", "").isdecimal():
+    if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text):
         text = text.replace(",", "")
     check_text(text, CHARACTERS.replace(END, ""), STEPS)
-    if text.isdecimal() and (int(text) >= MOST or str(int(text)) != text):
-        raise UserError(f"--input {text} is not a number below {MOST:,} without leading zeros")
+    if re.search("[0-9]", text):
+        if not re.fullmatch("0|[1-9][0-9]*", text) or int(text) >= MOST:
+            raise UserError(f"--input {text} is not a number from 0 to {MOST - 1:,} without leading zeros")
+    elif unknown := [word for word in re.split("[ -]", text) if word not in WORDS]:
+        raise UserError(f"--input has {unknown[0]!r}, which is no word of a number; write it as in {in_words(407)!r}")
     return text
 
 
@@ -289,7 +295,7 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
             [str(n) for n in range(1, 7)],
             xlabel="digits of the number",
             ylabel="written without a fault, greedily (%)",
-            title=f"many to many, unequal lengths: attention {result['attention']}",
+            title=f"many to many, unequal lengths: numbers, attention: {result['attention']}",
         )
     }
     if "looked" in result:
