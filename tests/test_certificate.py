@@ -186,7 +186,7 @@ def rewritten(name, before, after):
     return scope["method"]
 
 
-TOO_LONG = """from rnnjax.gradients.directions import Directions, average
+TOO_LONG = """from rnnjax.gradients.directions import Directions, average, refuse
 from rnnjax.gradients.directions import draw as right
 
 def draw(*args, **options):
@@ -202,7 +202,7 @@ SLIPS = {  # (method, what its file says, what it says instead)
     ),
     "the directions are too long": (
         "forward_gradient",
-        "from rnnjax.gradients.directions import Directions, average, draw\n",
+        "from rnnjax.gradients.directions import Directions, average, draw, refuse\n",
         TOO_LONG,
     ),
     "rflo keeps its own recurrent weight": ("rflo", "W=0 * layer.W", "W=layer.W * jnp.eye(len(layer.W))"),

@@ -76,7 +76,8 @@ def _show_artists(console: Console, found: dict[str, Any]) -> None:
         f"{found['artists']:,} artists{without}; songs of an artist: mean {per_artist['mean']:.2f}, "
         f"median {per_artist['median']:g}"
     )
-    table = Table("artist", title="artists with most songs", title_justify="left")
+    console.print("\nartists with most songs")
+    table = Table("artist")
     table.add_column("songs", justify="right")
     for artist, songs in first:
         table.add_row(Text(printable(artist)), f"{songs:,}")
