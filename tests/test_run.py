@@ -32,7 +32,7 @@ def test_a_run_is_open_once(tmp_path):
 
 def test_a_file_where_the_run_should_be(tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(UserError, match="cannot make .*run: File exists"), RunDirectory(tmp_path / "run"):
+    with pytest.raises(UserError, match=r"cannot make .*run: File exists"), RunDirectory(tmp_path / "run"):
         pass
     assert (tmp_path / "run").read_text() == "mine"
 
