@@ -12,7 +12,9 @@ The layers, from the mathematics outwards; each imports only what stands above i
     trained           a network read back from its run
     tasks             what a network is trained to do: songs, the chapter's four architectures, tasks with known answers
     loop              the training loop
+    study             many runs of one question, as few programs as their shapes allow
     specimen          a network to look at, trained or fresh, and its text
-    train, sample, predict, compare, explore, textbook, lags, clipping, export
+    train, sample, predict, compare, explore, textbook, lags, clipping, export,
+    ablate
                       the doors: python -m rnnjax.<door> --help
 """
