@@ -222,7 +222,7 @@ def test_where_a_study_comes_from(written):
     assert f"python -m rnnjax.report {written[0]}" in text
     assert "| packages.jax | 0.10 |" in text
     assert "Cost" in text
-    assert "| 0 | clip=none, clip=value | 10 | 100 | 3 min 20 s | 20 s | 12.3 MB |" in text
+    assert "| 0 | clip=none; clip=value | 10 | 100 | 3 min 20 s | 20 s | 12.3 MB |" in text
 
 
 def test_curves_end_where_a_seed_does(written):
@@ -367,6 +367,18 @@ def test_the_tasks_floor_is_drawn(tmp_path):
         [floor] = [line for line in figure.axes[0].lines if line.get_label() == "the task's floor"]
         np.testing.assert_allclose(floor.get_ydata(), 1 / 6)
     assert report_tables.arm_table(study, arms).rows[0][5] == "0.1667"
+
+
+def test_a_value_out_of_all_proportion_leaves_the_picture(tmp_path):
+    arms = [(f"{x} {y}", {"x": x, "y": y}, {0: x, 1: x + 1}) for x, y in ((1, 1), (1, 2), (2, 1))]
+    study, _, found, _ = read(write_study(tmp_path / "s", [*arms, ("far", {"x": 2, "y": 2}, {0: 1e20, 1: 2e20})]))
+    axes = report_figures.along(study, list(found.values()), "x").axes[0]
+    assert axes.get_title() == "cut off above: up to 2e+20"
+    assert axes.get_ylim()[1] < 6
+    figure = report_maps.over(study, list(found.values()), ("x", "y"))
+    assert figure.axes[0].images[0].norm.vmax == 2.5
+    assert report_figures.within([1e20, 2e20]) == [1e20, 2e20]
+    assert report_figures.within([-1.0, 1e20]) == [-1.0, 1e20]
 
 
 def test_numbers_have_the_digits_that_they_deserve():

@@ -20,6 +20,9 @@ MOST_PANELS = 8
 WIDE = 20
 """Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
 
+FAR = 1000
+"""Times the median, beyond which a value leaves the picture."""
+
 PALE = ["#6fb3ff", "#ffb55a", "#7ddb7d", "#ff7b7b", "#c7a3f0", "#d0a898", "#f5a3d6", "#b5b5b5"]
 """Colors of curves on a dark page."""
 
@@ -61,6 +64,11 @@ def ink_color() -> str:
 def is_wide(values: list[float]) -> bool:
     """Whether all are positive and far apart."""
     return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
+
+
+def within(values: list[float]) -> list[float]:
+    """The values that a picture has room for: one arm whose loss is 1e20, if finite, leaves the others no height."""
+    return [value for value in values if value <= FAR * np.median(values)] if min(values, default=0) > 0 else values
 
 
 def curve(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
@@ -117,16 +125,19 @@ def label(arm: ArmSummary) -> str:
     return f"{arm.name} ({', '.join(remarks)})" if remarks else arm.name
 
 
-def _scale(axes: Any, means: list[float], floors: list[float]) -> None:
-    """The y axis as wide as the means and the floors: a band may reach far beyond, and below zero."""
-    if not means:
+def _scale(axes: Any, values: list[float], floors: list[float]) -> None:
+    """The y axis as wide as the values and the floors: a band may reach far beyond, and below zero."""
+    shown = within(values)
+    if not shown:
         return
-    low, high = min(means + floors), max(means + floors)
-    if is_wide(means):
+    low, high = min(shown + floors), max(shown + floors)
+    if is_wide(shown):
         logarithmic(axes, "y")
-        axes.set_ylim((low if low > 0 else min(means)) / 1.5, high * 1.5)
+        axes.set_ylim((low if low > 0 else min(shown)) / 1.5, high * 1.5)
     elif high > low:
         axes.set_ylim(max(axes.get_ylim()[0], low - (high - low)), min(axes.get_ylim()[1], high + (high - low)))
+    if len(shown) < len(values):
+        axes.set_title(f"cut off above: up to {max(values):.2g}", fontsize="medium")
 
 
 def logarithmic(axes: Any, which: str) -> None:
@@ -163,9 +174,7 @@ def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     baseline = next((arm.mean for arm in found if arm.baseline), None)
     if baseline is not None:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
-    _floors(axes, study.metric, found)
-    if is_wide([value for arm in found for value in arm.values.values()]):
-        logarithmic(axes, "y")
+    _scale(axes, [value for arm in found for value in arm.values.values()], _floors(axes, study.metric, found))
     axes.set_ylabel(study.metric)
     axes.grid(alpha=0.3)
     _legend(figure, axes)

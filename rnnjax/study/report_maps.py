@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting
+from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting, within
 from rnnjax.study.report_input import Record
 from rnnjax.study.summary import ArmSummary
 
@@ -57,7 +57,8 @@ def over(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Any:
         axes.set_title(", ".join(others), fontsize="medium")
     for axes in cells[len(panels) :]:
         axes.remove()
-    figure.colorbar(image, ax=list(cells[: len(panels)]), label=study.metric, shrink=0.8)
+    bar = figure.colorbar(image, ax=list(cells[: len(panels)]), label=study.metric, shrink=0.8, format="{x:g}")
+    bar.ax.yaxis.set_minor_formatter("")
     return figure
 
 
@@ -65,6 +66,7 @@ def _colors(study: Record, means: list[float]) -> dict[str, Any]:
     """Bright is good."""
     import matplotlib.colors
 
+    means = within(means)
     norm = matplotlib.colors.LogNorm if is_wide(means) else matplotlib.colors.Normalize
     return {"cmap": "viridis_r" if study.lower_is_better else "viridis", "norm": norm(min(means), max(means))}
 

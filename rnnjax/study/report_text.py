@@ -111,8 +111,8 @@ def _cost(outcome: pd.DataFrame) -> Iterator[Block]:
     for group, row in groups.iterrows():
         seconds, memory = row.get("seconds", math.nan), row.get("memory_bytes", math.nan)
         share = [duration(seconds), duration(seconds / row["runs"]), size(memory)]
-        more = f" and {len(row['arms']) - MOST_NAMES} more" if len(row["arms"]) > MOST_NAMES else ""
-        names = ", ".join(row["arms"][:MOST_NAMES]) + more
+        more = f"; and {len(row['arms']) - MOST_NAMES} more" if len(row["arms"]) > MOST_NAMES else ""
+        names = "; ".join(row["arms"][:MOST_NAMES]) + more
         rows.append([rounded(group), names, rounded(row["runs"]), f"{row['steps']:,.0f}", *share])
     total = f" Added up: {duration(groups['seconds'].sum())}." if "seconds" in groups else ""
     yield Table(
@@ -137,7 +137,7 @@ def _samples(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> It
             yield Paragraph(f"{about}: there is no {path.name}.")
             continue
         more = f"; the first {MOST_SAMPLE:,} of {len(text):,} characters" if len(text) > MOST_SAMPLE else ""
-        yield Code(f"{about}{more}:", text[:MOST_SAMPLE])
+        yield Code(f"{about}{more}:", text[:MOST_SAMPLE].rstrip())
     if shown:
         yield Paragraph("Of each arm the seed whose metric is in the middle; the median arm is the middle one by mean.")
 
