@@ -222,7 +222,7 @@ def test_where_a_study_comes_from(written):
     assert f"python -m rnnjax.report {written[0]}" in text
     assert "| packages.jax | 0.10 |" in text
     assert "Cost" in text
-    assert "| 0 | clip=none; clip=value | 10 | 100 | 3 min 20 s | 20 s | 12.3 MB |" in text
+    assert "| 0 | clip=none; clip=value | 10 | 100 | 3 min 30 s | 21 s | 12.3 MB |" in text
 
 
 def test_curves_end_where_a_seed_does(written):
