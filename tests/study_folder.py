@@ -48,17 +48,14 @@ def _rows(number, name, seed, value, metric, fields):
         last = step == STEPS[-1]
         if value == "running" and last:
             break
-        diverged = value == "diverged" and step > 0
-        loss = float("nan") if diverged else 3 * np.exp(-step / 40) + 1 + draw.uniform(0, 0.1)
-        final = last or diverged
+        diverged = value == "diverged" and step > 0  # its weights stay as they are, and are measured on
+        loss = 50.0 if diverged else 3 * np.exp(-step / 40) + 1 + draw.uniform(0, 0.1)
         row = {"arm": number, "name": name, "seed": seed, "step": step, "training_loss": loss, "validation_loss": loss}
         row |= {"test_loss": float("nan"), "grad_norm": 1.0, "clipped": 0.2, "skipped": 0, "diverged": diverged}
-        row |= {"seconds": 0.2 * step + 1, "group": number // 10, "memory_bytes": 12_345_678, "final": final, **fields}
+        row |= {"seconds": 0.2 * step + 1, "group": number // 10, "memory_bytes": 12_345_678, "final": last, **fields}
         if metric not in row:
             row[metric] = float("nan")
-        if final and not diverged:
-            row[metric] = value
+        if last:
+            row[metric] = 60.0 if diverged else value
         found.append(row)
-        if diverged:
-            break
     return found

@@ -222,7 +222,7 @@ def test_where_a_study_comes_from(written):
     assert f"python -m rnnjax.report {written[0]}" in text
     assert "| packages.jax | 0.10 |" in text
     assert "Cost" in text
-    assert "| 0 | clip=none; clip=value | 10 | 100 | 3 min 20 s | 20 s | 12.3 MB |" in text
+    assert "| 0 | clip=none; clip=value | 10 | 100 | 3 min 30 s | 21 s | 12.3 MB |" in text
 
 
 def test_curves_end_where_a_seed_does(written):
@@ -387,6 +387,7 @@ def test_numbers_have_the_digits_that_they_deserve():
     assert number(0.123456, Interval(float("nan"), float("nan"))) == "0.1235"
     assert interval(Interval(-0.001234, 0.0114)) == "[-0.0012, 0.0114]"
     assert interval(Interval(-0.00001, 2.0)) == "[0.0, 2.0]"
+    assert interval(Interval(-8e-8, 1.8e-7)) == "[-8e-08, 1.8e-07]"
     assert [small(p) for p in (0.03456, 1e-9, 1.0, float("nan"))] == ["0.035", "< 0.0001", "1", "–"]
     assert [duration(seconds) for seconds in (1.234, 250, 7300)] == ["1.23 s", "4 min 10 s", "2 h 01 min"]
     assert [size(count) for count in (12.0, 12_345_678, 3.2e9)] == ["12 B", "12.3 MB", "3.2 GB"]

@@ -26,7 +26,7 @@ def interval(ends: Interval) -> str:
 
 def _fixed(value: float, half: float) -> str:
     places = 1 - math.floor(math.log10(half)) if half > 0 else 4
-    if not -6 <= places <= 8:
+    if not -6 <= places <= 6:
         return f"{value:.4g}"
     text = f"{round(value, places):,.{max(0, places)}f}"
     return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
