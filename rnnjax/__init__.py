@@ -15,6 +15,6 @@ The layers, from the mathematics outwards; each imports only what stands above i
     study             many runs of one question, as few programs as their shapes allow
     specimen          a network to look at, trained or fresh, and its text
     train, sample, predict, compare, explore, textbook, lags, clipping, export,
-    ablate
+    ablate, report
                       the doors: python -m rnnjax.<door> --help
 """
