@@ -135,7 +135,7 @@ def gradients(specimen: Specimen, windows: int) -> Params:
     import jax.numpy as jnp
 
     from rnnjax.data.streams import fold_into_streams
-    from rnnjax.gradients import make_method
+    from rnnjax.gradients import make_applicable
     from rnnjax.model.initializers import count_parameters
     from rnnjax.model.network import Carry, initial_carry
     from rnnjax.training.step import draw_noise_of, window_at
@@ -152,9 +152,7 @@ def gradients(specimen: Specimen, windows: int) -> Params:
             f"--windows {windows} x {weights:,} weights are {size / 1e9:.1f} GB of gradients, more than "
             f"{MOST_BYTES / 1e9:.1f} GB; lower one"
         )
-    method = make_method(config.gradient)
-    if reason := method.refuse(model, T, B, "float64"):
-        raise UserError(f"gradient.method {config.gradient.method}: {reason}")
+    method = make_applicable(config.gradient, model, T, B, "float64")
     streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
 
     def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:

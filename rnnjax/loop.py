@@ -68,11 +68,17 @@ def train(config: Config) -> int:
 
 
 def resume(task: Task, checkpoints: Checkpoints) -> TrainState | None:
-    """The state of the newest checkpoint that is whole; None where there is none. Damaged ones are put aside."""
+    """The state of the newest checkpoint that is whole; None where there is none."""
+    checkpoint = newest_whole(checkpoints)
+    return state_from(checkpoint, task) if checkpoint else None
+
+
+def newest_whole(checkpoints: Checkpoints) -> Checkpoint | None:
+    """The newest checkpoint that is whole; None where there is none. Damaged ones are put aside, with a warning."""
     found = checkpoints.newest()
     for step, damage in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
-    return state_from(found.checkpoint, task) if found.checkpoint else None
+    return found.checkpoint
 
 
 def state_from(checkpoint: Checkpoint, task: Task) -> TrainState:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 
 from rnnjax import cli
+from rnnjax.run.checkpoint import Checkpoints
 
 TINY = [
     *("--data.path", "songs.csv", "--model.hidden_size", "4"),
@@ -23,6 +24,16 @@ TINY = [
     *("--sampling.length", "20", "--run.platform", "cpu"),
 ]
 """A network that trains at once, on `write_songs`."""
+
+
+def saved_arrays(run):
+    """The step of a run's newest checkpoint, and its arrays to the bit."""
+    opened = Checkpoints(run / "checkpoints", read_only=True)
+    try:
+        found = opened.restore(opened.steps()[0])
+    finally:
+        opened.close()
+    return found.step, {name: (a.dtype, a.shape, a.tobytes()) for name, a in found.arrays.items()}
 
 
 class Answer(NamedTuple):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from agreement import compare
-from command import call, message, read_rows
+from command import call, message, read_rows, saved_arrays
 
 from rnnjax import predict, sample, train
 from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
@@ -20,7 +20,6 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params
 from rnnjax.model.network import initial_carry
 from rnnjax.run import plots
-from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.tasks import make_task
 from rnnjax.tasks.known import make_read, method_of, shape_of
 from rnnjax.training.state import init_state
@@ -147,15 +146,6 @@ def test_sequences_follow_from_seed_and_step_and_are_no_held_out_ones():
     assert np.array_equal(validation, make_task(config).held_out.x)
 
 
-def arrays(run):
-    opened = Checkpoints(run / "checkpoints", read_only=True)
-    try:
-        final = opened.restore(opened.steps()[0])
-    finally:
-        opened.close()
-    return final.step, {name: a.tobytes() for name, a in final.arrays.items()}
-
-
 def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     drawn = {}
@@ -183,7 +173,7 @@ def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatc
     assert len(rows) == 40
     assert all(row["truth"] == row["predicted"] == row["read"][0] and row["right"] for row in rows)
 
-    step, straight = arrays(run)
+    step, straight = saved_arrays(run)
     assert step == 150
     metrics = [row["loss"] for row in read_rows(run)]
     shutil.rmtree(run / "checkpoints" / "150")
@@ -191,7 +181,7 @@ def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatc
     answer = call(train.main, *RUN, *options)
     assert answer.code == 0, answer.stderr
     assert "going on from step 100" in answer.stdout
-    assert arrays(run) == (150, straight)
+    assert saved_arrays(run) == (150, straight)
     assert [row["loss"] for row in read_rows(run)] == metrics
     assert json.loads((run / "result.json").read_text()) == result
 

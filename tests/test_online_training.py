@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import TINY, call, write_songs
+from command import TINY, call, saved_arrays, write_songs
 
 from rnnjax import train
 from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, TrainingConfig
@@ -14,7 +14,6 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Model, initial_carry
 from rnnjax.model.rnn import apply
-from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
 
@@ -25,22 +24,13 @@ RUN = [
 ]
 
 
-def arrays(run):
-    opened = Checkpoints(run / "checkpoints", read_only=True)
-    try:
-        final = opened.restore(opened.steps()[0])
-    finally:
-        opened.close()
-    return final.step, {name: (a.dtype, a.shape, a.tobytes()) for name, a in final.arrays.items()}
-
-
 def test_an_online_run_goes_on_with_its_trace_bit_for_bit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_songs("songs.csv")
     answer = call(train.main, *RUN)
     assert answer.code == 0, answer.stderr
     run = tmp_path / "runs" / "run"
-    step, straight = arrays(run)
+    step, straight = saved_arrays(run)
     assert step == 12
     trace = np.frombuffer(straight["trace.params"][2], np.float32)
     assert np.isfinite(trace).all()
@@ -48,13 +38,13 @@ def test_an_online_run_goes_on_with_its_trace_bit_for_bit(tmp_path, monkeypatch)
 
     shutil.rmtree(run / "checkpoints" / "12")
     (run / "result.json").unlink()
-    step, before = arrays(run)
+    step, before = saved_arrays(run)
     assert before["trace.params"] != straight["trace.params"]
     answer = call(train.main, *RUN)
     assert answer.code == 0, answer.stderr
     assert f"going on from step {step}" in answer.stdout
     assert 0 < step < 12
-    assert arrays(run) == (12, straight)
+    assert saved_arrays(run) == (12, straight)
 
 
 def test_a_method_that_cannot_be_applied_is_refused_before_the_run_begins(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 import yaml
-from command import TINY, call, door, read_rows, write_songs
+from command import TINY, call, door, read_rows, saved_arrays, write_songs
 
 from rnnjax import loop, sample, train
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig
@@ -335,15 +335,6 @@ def test_a_repeated_command_says_the_result_and_trains_no_more(place):
     assert {name: (run / name).read_bytes() for name in kept} == kept
 
 
-def newest_bytes(run):
-    opened = Checkpoints(run / "checkpoints", read_only=True)
-    try:
-        found = opened.restore(opened.steps()[0])
-        return found.step, {name: array.tobytes() for name, array in found.arrays.items()}
-    finally:
-        opened.close()
-
-
 def test_a_run_goes_on_from_before_a_damaged_checkpoint_and_says_so(place, tmp_path):
     shutil.copytree(place[0], tmp_path / "copy")
     run = tmp_path / "copy" / "runs" / "tiny"
@@ -356,7 +347,7 @@ def test_a_run_goes_on_from_before_a_damaged_checkpoint_and_says_so(place, tmp_p
     assert "going on from step 20" in answer.stdout
     assert (run / "damaged" / "30").is_dir()
     straight = place[0] / "runs" / "tiny"
-    assert newest_bytes(run) == newest_bytes(straight)
+    assert saved_arrays(run) == saved_arrays(straight)
     assert (run / "result.json").read_bytes() == (straight / "result.json").read_bytes()
     assert covered(read_rows(run)) == [*range(1, 31)]
 

@@ -12,6 +12,7 @@ from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance, narrow, on_text
 from rnnjax.certificate.trial import Cost, compile_for, make, run
 from rnnjax.config import Config
+from rnnjax.gradients.limits import weights
 from rnnjax.model.network import Model
 
 CHEAP = ("autodiff", "manual", "checkpointed")
@@ -72,11 +73,3 @@ def rounding(instance: Instance, truth: exact.Truth) -> float:
     """How far the exact gradient itself is off in the instance's precision."""
     found = exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.window(0))
     return difference(found.gradient, truth.gradient).error
-
-
-def weights(model: Model) -> int:
-    """About how many products a step of one stream takes."""
-    G, H = model.cell.gates, model.hidden
-    inputs = [model.input(level) if level or model.embedding else 0 for level in range(model.layers)]
-    of_layers = sum(G * H * (H + width) for width in inputs)
-    return of_layers * model.directions + model.output * model.vocabulary

@@ -21,3 +21,10 @@ def more_than_zero(**fields: float) -> None:
     """Each field, written `section__name`, is finite and above 0."""
     for name, value in fields.items():
         check(math.isfinite(value) and value > 0, name.replace("__", "."), value, "a finite number above 0")
+
+
+def plain_name(**fields: str) -> None:
+    """Each field, written `section__name`, can be the name of one directory."""
+    for name, value in fields.items():
+        plain = bool(value) and value not in (".", "..") and not set(value) & set("/\\\0")
+        check(plain, name.replace("__", "."), value, "a plain directory name")

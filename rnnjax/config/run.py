@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check
+from rnnjax.config.checks import at_least, check, plain_name
 
 Platform = Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"]
 
@@ -37,8 +37,7 @@ class RunConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        plain = bool(self.name) and self.name not in (".", "..") and not set(self.name) & set("/\\\0")
-        check(plain, "run.name", self.name, "a plain directory name")
+        plain_name(run__name=self.name)
         at_least(0, run__devices=self.devices)
         narrow = self.products != "auto" and self.precision == "float64"
         check(not narrow, "run.products", self.products, "auto where run.precision is float64")

@@ -9,6 +9,7 @@ part of the `Method` (`claim.Claim`), by which the certificate and the tests kno
 from collections.abc import Callable
 
 from rnnjax.config import GradientConfig
+from rnnjax.errors import UserError
 from rnnjax.gradients import (
     artbp,
     autodiff,
@@ -27,6 +28,7 @@ from rnnjax.gradients import (
     uoro,
 )
 from rnnjax.gradients.method import Method
+from rnnjax.model.network import Model
 
 METHODS: dict[str, Callable[[GradientConfig], Method]] = {
     "autodiff": autodiff.method,
@@ -50,3 +52,15 @@ METHODS: dict[str, Callable[[GradientConfig], Method]] = {
 def make_method(config: GradientConfig) -> Method:
     """The method that a config asks for."""
     return METHODS[config.method](config)
+
+
+def make_applicable(config: GradientConfig, model: Model, T: int, B: int, dtype: str) -> Method:
+    """The same, where it can be applied to windows [T, B] of a network.
+
+    Raises:
+      UserError: with the reason, where it cannot.
+    """
+    method = make_method(config)
+    if reason := method.refuse(model, T, B, dtype):
+        raise UserError(f"gradient.method {config.method}: {reason}")
+    return method

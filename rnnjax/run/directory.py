@@ -16,6 +16,7 @@ import dataclasses
 import fcntl
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,9 @@ class RunDirectory:
         if path.exists():
             # A field that was not there when the run began was what it is by default.
             pinned = _completed(read_yaml(path), dataclasses.asdict(Config()))
-            changes = [
-                f"{name}: {old} -> {now}" for name, old, now in differences(pinned, new) if name not in FREE_TO_CHANGE
-            ]
-            if changes:
+            if changed := changes(pinned, new, FREE_TO_CHANGE):
                 raise UserError(
-                    f"{self.path} was started with another config ({'; '.join(changes)}); choose another run.name, or "
+                    f"{self.path} was started with another config ({changed}); choose another run.name, or "
                     "remove the directory to begin anew"
                 )
         write_whole(path, yaml.safe_dump(new, sort_keys=False))
@@ -98,16 +96,9 @@ class RunDirectory:
         The versions of a resumed run are added to a list, since they decide whether its numbers go on bit for bit.
         """
         path = self.path / "environment.json"
-        if path.exists():
-            before = read_json(path)
-            if before.get("text_sha256") != environment["text_sha256"]:
-                raise UserError(f"data.path: the text is not the one that {self.path} was started with")
-            earlier = before.pop("earlier", [])
-            if before != environment:
-                environment = {**environment, "earlier": [*earlier, before]}
-            elif earlier:
-                environment = {**environment, "earlier": earlier}
-        write_whole(path, json.dumps(environment, indent=2) + "\n")
+        if path.exists() and read_json(path).get("text_sha256") != environment["text_sha256"]:
+            raise UserError(f"data.path: the text is not the one that {self.path} was started with")
+        write_environment(path, environment)
 
     def write_sample(self, step: int, text: str) -> Path:
         path = self.samples / f"{step:08d}.txt"
@@ -121,6 +112,21 @@ def _completed(given: dict, defaults: dict) -> dict:
         key: _completed(given.get(key, {}), value) if isinstance(value, dict) else given.get(key, value)
         for key, value in defaults.items()
     }
+
+
+def changes(old: dict, new: dict, free: Collection[str]) -> str:
+    """The differences as words for the screen, those in the free fields apart; empty where there are none."""
+    return "; ".join(f"{name}: {before} -> {now}" for name, before, now in differences(old, new) if name not in free)
+
+
+def write_environment(path: Path, environment: dict[str, Any]) -> None:
+    """Writes versions and machine; where a file has others from before, these are kept in its list `earlier`."""
+    if path.exists():
+        before = read_json(path)
+        earlier = before.pop("earlier", [])
+        earlier += [before] if before != environment else []
+        environment = {**environment, "earlier": earlier} if earlier else environment
+    write_whole(path, json.dumps(environment, indent=2) + "\n")
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:

@@ -20,7 +20,7 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
-from rnnjax.run.directory import Lock, differences, read_json, read_yaml, write_whole
+from rnnjax.run.directory import Lock, changes, read_yaml, write_environment, write_whole
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
@@ -33,13 +33,9 @@ class StudyDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.results = path / "results"
-        self.samples = path / "samples"
 
     def __enter__(self) -> "StudyDirectory":
         self._lock = Lock(self.path, f"name: another process runs the study in {self.path}; wait, or choose another")
-        for folder in (self.results, self.samples):
-            folder.mkdir(exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,29 +52,14 @@ class StudyDirectory:
         new = json.loads(json.dumps({**dataclasses.asdict(study), "config": dataclasses.asdict(base)}))
         new = {"name": new.pop("name"), **new, "command": command()}
         if path.exists():
-            changes = [
-                f"{name}: {old} -> {now}"
-                for name, old, now in differences(read_yaml(path), new)
-                if name not in FREE_TO_CHANGE
-            ]
-            if changes:
+            if changed := changes(read_yaml(path), new, FREE_TO_CHANGE):
                 raise UserError(
-                    f"{self.path} began as another study ({'; '.join(changes)}); choose another name, or remove the "
+                    f"{self.path} began as another study ({changed}); choose another name, or remove the "
                     "directory to begin anew"
                 )
         else:
             write_whole(path, yaml.safe_dump(new, sort_keys=False, allow_unicode=True))
-        self._write_environment(environment)
-
-    def _write_environment(self, environment: dict[str, Any]) -> None:
-        """Where a study goes on elsewhere, the earlier environments are kept in a list."""
-        path = self.path / "environment.json"
-        if path.exists():
-            before = read_json(path)
-            earlier = before.pop("earlier", [])
-            earlier += [before] if before != environment else []
-            environment = {**environment, "earlier": earlier} if earlier else environment
-        write_whole(path, json.dumps(environment, indent=2) + "\n")
+        write_environment(self.path / "environment.json", environment)
 
     def write_arms(self, arms: list[Arm]) -> None:
         write_whole(self.path / "arms.json", json.dumps([to_json(arm) for arm in arms], indent=1) + "\n")

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from rnnjax.config import Config
-from rnnjax.errors import UserError
 from rnnjax.study.arms import Arm
 from rnnjax.study.fields import get
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.optimizer import make_numbers
+from rnnjax.training.sharding import make_row
 from rnnjax.training.state import StepInfo, TrainState, make_hyper
-from rnnjax.training.step import Step
+from rnnjax.training.step import Step, run_steps
 
 Array = jax.Array
 
@@ -77,15 +77,8 @@ def abstract_arms(task: Task, config: Config, count: int) -> TrainState:
 
 
 def make_mesh(devices: int) -> jax.sharding.Mesh:
-    """The devices in a row; 0 is all that are there.
-
-    Raises:
-      UserError: if there are fewer.
-    """
-    devices = devices or jax.device_count()
-    if devices > jax.device_count():
-        raise UserError(f"run.devices is {devices}, but {jax.default_backend()} has {jax.device_count()} here")
-    return jax.make_mesh((devices,), (AXIS,), devices=jax.devices()[:devices], axis_types=(AxisType.Auto,))
+    """The devices in a row, for the arms; see `make_row`."""
+    return make_row(devices, AXIS)
 
 
 def place(mesh: jax.sharding.Mesh, tree: Any) -> Any:
@@ -127,22 +120,11 @@ def make_chunk(config: Config, step: Step, mesh: jax.sharding.Mesh) -> Callable:
     arms at once. Each device runs its own arms, and waits for no other. The states are donated.
     """
     capacity = min(config.training.steps_per_dispatch, config.training.steps)
-    train_step = make_step(config, step)
     where = {name: PartitionSpec() if name == "step" else PartitionSpec(AXIS) for name in PARTS}
     spec = TrainState(**where)  # type: ignore[arg-type]
 
-    def chunk(states: TrainState, data: Any, steps: Array) -> tuple[TrainState, Array]:
-        def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-            states, rows = loop
-            states, info = train_step(states, data)
-            row = jnp.stack([jnp.asarray(value, rows.dtype) for value in info], axis=-1)
-            return states, jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
-
-        shape = capacity, len(states.seed), len(StepInfo._fields)
-        return jax.lax.fori_loop(0, steps, body, (states, jnp.zeros(shape, jax.tree.leaves(states.params)[0].dtype)))
-
     divided = jax.shard_map(
-        chunk,
+        partial(run_steps, make_step(config, step), capacity),
         mesh=mesh,
         in_specs=(spec, PartitionSpec(), PartitionSpec()),
         out_specs=(spec, PartitionSpec(None, AXIS)),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rnnjax.config.checks import at_least, check
+from rnnjax.config.checks import at_least, check, plain_name
 from rnnjax.errors import UserError
 
 Assignment = dict[str, Any]
@@ -136,8 +136,7 @@ class Study:
     tune: Tune = field(default_factory=Tune)
 
     def __post_init__(self) -> None:
-        plain = bool(self.name) and self.name not in (".", "..") and not set(self.name) & set("/\\\0")
-        check(plain, "name", self.name, "a plain directory name")
+        plain_name(name=self.name)
         seeds = self.all_seeds()
         check(bool(seeds) and len(set(seeds)) == len(seeds), "seeds", self.seeds, "one seed or more, each once")
         if "optimizer.learning_rate" in self.axes.fields() and self.tune.learning_rates:

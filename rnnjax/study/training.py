@@ -15,10 +15,9 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
-from rnnjax.loop import is_due, next_stop
+from rnnjax.loop import newest_whole, next_stop
 from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.run.directory import read_json, write_whole
-from rnnjax.run.progress import warn
 from rnnjax.study import results
 from rnnjax.study.arms import Arm
 from rnnjax.study.board import Word
@@ -30,6 +29,7 @@ from rnnjax.study.study import Study
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.state import TrainState, from_arrays, to_arrays
+from rnnjax.watch import is_due
 
 Asked = Callable[[], bool]
 """Whether to save and stop."""
@@ -161,12 +161,10 @@ def begin(programs: Programs, arms: tuple[Arm, ...], checkpoints: Checkpoints) -
 
     Arms that it lacks, so that devices and batches have equally many, are copies of its last; nobody looks at them.
     """
-    found = checkpoints.newest()
-    for step, damage in found.damaged.items():
-        warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
+    found = newest_whole(checkpoints)
     loss = jax.ShapeDtypeStruct((programs.arms,), jax.tree.leaves(programs.shapes.params)[0].dtype)
-    if found.checkpoint is not None:
-        arrays = found.checkpoint.arrays
+    if found is not None:
+        arrays = found.arrays
         template = {"states": programs.shapes, "best": Best(loss, programs.shapes.params)}
         saved = place(programs.mesh, from_arrays(template, arrays))
         means = results.Means(len(arms), arrays["sums"])

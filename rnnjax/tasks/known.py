@@ -18,8 +18,7 @@ from rnnjax.config import Config
 from rnnjax.data.known import make_problem
 from rnnjax.data.known.problem import Problem, Sequence, draw_many
 from rnnjax.data.split import Split
-from rnnjax.errors import UserError
-from rnnjax.gradients import autodiff, make_method, manual
+from rnnjax.gradients import autodiff, make_applicable, make_method, manual
 from rnnjax.gradients.method import Method
 from rnnjax.model.architectures import many_to_many
 from rnnjax.model.cells import Hyper
@@ -49,8 +48,7 @@ def make(config: Config) -> Task:
     """
     problem = make_problem(config.task)
     model, B = shape_of(config, problem), config.training.batch_size
-    if reason := make_method(config.gradient).refuse(model, problem.steps, B):
-        raise UserError(f"gradient.method {config.gradient.method}: {reason}")
+    make_applicable(config.gradient, model, problem.steps, B, config.run.precision)
     examples = Split(None, *held_out(config, problem, "validation", "test"))
     of = network(config)
     step = make_update(config, make_learn_window(model, method_of(config, problem), make_read(config, problem)))

@@ -10,8 +10,7 @@ from rnnjax.data.corpus import Corpus, load_corpus
 from rnnjax.data.ngrams import best_order, held_out_bits
 from rnnjax.data.novelty import longest_copied
 from rnnjax.data.streams import fold_into_streams
-from rnnjax.errors import UserError
-from rnnjax.gradients import make_method
+from rnnjax.gradients import make_applicable
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.model.network import Model, Params
@@ -36,8 +35,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
     """The same, of a text that has been read."""
     model = make_model(config, corpus.vocabulary)
     B, T = config.training.batch_size, config.training.sequence_length
-    if reason := make_method(config.gradient).refuse(model, T, B, config.run.precision):
-        raise UserError(f"gradient.method {config.gradient.method}: {reason}")
+    make_applicable(config.gradient, model, T, B, config.run.precision)
     sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
     validation = corpus.ids.validation[: config.training.eval_characters + 1]
     return Task(

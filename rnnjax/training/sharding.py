@@ -15,17 +15,27 @@ AXIS = "batch"
 
 
 def make_mesh(devices: int, batch_size: int) -> jax.sharding.Mesh:
-    """The devices in a row; 0 is all that are there.
+    """The devices in a row, for the streams of a batch; 0 is all that are there.
 
     Raises:
       UserError: if there are fewer, or the batch cannot be divided evenly.
     """
+    mesh = make_row(devices, AXIS)
+    if batch_size % mesh.size:
+        raise UserError(f"training.batch_size is {batch_size}, which does not divide over run.devices {mesh.size}")
+    return mesh
+
+
+def make_row(devices: int, axis: str) -> jax.sharding.Mesh:
+    """The devices in a row, under the name of what is divided over them; 0 is all that are there.
+
+    Raises:
+      UserError: if there are fewer.
+    """
     devices = devices or jax.device_count()
     if devices > jax.device_count():
         raise UserError(f"run.devices is {devices}, but {jax.default_backend()} has {jax.device_count()} here")
-    if batch_size % devices:
-        raise UserError(f"training.batch_size is {batch_size}, which does not divide over run.devices {devices}")
-    return jax.make_mesh((devices,), (AXIS,), devices=jax.devices()[:devices], axis_types=(AxisType.Auto,))
+    return jax.make_mesh((devices,), (axis,), devices=jax.devices()[:devices], axis_types=(AxisType.Auto,))
 
 
 def divide(mesh: jax.sharding.Mesh, streams: np.ndarray | Array) -> Array:

@@ -195,15 +195,26 @@ def chunk_of(config: Config, train_step: Step, shardings: TrainState | None = No
     capacity = min(config.training.steps_per_dispatch, config.training.steps)
 
     def chunk(state: TrainState, data: Any, steps: Array) -> tuple[TrainState, StepInfo]:
-        def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-            state, rows = loop
-            state, info = train_step(state, data)
-            # One row of one array: stacking scalars one by one is slow on some versions of XLA.
-            row = jnp.stack([jnp.asarray(value, rows.dtype) for value in info])
-            return state, jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
-
-        rows = jnp.zeros((capacity, len(StepInfo._fields)), jax.tree.leaves(state.params)[0].dtype)
-        state, rows = jax.lax.fori_loop(0, steps, body, (state, rows))
+        state, rows = run_steps(train_step, capacity, state, data, steps)
         return state, StepInfo(*rows.T)
 
     return jax.jit(chunk, donate_argnums=0, out_shardings=None if shardings is None else (shardings, None))
+
+
+def run_steps(train_step: Step, capacity: int, state: TrainState, data: Any, steps: Array) -> tuple[TrainState, Array]:
+    """Takes `steps` of at most `capacity` steps.
+
+    Returns:
+      The state, and what each step tells [capacity, ..., fields of StepInfo], of each run where the state has many.
+    """
+
+    def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+        state, rows = loop
+        state, info = train_step(state, data)
+        # One row of one array: stacking scalars one by one is slow on some versions of XLA.
+        row = jnp.stack([jnp.asarray(value, rows.dtype) for value in info], axis=-1)
+        return state, jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
+
+    shape = capacity, *jnp.shape(state.seed), len(StepInfo._fields)
+    rows = jnp.zeros(shape, jax.tree.leaves(state.params)[0].dtype)
+    return jax.lax.fori_loop(0, steps, body, (state, rows))
