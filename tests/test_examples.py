@@ -47,12 +47,7 @@ NAMES = {"characters": "\nab", "labels": ["x", "y", "z"], "steps": 5}
 TASKS = {
     task.name: task
     for task in (
-        Task(
-            "many_to_one",
-            labelling.Example(padded(), LENGTH, LABEL),
-            ONE,
-            {"bidirectional": True, "residual": True, "layers": 2},
-        ),
+        Task("many_to_one", labelling.Example(padded(), LENGTH, LABEL), ONE, {"bidirectional": True}),
         Task("one_to_many", singing.Example(padded(), LENGTH, LABEL), ONE, {"cell": "lstm"}),
         Task("many_to_many", tagging.Example(padded(), LENGTH, padded()), MANY, {}),
         Task(
