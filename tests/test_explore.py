@@ -55,7 +55,7 @@ def test_artists_are_counted_and_ordered_as_by_pandas(here):
     assert list(found["songs_of_artist"].items()) == [("[b]Al$ $", 5), ("Zoe", 4)]  # a row without text counts
     assert found["songs_per_artist"] == {"mean": 4.5, "median": 4.5}
     assert "[b]Al$ $" in screen
-    assert "2 artists; 4 rows without one; songs of an artist: mean 4.50" in screen
+    assert "2 artists; rows without one: 4; songs of an artist: mean 4.50" in screen
     assert pictures == PICTURES
 
 

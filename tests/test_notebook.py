@@ -28,4 +28,4 @@ def test_it_runs_and_defines_no_mathematics():
     notebook = nbformat.read(NOTEBOOK, 4)
     lines = [line.lstrip() for _, text in sources(notebook) for line in text.split("\n")]
     assert not any(line.startswith(("def ", "class ")) for line in lines)
-    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ class Songs:
     Attributes:
       texts: one string a song; a plain text file is one string.
       skipped: rows without text.
-      source: the file that was read.
+      source: what was read, to be named to the user.
       is_one_text: whether the file was a plain text, with no songs to tell apart.
     """
 
@@ -47,7 +47,8 @@ def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
     """The same, with all rows and columns of a CSV file, as strings; None for a plain text."""
     if config.path == "bundled":
         with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
-            return _read_csv(path, config.text_column)
+            songs, table = _read_csv(path, config.text_column)
+            return replace(songs, source="the bundled songs"), table
     if config.path == "recall":
         text = recall_text(config.recall_lag, config.recall_lines, config.split_seed)
         return Songs([text], 0, "the recall task", True), None

@@ -201,7 +201,7 @@ def attend(attention: Attention, hs: Array, memory: Memory) -> tuple[Array, Arra
     Returns:
       h̃ [T, B, H] and a [T, B, S].
     """
-    scores = jnp.einsum("tbh,bsh->tbs", hs @ attention.score, memory.hs)
+    scores = jnp.einsum("bsh,tbh->tbs", memory.hs, hs @ attention.score)  # in this order: XLA's product is faster so
     lowest = jnp.finfo(scores.dtype).min
     looked = jax.nn.softmax(jnp.where(memory.valid, scores, lowest), axis=-1)
     context = jnp.einsum("tbs,bsh->tbh", looked, memory.hs)

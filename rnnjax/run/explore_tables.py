@@ -71,7 +71,7 @@ def _row_table(rows: list[dict[str, str | None]]) -> Table:
 def _show_artists(console: Console, found: dict[str, Any]) -> None:
     per_artist = found["songs_per_artist"]
     first = list(found["songs_of_artist"].items())[:MOST_ARTISTS]
-    without = f"; {found['rows_without_artist']:,} rows without one" if found["rows_without_artist"] else ""
+    without = f"; rows without one: {found['rows_without_artist']:,}" if found["rows_without_artist"] else ""
     console.print(
         f"{found['artists']:,} artists{without}; songs of an artist: mean {per_artist['mean']:.2f}, "
         f"median {per_artist['median']:g}"

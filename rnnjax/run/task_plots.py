@@ -41,6 +41,7 @@ def confusion(
     axes.set_xticks(range(len(labels)), labels, rotation=0 if max(map(len, labels)) < 3 else 90)
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel=columns, ylabel=rows)
+    axes.grid(False)
     figure.suptitle(title, fontsize="medium")
     return figure
 
@@ -117,6 +118,7 @@ def attention(looked: list[dict[str, Any]]) -> Any:
         axes.set_xticks(range(len(across)), [{" ": "␣"}.get(c, c) for c in across], fontsize="small")
         axes.set_yticks(range(len(down)), list(down), fontsize="small")
         axes.set(xlabel=names[0], ylabel=names[1])
+        axes.grid(False)
         axes.set_title(f"{found['source']} → {found['target'].rstrip('↵')}", fontsize="small", parse_math=False)
         figure.colorbar(image, ax=axes, label="weight, of 1 over all that is read")
     figure.suptitle("where the decoder looks", fontsize="medium")

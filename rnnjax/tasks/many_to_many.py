@@ -117,7 +117,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         check_text(text, characters.replace("\n", ""), names["steps"])
         ids = Vocabulary(characters).encode(text)
         rows = Example(ids[None], np.array([len(ids)], np.int32), ids[None])
-        return mark(text, np.argmax(np.asarray(logits(params, hyper, rows))[:, 0], axis=-1))
+        return mark(text, np.argmax(np.asarray(jax.jit(logits)(params, hyper, rows))[:, 0], axis=-1))
 
     return Network(partial(draw_all, shape_of(config, names), config), surprise, answer)
 

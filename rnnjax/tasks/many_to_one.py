@@ -173,7 +173,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
     def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
         rows = read_image(text) if characters is None else read_song(text, characters, names["steps"])
-        log_p = jax.nn.log_softmax(logits(params, hyper, rows))
+        log_p = jax.nn.log_softmax(jax.jit(logits)(params, hyper, rows))
         p = np.asarray(jax.nn.softmax(jnp.sum(log_p, axis=0)))
         return "\n".join(f"{p[label]:7.2%}  {names['labels'][label]}" for label in np.argsort(-p)[:5])
 

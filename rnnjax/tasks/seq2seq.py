@@ -157,7 +157,8 @@ def network(config: Config, names: dict[str, Any]) -> Network:
     def answer(params: EncoderDecoder, hyper: Hyper, text: str, asked: Asked) -> str:
         source = encode_texts([plain_number(text)])
         rows = Pairs(*source, *source)  # the targets are not read
-        return decode_texts(np.asarray(search(params, hyper, rows, asked.beam or config.task.beam)))[0]
+        ids = jax.jit(partial(search, width=asked.beam or config.task.beam))(params, hyper, rows)
+        return decode_texts(np.asarray(ids))[0]
 
     return Network(partial(init, shape_of(config), config), surprise, answer)
 
