@@ -15,7 +15,6 @@ from command import TINY, call, message, read_rows, saved_arrays
 from rnnjax import compare, predict, sample, train
 from rnnjax.data.numbers import in_words
 from rnnjax.errors import UserError
-from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.run.directory import RunDirectory
 from rnnjax.tasks import many_to_one, one_to_many, seq2seq
 from rnnjax.tasks.examples import check_text
