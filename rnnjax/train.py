@@ -1,12 +1,15 @@
 """Trains a network: python -m rnnjax.train --config configs/lyrics.yaml. The same command goes on where it stopped."""
 
 from rnnjax.cli import add_config, config_of, make_parser, run
+from rnnjax.config.checks import check
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("train", __doc__)
     add_config(parser)
     config = config_of(parser, parser.parse_args(argv))
+    devices, task = config.run.devices, config.task
+    check(task.is_text or devices == 1, "run.devices", devices, f"1 for the task {task.name}")
 
     # Late, so that --help and a wrong config answer at once.
     from rnnjax.loop import train

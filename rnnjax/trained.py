@@ -30,10 +30,6 @@ class Trained:
     step: int
 
 
-WRITES_TEXT = ("text", "one_to_one")
-"""The tasks whose network is one for a stream of text."""
-
-
 def make_model(config: Config, vocabulary: Vocabulary) -> Model:
     """The shape of the network for a stream of text that a config describes.
 
@@ -46,7 +42,7 @@ def make_model(config: Config, vocabulary: Vocabulary) -> Model:
 
 def check_writes_text(config: Config) -> None:
     """Raises UserError where a config is of another task than a stream of text."""
-    if config.task.name not in WRITES_TEXT:
+    if not config.task.is_text:
         raise UserError(
             f"task.name is {config.task.name}, but this command is about networks that write text; python -m "
             "rnnjax.train trains it, and python -m rnnjax.predict uses it"

@@ -16,12 +16,14 @@ from rnnjax import predict, sample, train
 from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
 from rnnjax.data.known import make_problem
 from rnnjax.gradients import METHODS, make_method
+from rnnjax.loop import state_from
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import draw_params
 from rnnjax.model.network import initial_carry
 from rnnjax.run import plots
 from rnnjax.tasks import make_task
 from rnnjax.tasks.known import make_read, method_of, shape_of
+from rnnjax.trained import read_checkpoint, read_config
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_learn_window, make_update
 
@@ -172,6 +174,12 @@ def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatc
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 40
     assert all(row["truth"] == row["predicted"] == row["read"][0] and row["right"] for row in rows)
+    task = make_task(read_config(run))
+    state = state_from(read_checkpoint(run), task)
+    measured = lambda params: float(task.measure(params, state.hyper, task.test)["accuracy"])
+    assert measured(state.params) == 1
+    mute = state.params._replace(V=jnp.zeros_like(state.params.V))  # the same answer to all
+    assert 0.1 < measured(mute) < 0.6
 
     step, straight = saved_arrays(run)
     assert step == 150

@@ -49,10 +49,8 @@ class Config:
         check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")
         check(task == "seq2seq" or model.attention == "none", "model.attention", model.attention, f"none for {task}")
         check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
-        of_text = task in ("text", "one_to_one")
-        check(of_text or self.run.devices == 1, "run.devices", self.run.devices, f"1 for the task {task}")
         check(
-            of_text or self.task.is_known or self.gradient.method in ("autodiff", "manual"),
+            self.task.is_text or self.task.is_known or self.gradient.method in ("autodiff", "manual"),
             "gradient.method",
             self.gradient.method,
             f"autodiff or manual for the task {task}",

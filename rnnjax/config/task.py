@@ -80,6 +80,11 @@ class TaskConfig:
             check(self.positions in (0, 2, 3), "task.positions", self.positions, "2 or 3 for the task temporal_order")
 
     @property
+    def is_text(self) -> bool:
+        """Whether the network reads a stream of text."""
+        return self.name in ("text", "one_to_one")
+
+    @property
     def is_known(self) -> bool:
         """Whether the answer is known: the task is one of `rnnjax.data.known`."""
         return self.name in KNOWN

@@ -29,7 +29,7 @@ from rnnjax.tasks.examples import draw_all, fingerprint, held_out_losses, shown
 from rnnjax.tasks.spelling import read_input, told
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
-from rnnjax.training.examples import Surprise, in_blocks, make_mean_surprise
+from rnnjax.training.examples import ROWS, Surprise, in_blocks, make_mean_surprise
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import TrainState, init_state
 from rnnjax.training.step import Read, make_learn_window, make_update
@@ -66,7 +66,9 @@ def make(config: Config) -> Task:
         start=partial(init_state, config, model, np.dtype(config.run.precision)),
         step=step,
         held_out=examples.validation,
+        test=examples.test,
         evaluate=make_mean_surprise(of.surprise),
+        measure=make_accuracy(config, problem),
         sample=make_sample(config, problem, examples),
         write=partial(write, problem),
         conclude=partial(conclude, config, problem, of, examples),
@@ -176,6 +178,17 @@ def make_judge(config: Config, problem: Problem) -> Callable[[Params, Hyper, Seq
         return Judged(answers(problem, out).T, right, Surprise(jnp.sum(lost, axis=0), jnp.sum(asked, axis=0)))
 
     return judge
+
+
+def make_accuracy(config: Config, problem: Problem) -> Callable[[Params, Hyper, Sequence], dict[str, Array]]:
+    """Returns a jitted (params, hyper, rows [N, S]) -> the share of sequences that are right."""
+    judge = make_judge(config, problem)
+
+    def accuracy(params: Params, hyper: Hyper, rows: Sequence) -> dict[str, Array]:
+        alone = lambda row: judge(params, hyper, jax.tree.map(lambda leaf: leaf[None], row)).right[0]
+        return {"accuracy": jnp.mean(jax.lax.map(alone, rows, batch_size=ROWS), dtype=params.V.dtype)}
+
+    return jax.jit(accuracy)
 
 
 def make_sample(config: Config, problem: Problem, examples: Split[Any]) -> Any:
