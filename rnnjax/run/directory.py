@@ -82,7 +82,7 @@ class RunDirectory:
         new = dataclasses.asdict(config)
         if path.exists():
             # A field that was not there when the run began was what it is by default.
-            pinned = _completed(read_yaml(path), dataclasses.asdict(Config()))
+            pinned = completed(read_yaml(path), dataclasses.asdict(Config()))
             if changed := changes(pinned, new, FREE_TO_CHANGE):
                 raise UserError(
                     f"{self.path} was started with another config ({changed}); choose another run.name, or "
@@ -106,10 +106,10 @@ class RunDirectory:
         return path
 
 
-def _completed(given: dict, defaults: dict) -> dict:
+def completed(given: dict, defaults: dict) -> dict:
     """The given fields, and the defaults of those that are missing."""
     return given | {
-        key: _completed(given.get(key, {}), value) if isinstance(value, dict) else given.get(key, value)
+        key: completed(given.get(key, {}), value) if isinstance(value, dict) else given.get(key, value)
         for key, value in defaults.items()
     }
 

@@ -20,7 +20,7 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
-from rnnjax.run.directory import Lock, changes, read_yaml, write_environment, write_whole
+from rnnjax.run.directory import Lock, changes, completed, read_yaml, write_environment, write_whole
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
@@ -52,7 +52,9 @@ class StudyDirectory:
         new = json.loads(json.dumps({**dataclasses.asdict(study), "config": dataclasses.asdict(base)}))
         new = {"name": new.pop("name"), **new, "command": command()}
         if path.exists():
-            if changed := changes(read_yaml(path), new, FREE_TO_CHANGE):
+            # A field that was not there when the study began was what it is by default.
+            pinned = completed(read_yaml(path), {"config": dataclasses.asdict(Config())})
+            if changed := changes(pinned, new, FREE_TO_CHANGE):
                 raise UserError(
                     f"{self.path} began as another study ({changed}); choose another name, or remove the "
                     "directory to begin anew"

@@ -5,7 +5,7 @@ import time
 import jax
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from rnnjax.config import Config
 from rnnjax.study.arms import Arm, make_trials
@@ -24,7 +24,8 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
     trials = make_trials(study, arms)
     check_tasks(study, make_groups(arms))
     console.print(list_arms(arms))
-    table = Table("program", "runs", "at once", "differ only in", "compile", "a step", "memory", "all steps")
+    varied = Column("differ only in", no_wrap=True)
+    table = Table("program", "runs", varied, "compile", "a step", "memory", "all steps")
     total = 0.0
     for what, members in (("tuning ", trials), ("", arms)):
         for group in make_groups(members):
@@ -36,8 +37,9 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
             steps = step * group.config.training.steps * -(-len(group.arms) // programs.arms)
             total += compiled + steps
             numbers = f"{compiled:.0f} s", f"{1e3 * step:.3g} ms", f"{programs.memory / 1e6:,.1f} MB", f"{steps:.0f} s"
-            runs = str(len(group.arms)), str(min(len(group.arms), programs.arms))
-            table.add_row(f"{what}{group.index}", *runs, "\n".join(differences(group)) or "nothing", *numbers)
+            few = f", {programs.arms} at once" if programs.arms < len(group.arms) else ""
+            names = "\n".join(name.split(".")[-1] for name in differences(group)) or "nothing"
+            table.add_row(f"{what}{group.index}", f"{len(group.arms)}{few}", names, *numbers)
     console.print(table)
     count = f"{len(arms)} runs" + (f" after {len(trials)} to tune learning rates" if trials else "")
     console.print(f"{count}: about {total / 60:.1f} minutes here, evaluations apart")
