@@ -10,6 +10,7 @@ import jsonargparse
 
 from rnnjax.cli import INTERRUPTED, add_config, config_of, make_parser, run
 from rnnjax.config import Config
+from rnnjax.config.checks import check
 from rnnjax.errors import UserError
 from rnnjax.study.study import Study
 
@@ -20,17 +21,27 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser("ablate", __doc__)
     parser.add_argument("--dry_run", action="store_true", help="print arms, programs and an estimate; train nothing")
     parser.add_argument(
+        "--executor",
+        choices=["local", "ray"],
+        default="local",
+        help="local: programs run here, one after the other; ray: side by side over a Ray cluster",
+    )
+    parser.add_argument("--address", default="auto", help="host:port of the Ray cluster; auto: that of this machine")
+    parser.add_argument(
         "--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below"
     )
     parser.add_class_arguments(Study, as_group=False)
     parser.add_class_arguments(Config, as_group=False)
     given = parser.parse_args(argv, defaults=False)
     sections = {name: given.pop(name) for name in SECTIONS if name in given}
-    dry_run = given.pop("dry_run", False)
+    dry_run, executor = given.pop("dry_run", False), given.pop("executor", "local")
+    if "address" in given and executor == "local":
+        raise UserError("--address is of a Ray cluster; add --executor ray")
+    address = given.pop("address", "auto")
     if "axes" not in given:
         raise UserError("axes names no field; give a study with --config, such as configs/ablations/clipping.yaml")
     study = study_of(given)
-    return ablate(study, base_of(study.base, sections), dry_run)
+    return ablate(study, base_of(study.base, sections), dry_run, address if executor == "ray" else None)
 
 
 def study_of(given: jsonargparse.Namespace) -> Study:
@@ -53,23 +64,33 @@ def base_of(path: str, sections: dict[str, jsonargparse.Namespace]) -> Config:
     return config_of(parser, fields)
 
 
-def ablate(study: Study, base: Config, dry_run: bool) -> int:
-    """Runs a study to its end, or to an interrupt. Returns the exit code."""
+def ablate(study: Study, base: Config, dry_run: bool, address: str | None = None) -> int:
+    """Runs a study to its end, or to an interrupt; over a Ray cluster, where its address is given.
+
+    Returns:
+      The exit code.
+    """
     from rnnjax.run.device import set_up
+    from rnnjax.study import cluster, local
     from rnnjax.study.arms import make_arms
     from rnnjax.study.results import check_extra
     from rnnjax.study.run import run_study
 
     check_extra()
+    check(address is None or base.run.devices > 0, "run.devices", 0, "at least 1 with --executor ray")
     arms = make_arms(study, base)
-    set_up(base.run.platform, base.run.precision, base.run.devices, base.run.products)
+    platform = base.run.platform if address is None else "cpu"  # the cluster's accelerators are for its workers
+    set_up(platform, base.run.precision, base.run.devices, base.run.products)
     path = Path(base.run.root) / study.name
     if dry_run:
         from rnnjax.study.estimate import show
 
         show(study, base, arms)
         return 0
-    return 0 if run_study(study, base, arms, path) else INTERRUPTED
+    if address is not None:
+        cluster.connect(address)
+    execute = local.run if address is None else cluster.run
+    return 0 if run_study(study, base, arms, path, execute) else INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ FREE_TO_CHANGE = {"run.root", "sampling.show_every_steps", "run.tensorboard"}
 class Lock:
     """Keeps a second process out of a directory, which is made where it is missing."""
 
-    def __init__(self, path: Path, taken: str) -> None:
-        """Takes the lock.
+    def __init__(self, path: Path, taken: str = "") -> None:
+        """Takes the lock; without a word for that it is taken, waits for it.
 
         Raises:
           UserError: `taken`, if another process has it; or if the directory cannot be made.
@@ -45,7 +45,7 @@ class Lock:
             raise UserError(f"run.root, run.name: cannot make {path}: {error.strerror}") from None
         try:
             # The kernel drops this lock with the process, however it ends: no stale lock can stay behind.
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
         except BlockingIOError:
             self._file.close()
             raise UserError(taken) from None

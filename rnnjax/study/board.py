@@ -35,6 +35,7 @@ class Board:
         self._arms, self._total = arms, total
         self._done = self._fresh = 0
         self._finished = self._failed = 0
+        self._batches: dict[int, tuple[int, int]] = {}
         self._began = self._last_line = time.monotonic()
         columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
         self._bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
@@ -51,20 +52,19 @@ class Board:
         """A line of its own, above the bar."""
         self.console.print(Text(line))
 
-    def take(self, word: Word) -> None:
-        """Shows what a group tells of itself."""
+    def take(self, word: Word, group: int = 0) -> None:
+        """Shows what a group tells of itself; groups that are trained side by side each have a number."""
         self._done += word.steps
         self._fresh += word.steps if word.fresh else 0
-        failed = word.failed
         if not word.running:
-            self._finished, self._failed = self._finished + word.finished, self._failed + failed
-            failed = 0
-        running = word.running
+            self._finished, self._failed = self._finished + word.finished, self._failed + word.failed
+        self._batches[group] = (word.running, word.failed if word.running else 0)
+        running, failed = map(sum, zip(*self._batches.values(), strict=True))
         words = [f"{self._finished} of {self._arms} arms done", f"{running} running", f"{self._failed + failed} failed"]
         line = ", ".join(words) + self._left()
         self._bar.update(self._task, completed=self._done, description=line)
         now = time.monotonic()
-        if not self.console.is_terminal and (now - self._last_line >= SECONDS_BETWEEN_LINES or not running):
+        if not self.console.is_terminal and (now - self._last_line >= SECONDS_BETWEEN_LINES or not word.running):
             self._last_line = now
             self.say(line)
 

@@ -1,5 +1,6 @@
 """A study from its first arm to its last."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,18 @@ import pandas as pd
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.run.device import environment
-from rnnjax.study import local
 from rnnjax.study.arms import Arm, make_trials, with_learning_rate
 from rnnjax.study.board import Board
 from rnnjax.study.directory import StudyDirectory
-from rnnjax.study.groups import check_tasks, make_groups
+from rnnjax.study.groups import Group, check_tasks, make_groups
 from rnnjax.study.study import Study
 from rnnjax.study.training import Work
 
+Executor = Callable[[Work, list[Group], Board], bool]
+"""Trains groups, and tells the board; returns False where an interrupt came first."""
 
-def run_study(study: Study, base: Config, arms: list[Arm], path: Path) -> bool:
+
+def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: Executor) -> bool:
     """Tunes, where that is asked for, then trains every arm that is not finished.
 
     Returns:
@@ -32,11 +35,11 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path) -> bool:
         with Board(len(trials) + len(arms), work) as board:
             finished = True
             if trials:
-                finished = train(study, base, trials, path / "tuning", board)
+                finished = train(study, base, trials, path / "tuning", board, execute)
                 if finished:
                     arms = choose(arms, trials, path / "tuning")
                     directory.write_arms(arms)
-            finished = finished and train(study, base, arms, path, board)
+            finished = finished and train(study, base, arms, path, board, execute)
             if finished:
                 board.say(f"the study is in {path}; python -m rnnjax.report {path} writes its report")
             else:
@@ -44,11 +47,11 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path) -> bool:
     return finished
 
 
-def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board) -> bool:
+def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board, execute: Executor) -> bool:
     """Trains arms, and keeps their results under a path."""
     for folder in ("results", "samples"):
         (path / folder).mkdir(parents=True, exist_ok=True)
-    return local.run(Work(study, path, base.run.devices), make_groups(arms), board)
+    return execute(Work(study, path, base.run.devices), make_groups(arms), board)
 
 
 def choose(arms: list[Arm], trials: list[Arm], path: Path) -> list[Arm]:
