@@ -105,8 +105,8 @@ def comparison(study: Record, arms: list[ArmSummary], differences: list[Differen
         yield Paragraph("There is no arm but the baseline.")
         return
     has_bca = any(one.bca for one in differences)
-    columns = ["arm", "seeds", "better on", "difference", "95% interval, alone", "p, alone", "p, corrected"]
-    columns += ["interval, corrected", "excludes zero"] + ["BCa, alone"] * has_bca
+    columns = ["arm", "seeds", "better on", "difference", "interval, corrected", "excludes zero", "p, corrected"]
+    columns += ["95% interval, alone", "p, alone"] + ["BCa, alone"] * has_bca
     yield Table(
         f"{study.metric} less that of the baseline, {baseline.name}, on the same seed; "
         f"{'negative' if study.lower_is_better else 'positive'} is better. Corrected: for all {len(differences)} arms.",
@@ -124,11 +124,11 @@ def _difference_row(one: Difference, has_bca: bool) -> list[str]:
         str(one.pairs),
         f"{one.better}/{one.pairs}" if one.pairs else NOTHING,
         NOTHING if one.mean is None else number(one.mean, one.interval),
-        interval(one.interval),
-        small(one.p),
-        small(one.corrected_p),
         NOTHING if math.isnan(one.p) else f"{interval(one.corrected)} ({100 * one.confidence:.4g}%)",
         verdict,
+        small(one.corrected_p),
+        interval(one.interval),
+        small(one.p),
     ] + [interval(one.bca) if one.bca else NOTHING] * has_bca
 
 
