@@ -4,21 +4,24 @@ The device runs chunks of steps; the host looks in between them (rnnjax/watch.py
 """
 
 import json
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.cli import INTERRUPTED
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
+from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
 from rnnjax.run.directory import RunDirectory, read_json, write_figure, write_whole
@@ -28,7 +31,7 @@ from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
-from rnnjax.training.sharding import divide, make_mesh, place, shardings
+from rnnjax.training.sharding import divide, everywhere, make_mesh, place, shardings, whole
 from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
 from rnnjax.watch import Watch, is_due
@@ -43,34 +46,60 @@ def train(config: Config) -> int:
     Raises:
       UserError: for what the user can mend: the data, another config than the run was started with, a diverging run.
     """
-    path = Path(config.run.root) / config.run.name
-    task = make_task(config)
+    task = hosts.each(partial(make_task, config))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
-    with RunDirectory(path) as directory:
-        directory.pin_config(config)
-        directory.pin_text({"text_sha256": task.fingerprint, **environment()})
-        write_whole(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
+    hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)
+    with hosts.own_directory(Path(config.run.root) / config.run.name) as path, ExitStack() as opened:
+        directory, checkpoints = hosts.each(partial(open_run, config, task, path, opened))
         data = jax.tree.map(partial(divide, mesh), task.data)
-        checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
-        try:
-            with Interrupt() as interrupt:
-                finished = learn(config, task, data, mesh, directory, checkpoints, interrupt)
-            if finished:
-                result = conclude(task, data, directory, checkpoints)
-            plot_run(path, config.run.name, task.unit, task.in_nats, task.levels)
-            if finished:
-                for name, figure in task.figures(result).items():
-                    write_figure(path / name, figure)
-                print("\n".join([*task.report(result), f"the run is in {path}"]))
-        finally:
-            checkpoints.close()
+        with Interrupt() as interrupt:
+            finished = learn(config, task, data, mesh, directory, checkpoints, interrupt)
+        if hosts.leads():
+            # What lies on several hosts no single one can read.
+            finish(config, task, task.data if mesh.is_multi_process else data, directory, checkpoints, finished)
     return 0 if finished else INTERRUPTED
+
+
+def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple[RunDirectory, Checkpoints]:
+    """Opens a run's directory, until `opened` is closed, and writes down what the run is."""
+    directory = opened.enter_context(RunDirectory(path))
+    directory.pin_config(config)
+    directory.pin_text({"text_sha256": task.fingerprint, **environment()})
+    write_whole(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
+    if not hosts.leads():
+        return directory, hosts.NoCheckpoints()
+    checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
+    opened.callback(checkpoints.close)
+    return directory, checkpoints
+
+
+def finish(
+    config: Config, task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints, finished: bool
+) -> None:
+    """Draws what a run has done; where it is finished, says and writes what came of it."""
+    result = conclude(task, data, directory, checkpoints) if finished else None
+    plot_run(directory.path, config.run.name, task.unit, task.in_nats, task.levels)
+    if result is not None:
+        for name, figure in task.figures(result).items():
+            write_figure(directory.path / name, figure)
+        print("\n".join([*task.report(result), f"the run is in {directory.path}"]))
 
 
 def resume(task: Task, checkpoints: Checkpoints) -> TrainState | None:
     """The state of the newest checkpoint that is whole; None where there is none."""
     checkpoint = newest_whole(checkpoints)
     return state_from(checkpoint, task) if checkpoint else None
+
+
+def resume_together(task: Task, checkpoints: Checkpoints) -> tuple[TrainState | None, float]:
+    """The state with which every process of the run goes on, and the lowest validation loss so far."""
+    found = hosts.each(partial(resume, task, checkpoints))
+    lowest = min(checkpoints.validation_losses().values(), default=math.inf)
+    has_any, lowest = hosts.share((found is not None, lowest))
+    if not has_any:
+        return None, math.inf
+    empty = lambda: jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(task.start))
+    return hosts.share(empty() if found is None else found), float(lowest)
 
 
 def newest_whole(checkpoints: Checkpoints) -> Checkpoint | None:
@@ -99,10 +128,10 @@ def learn(
     interrupt: Interrupt,
 ) -> bool:
     """Runs the steps that are left. Returns False where an interrupt came first."""
-    resumed = resume(task, checkpoints)
+    resumed, lowest = resume_together(task, checkpoints)
     step = int(resumed.step) if resumed else 0
     total = config.training.steps
-    shapes = place(mesh, jax.eval_shape(task.start))
+    shapes, held_out = place(mesh, jax.eval_shape(task.start)), everywhere(mesh, task.held_out)
     reporter = Reporter(total, step, task.per_step, task.counted)
     reporter.say(describe(config.run.precision, count_parameters(shapes.params)))
     if accelerator := unused_accelerator():
@@ -116,22 +145,23 @@ def learn(
     began = time.monotonic()
     chunk, sample, evaluate, begin = compile_together(
         (chunk_of(config, task.step, shardings(mesh, shapes)), (shapes, data, np.int32(0))),
-        (task.sample, (shapes.params, shapes.hyper, shapes.carry, data, jnp.int32(0))),
-        (task.evaluate, (shapes.params, shapes.hyper, task.held_out)) if task.held_out is not None else None,
+        (task.sample, (shapes.params, shapes.hyper, shapes.carry, data, np.int32(0))),
+        (task.evaluate, (shapes.params, shapes.hyper, held_out)) if held_out is not None else None,
         (jax.jit(task.start), ()) if resumed is None else None,
     )
     state = place(mesh, begin() if resumed is None else resumed)
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
-    watch = Watch(config, directory, checkpoints, reporter, step)
+    watch = Watch(config, directory, checkpoints, reporter, step, lowest)
 
     def write_sample() -> None:
-        drawn = sample(state.params, state.hyper, state.carry, data, jnp.int32(watch.step))
-        watch.write_sample(task.write(jax.device_get(drawn)))
+        drawn = sample(state.params, state.hyper, state.carry, data, np.int32(watch.step))
+        watch.write_sample(task.write(jax.device_get(whole(drawn))))
 
     with reporter:
         if step == 0 and config.sampling.every_steps:
             write_sample()
-        while watch.step < total and not interrupt.asked:
+        asked = hosts.agree(interrupt.asked)
+        while watch.step < total and not asked:
             count = next_stop(config, watch.step) - watch.step
             state, infos = chunk(state, data, np.int32(count))
             watch.take(infos, count)
@@ -139,11 +169,11 @@ def learn(
             if is_due(watch.step, config.sampling.every_steps):
                 write_sample()
             if evaluate is not None and (at_end or is_due(watch.step, config.training.eval_every_steps)):
-                is_best = watch.measure(float(evaluate(state.params, state.hyper, task.held_out)))
-            if is_best or at_end or interrupt.asked or is_due(watch.step, config.run.checkpoint_every_steps):
+                loss = evaluate(state.params, state.hyper, held_out)
+                is_best = watch.measure(float(hosts.share(np.asarray(loss))))
+            asked = hosts.agree(interrupt.asked)
+            if is_best or at_end or asked or is_due(watch.step, config.run.checkpoint_every_steps):
                 watch.save(state)
-        if watch.step != watch.saved:  # the interrupt came after the last look
-            watch.save(state)
         watch.close()
     if watch.step < total:
         reporter.say(

@@ -10,13 +10,17 @@ def main(argv: list[str] | None = None) -> int:
     config = config_of(parser, parser.parse_args(argv))
     devices, task = config.run.devices, config.task
     check(task.is_text or devices == 1, "run.devices", devices, f"1 for the task {task.name}")
+    coordinator = config.run.coordinator
+    check(task.is_text or not coordinator, "run.coordinator", coordinator, f"empty for the task {task.name}")
 
     # Late, so that --help and a wrong config answer at once.
     from rnnjax.loop import train
     from rnnjax.run.device import set_up
+    from rnnjax.run.hosts import joined
 
-    set_up(config.run.platform, config.run.precision, config.run.devices, config.run.products)
-    return train(config)
+    with joined(config.run):
+        set_up(config.run.platform, config.run.precision, config.run.devices, config.run.products)
+        return train(config)
 
 
 if __name__ == "__main__":

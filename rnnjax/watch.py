@@ -11,6 +11,7 @@ from rnnjax.run.directory import RunDirectory
 from rnnjax.run.metrics import MetricsLog
 from rnnjax.run.progress import Reporter
 from rnnjax.run.tensorboard import TensorBoard
+from rnnjax.training.sharding import whole
 from rnnjax.training.state import StepInfo, TrainState, to_arrays
 
 
@@ -25,13 +26,20 @@ class Watch:
     """
 
     def __init__(
-        self, config: Config, directory: RunDirectory, checkpoints: Checkpoints, reporter: Reporter, step: int
+        self,
+        config: Config,
+        directory: RunDirectory,
+        checkpoints: Checkpoints,
+        reporter: Reporter,
+        step: int,
+        lowest: float = math.inf,
     ) -> None:
+        """Begins after a step, up to which `lowest` was the lowest validation loss."""
         self.step = self.saved = step
         self._config, self._directory, self._checkpoints, self._reporter = config, directory, checkpoints, reporter
         also = TensorBoard(directory.path, step).write if config.run.tensorboard else None
         self._log = MetricsLog(directory.metrics, step, config.training.log_every_steps, also)
-        self._lowest = min(checkpoints.validation_losses().values(), default=math.inf)
+        self._lowest = lowest
         self._loss: float | None = None
         self._skipped_in_a_row = 0
         self._under_way: tuple[StepInfo, int] | None = None
@@ -96,7 +104,7 @@ class Watch:
         self._log.flush()
         if self._skipped_in_a_row and self.step < self._config.training.steps:
             return  # a run that is going wrong must not push out the last good checkpoint
-        self._checkpoints.save(self.step, to_arrays(state), self._loss)
+        self._checkpoints.save(self.step, to_arrays(whole(state)), self._loss)
         self.saved = self.step
 
     def close(self) -> None:

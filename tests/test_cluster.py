@@ -83,6 +83,7 @@ def test_what_a_user_can_mend_on_a_worker_is_one_line(cluster, tmp_path):
         (["--executor", "ray", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers"),
         (["--executor", "ray", "--address", "here"], "--address here: no Ray cluster answers"),
         (["--executor", "ray", "--run.devices", "0"], "run.devices is 0, but must be at least 1 with --executor ray"),
+        (["--run.coordinator", "auto"], "run.coordinator is 'auto', but must be empty in a study; see --executor ray"),
         (["--address", "127.0.0.1:1"], "--address is of a Ray cluster; add --executor ray"),
     ],
 )

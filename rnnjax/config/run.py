@@ -23,6 +23,10 @@ class RunConfig:
         float32: whole; bfloat16: rounded, with sums in float32, faster on an accelerator made for it.
       checkpoint_every_steps: training steps between two checkpoints.
       keep_checkpoints: the newest checkpoints to keep, beside the best.
+      coordinator: where the processes of one run over several hosts meet: host:port of process 0, given to all of them,
+        or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
+      processes, process: how many there are, and which this is; not with auto. The streams of a batch are divided over
+        all of them, on run.devices of each.
       tensorboard: also write TensorBoard event files (needs the extra: pip install 'rnnjax[tensorboard]').
     """
 
@@ -34,11 +38,21 @@ class RunConfig:
     products: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_every_steps: int = 1_000
     keep_checkpoints: int = 2
+    coordinator: str = ""
+    processes: int = 1
+    process: int = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         plain_name(run__name=self.name)
         at_least(0, run__devices=self.devices)
+        at_least(1, run__processes=self.processes)
+        named = self.coordinator not in ("", "auto")
+        host, _, port = self.coordinator.rpartition(":")
+        check(not named or bool(host and port.isdigit()), "run.coordinator", self.coordinator, "host:port, or auto")
+        check(named or self.processes == 1, "run.processes", self.processes, "1 without run.coordinator host:port")
+        in_range = 0 <= self.process < self.processes
+        check(in_range, "run.process", self.process, f"at least 0 and below run.processes {self.processes}")
         narrow = self.products != "auto" and self.precision == "float64"
         check(not narrow, "run.products", self.products, "auto where run.precision is float64")
         at_least(

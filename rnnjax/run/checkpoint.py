@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
@@ -58,12 +59,18 @@ class Checkpoints:
                 policies.BestN(get_metric_fn=metric, reverse=True, n=1, keep_checkpoints_without_metrics=False),
             ]
         )
+        alone: dict[str, Any] = {}
+        if jax.process_count() > 1:  # of one process's files the others know nothing
+            path.mkdir(parents=True, exist_ok=True)
+            processes = {"primary_host": jax.process_index(), "active_processes": {jax.process_index()}}
+            alone = {"multiprocessing_options": ocp.options.MultiprocessingOptions(**processes)}
         options = ocp.CheckpointManagerOptions(
             best_fn=metric,
             best_mode="min",
             preservation_policy=newest_and_best,
-            create=not read_only,
+            create=not read_only and not alone,
             read_only=read_only,
+            **alone,
         )
         self._manager = ocp.CheckpointManager(self._path, options=options)
 

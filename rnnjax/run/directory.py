@@ -25,7 +25,10 @@ import yaml
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 
-FREE_TO_CHANGE = {"run.root", "sampling.show_every_steps", "run.tensorboard"}
+FREE_TO_CHANGE = {
+    *("run.root", "sampling.show_every_steps", "run.tensorboard"),
+    *("run.coordinator", "run.processes", "run.process"),
+}
 """Fields that a resumed run may differ in: they change no number."""
 
 

@@ -20,11 +20,12 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.run.directory import FREE_TO_CHANGE as FREE_IN_A_RUN
 from rnnjax.run.directory import Lock, changes, completed, read_yaml, write_environment, write_whole
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
-FREE_TO_CHANGE = {"command", "config.run.root", "config.run.devices"}
+FREE_TO_CHANGE = {"command", "config.run.devices", *(f"config.{name}" for name in FREE_IN_A_RUN)}
 """What may differ when a study goes on: it changes no arm."""
 
 

@@ -198,7 +198,7 @@ def chunk_of(config: Config, train_step: Step, shardings: TrainState | None = No
         state, rows = run_steps(train_step, capacity, state, data, steps)
         return state, StepInfo(*rows.T)
 
-    return jax.jit(chunk, donate_argnums=0, out_shardings=None if shardings is None else (shardings, None))
+    return jax.jit(chunk, donate_argnums=0, out_shardings=None if shardings is None else (shardings, shardings.step))
 
 
 def run_steps(train_step: Step, capacity: int, state: TrainState, data: Any, steps: Array) -> tuple[TrainState, Array]:
