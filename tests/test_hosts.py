@@ -47,7 +47,11 @@ def both(place, *command, at=None):
         started.append(
             subprocess.Popen(program, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
-    said = [process.communicate(timeout=240) for process in started]
+    try:
+        said = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
     return [Answer(process.returncode, *words) for process, words in zip(started, said, strict=True)]
 
 
