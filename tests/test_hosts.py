@@ -13,7 +13,7 @@ from command import SIGNAL_AT, TINY, Answer, call, door, message, read_rows, sav
 from rnnjax import train
 from rnnjax.run.directory import Lock
 
-LONG = [*TINY, "--model.cell", "lstm", "--model.dropout", "0.2", "--model.learned_state", "true"]
+LONG = [*TINY, "--model.dropout", "0.2"]
 LONG += ["--run.precision", "float64", "--training.steps", "21", "--training.log_every_steps", "1"]
 LONG += ["--training.eval_every_steps", "10", "--run.checkpoint_every_steps", "10"]
 LONG += ["--sampling.every_steps", "10", "--sampling.method", "textbook"]
