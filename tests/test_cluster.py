@@ -1,5 +1,6 @@
 """A study over a Ray cluster of two nodes, one of which dies on the way."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -35,16 +36,20 @@ def cluster():
         nodes.shutdown()
 
 
-def start(place, nodes):
-    """Starts the long study over a cluster; comes back when each of its two groups has a checkpoint."""
+@contextlib.contextmanager
+def started(place, nodes):
+    """The long study, begun over a cluster, when each of its two groups has a new checkpoint."""
     command = [sys.executable, "-m", "rnnjax.ablate", *LONG, "--executor", "ray", "--address", nodes.address]
     begun = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     saved = place / "runs" / "tiny" / "groups"
     before = {*saved.glob("*/batch-0/checkpoints/*")}
     fresh = lambda group: [s for s in saved.glob(f"{group}/batch-0/checkpoints/[0-9]*") if s not in before]
-    while begun.poll() is None and not (fresh(0) and fresh(1)):
-        time.sleep(0.1)
-    return begun
+    try:
+        while begun.poll() is None and not (fresh(0) and fresh(1)):
+            time.sleep(0.1)
+        yield begun
+    finally:
+        begun.kill()
 
 
 def test_stopped_politely_and_after_a_node_died_a_study_ends_with_the_numbers_of_one_machine(cluster, tmp_path):
@@ -52,15 +57,15 @@ def test_stopped_politely_and_after_a_node_died_a_study_ends_with_the_numbers_of
     answer = door("ablate", *LONG, cwd=straight)
     assert answer.code == 0, answer.stderr
 
-    stopped = start(place, cluster)
-    stopped.send_signal(signal.SIGINT)
-    said, errors = stopped.communicate()
+    with started(place, cluster) as stopped:
+        stopped.send_signal(signal.SIGINT)
+        said, errors = stopped.communicate(timeout=240)
     assert stopped.returncode == 130, errors
     assert "the same command goes on from there" in said
 
-    shaken = start(place, cluster)
-    cluster.remove_node(cluster.doomed, allow_graceful=False)
-    said, errors = shaken.communicate()
+    with started(place, cluster) as shaken:
+        cluster.remove_node(cluster.doomed, allow_graceful=False)
+        said, errors = shaken.communicate(timeout=240)
     assert shaken.returncode == 0, errors
     assert len(errors.splitlines()) == 1
     assert "died; another goes on with it from its last checkpoint" in errors

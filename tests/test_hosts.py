@@ -13,7 +13,7 @@ from command import SIGNAL_AT, TINY, Answer, call, door, message, read_rows, sav
 from rnnjax import train
 from rnnjax.run.directory import Lock
 
-LONG = [*TINY, "--model.cell", "lstm", "--model.dropout", "0.2", "--model.learned_state", "true"]
+LONG = [*TINY, "--model.dropout", "0.2"]
 LONG += ["--run.precision", "float64", "--training.steps", "21", "--training.log_every_steps", "1"]
 LONG += ["--training.eval_every_steps", "10", "--run.checkpoint_every_steps", "10"]
 LONG += ["--sampling.every_steps", "10", "--sampling.method", "textbook"]
@@ -47,7 +47,11 @@ def both(place, *command, at=None):
         started.append(
             subprocess.Popen(program, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
-    said = [process.communicate(timeout=240) for process in started]
+    try:
+        said = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
     return [Answer(process.returncode, *words) for process, words in zip(started, said, strict=True)]
 
 
