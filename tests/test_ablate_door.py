@@ -8,11 +8,12 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from command import call, door, message, write_songs
 
-from rnnjax import ablate
+from rnnjax import ablate, report
 from rnnjax.study import results
 
 STUDY = """
@@ -27,6 +28,18 @@ model: {hidden_size: 4, dropout: 0.1}
 training: {steps: 12, batch_size: 2, sequence_length: 5, steps_per_dispatch: 5, eval_every_steps: 6}
 sampling: {length: 20}
 run: {checkpoint_every_steps: 4, platform: cpu}
+"""
+
+RECALL = """
+name: recall
+axes: {grid: {optimizer.clip: [none]}}
+seeds: 2
+metric: test_accuracy
+direction: higher
+task: {name: recall, length: 2, symbols: 3, held_out: 40}
+model: {hidden_size: 4}
+training: {steps: 4, batch_size: 4}
+run: {platform: cpu}
 """
 
 
@@ -136,6 +149,18 @@ def test_tuned_arms_keep_the_rate_with_the_lowest_validation_loss(tmp_path, monk
     assert arm["tuned"]["optimizer.learning_rate"] == 0.1
     assert [*arm["tuned"]["validation_loss"].values()] == trials["validation_loss"].tolist()
     assert len(pd.read_parquet("runs/tiny/results").query("final")) == 1
+
+
+def test_a_task_with_a_known_answer_is_measured_beside_its_floor(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("recall.yaml").write_text(RECALL)
+    answer = call(ablate.main, "--config", "recall.yaml")
+    assert answer.code == 0, answer.stderr
+    last = pd.read_parquet("runs/recall/results").query("final")
+    np.testing.assert_allclose(last["floor"], np.log(3))
+    assert last["test_accuracy"].between(0, 1).all()
+    assert call(report.main, "runs/recall").code == 0
+    assert "| floor |" in Path("runs/recall/report.md").read_text()
 
 
 def test_a_dry_run_shows_arms_and_programs_and_trains_nothing(tmp_path, monkeypatch):

@@ -39,6 +39,11 @@ def measured_names(task: Task) -> list[str]:
     return names + ([f"test_{name}" for name in names] if task.test is not None else [])
 
 
+def floor_of(task: Task) -> dict[str, float]:
+    """The column of what a network without memory loses, where the task has such a floor."""
+    return {"floor": max(task.levels.values())} if task.levels else {}
+
+
 def on_host(found: dict[str, Any], loss: str, prefix: str, count: int) -> dict[str, np.ndarray]:
     """What was measured of the first `count` arms, under the names of the results' columns."""
     names = {name: loss if name == "loss" else prefix + name for name in found}

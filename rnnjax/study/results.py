@@ -4,7 +4,7 @@ One row an arm and evaluation: arm, name, seed, step; training_loss, grad_norm a
 the last evaluation that were not skipped; validation_loss at that step; test_loss, at the end, of the weights with the
 lowest validation loss; skipped steps so far; whether the arm has diverged; seconds, the group's share for one arm;
 group; memory_bytes of the group's program; whether it is the arm's last row; the values of the axes; what else the task
-measures on validation, and, with test_ before its name, on test.
+measures on validation, and, with test_ before its name, on test; floor, where the task has one.
 """
 
 import os

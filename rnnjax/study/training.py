@@ -23,7 +23,7 @@ from rnnjax.study.arms import Arm
 from rnnjax.study.board import Word
 from rnnjax.study.compiled import Programs, compile_group
 from rnnjax.study.groups import Group
-from rnnjax.study.measures import measured_names, on_host
+from rnnjax.study.measures import floor_of, measured_names, on_host
 from rnnjax.study.program import Best, is_frozen, keep_best, one_arm, place, start_arms
 from rnnjax.study.study import Study
 from rnnjax.tasks import make_task
@@ -202,6 +202,7 @@ def evaluate(
     names = ["validation_loss", "test_loss", *measured_names(programs.task)]
     numbers: dict[str, Any] = {name: np.full(count, np.nan) for name in names} | course.means.take()
     numbers |= {"step": int(states.step), "final": ended, "seconds": course.seconds / count}
+    numbers |= floor_of(programs.task)
     numbers |= {"skipped": np.asarray(states.skipped)[:count], "diverged": diverged}
     if programs.validate is None:
         course = course._replace(best=course.best._replace(params=jax.tree.map(jnp.copy, states.params)))
