@@ -20,6 +20,9 @@ MOST_PANELS = 8
 WIDE = 20
 """Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
 
+MOST_LETTERS = 60
+"""Below an axis, above which words are slanted."""
+
 FAR = 1000
 """Times the median, beyond which a value leaves the picture."""
 
@@ -163,14 +166,17 @@ def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     place = places_on(axes, "x", field, study.values(field))
     at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
     lines: dict[tuple[str, ...], list[ArmSummary]] = {}
+    is_alone = len({*at.values()}) == len(found)  # as where axes are zipped: the value tells all of an arm
+    others = [] if is_alone else [name for name in study.fields if name != field]
     for arm in sorted(found, key=lambda arm: at[arm.name]):
-        lines.setdefault(tuple(setting(arm, name) for name in study.fields if name != field), []).append(arm)
+        lines.setdefault(tuple(setting(arm, name) for name in others), []).append(arm)
     style = "-" if are_numbers(study.values(field)) else ":"  # between two names there is nothing
+    style = "none" if is_alone and len(study.fields) > 1 else style
     if len(lines) > MOST_PANELS:
         _points(axes, found, at, np.inf if study.lower_is_better else -np.inf)
     else:
-        for index, (others, arms) in enumerate(lines.items()):
-            _line(axes, arms, at, f"C{index}", style, ", ".join(others) or "mean, 95% interval")
+        for index, (settings, arms) in enumerate(lines.items()):
+            _line(axes, arms, at, f"C{index}", style, ", ".join(settings) or "mean, 95% interval")
     baseline = next((arm.mean for arm in found if arm.baseline), None)
     if baseline is not None:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
@@ -228,7 +234,9 @@ def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str,
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_label_text(field)
     if not are_numbers(values):
-        axis.set_ticks(range(len(values)), [str(value) for value in values])
+        words = [str(value) for value in values]
+        axis.set_ticks(range(len(values)), words)
+        axes.tick_params(axis="x", rotation=0 if sum(map(len, words)) < MOST_LETTERS else 20)
         return {str(value): float(place) for place, value in enumerate(values)}
     if is_wide(values):
         logarithmic(axes, which)
