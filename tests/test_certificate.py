@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import TINY, call, write_songs
+from command import TINY, call, message, write_songs
 
 from rnnjax import compare
 from rnnjax.certificate import difference, draws, instances
@@ -92,6 +92,20 @@ def test_central_differences_are_not_judged_where_the_loss_bends(certify):
     assert answer.code == 0, answer.stdout
     (row,) = found["matrix"]
     assert (row["verdict"], "bends" in row["reason"]) == ("n/a", True)
+
+
+def test_nothing_is_judged_where_the_exact_gradient_overflows(certify, recwarn):
+    options = ["--model.activation=relu", "--model.init=normal", "--model.init_scale=1e12", "--methods=uoro,kf_rtrl"]
+    answer, found = certify("overflow", *options)
+    assert answer.code == 0, answer.stdout
+    assert all(row["verdict"] == "n/a" and "not finite" in row["reason"] for row in found["matrix"])
+    assert {check["verdict"] for check in found["theory"]} == {"PASS"}  # on built-in networks
+    assert not [warning.message for warning in recwarn if warning.category is RuntimeWarning]
+
+
+def test_another_task_is_refused_before_its_data_is_looked_for(certify):
+    answer, _ = certify("task", "--task.name=seq2seq", "--data.path=numbers")
+    assert "task.name is seq2seq" in message(answer)
 
 
 def test_what_cannot_be_is_not_applicable(certify):
