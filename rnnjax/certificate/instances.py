@@ -100,8 +100,7 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
         noise = exact.quick(draw_noise, (1, 2, 3))(jax.random.fold_in(key, 1), model.layers, shape, jnp.float64)
     reset = None
     if count > 1 and not model.bidirectional:
-        reset = np.zeros(x.shape, bool)
-        reset[2, T // 2, 0] = True
+        reset = jnp.asarray(np.arange(x.size).reshape(x.shape) == (2 * T + T // 2) * B)
     windows = jax.device_get(Batch(x, y, reset=reset, noise=noise))
     first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], windows) for part in (0, slice(1, None)))
     carry, _ = exact.quick(exact.loss, 0)(model, params, hyper, initial_carry(model, params, (B,)), first)
