@@ -58,8 +58,9 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     from rnnjax.data.streams import fold_into_streams
     from rnnjax.run import certificate_plot, certificate_report
     from rnnjax.run.results import make_directory
-    from rnnjax.trained import make_model
+    from rnnjax.trained import check_writes_text, make_model
 
+    check_writes_text(config)
     make_directory(out)
     corpus = load_corpus(config.data)
     model = make_model(config, corpus.vocabulary)

@@ -77,9 +77,11 @@ def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
     """
     from rnnjax.data.corpus import load_corpus
     from rnnjax.run.device import set_up
+    from rnnjax.trained import check_writes_text, load_trained, read_config
 
     if "checkpoint" not in options:
         config = config_of(parser, options)
+        check_writes_text(config)
         set_up(config.run.platform, "float64")
         out = Path(options.out or Path(config.run.root) / f"{command}-{config.run.name}")
         corpus = load_corpus(config.data)
@@ -88,7 +90,6 @@ def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
     if options.platform not in get_args(Platform):
         raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
     from rnnjax.run.directory import read_json
-    from rnnjax.trained import load_trained, read_config
 
     run = Path(options.run)
     config = read_config(run)

@@ -1,18 +1,16 @@
 """The certificate passes what is right, and names what is wrong, however small."""
 
-import inspect
 import json
-import sys
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import TINY, call, write_songs
+from command import TINY, call, message, write_songs
 
 from rnnjax import compare
-from rnnjax.certificate import difference, draws, instances
+from rnnjax.certificate import difference, draws, instances, trial
 from rnnjax.certificate.check import Check
 from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
 from rnnjax.gradients import METHODS, artbp
@@ -31,6 +29,11 @@ RIGHT = {
         ],
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def untimed(monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -94,23 +97,24 @@ def test_central_differences_are_not_judged_where_the_loss_bends(certify):
     assert (row["verdict"], "bends" in row["reason"]) == ("n/a", True)
 
 
+def test_nothing_is_judged_where_the_exact_gradient_overflows(certify, recwarn):
+    options = ["--model.activation=relu", "--model.init=normal", "--model.init_scale=1e12", "--methods=uoro,kf_rtrl"]
+    answer, found = certify("overflow", *options)
+    assert answer.code == 0, answer.stdout
+    assert all(row["verdict"] == "n/a" and "not finite" in row["reason"] for row in found["matrix"])
+    assert {check["verdict"] for check in found["theory"]} == {"PASS"}  # on built-in networks
+    assert not [warning.message for warning in recwarn if warning.category is RuntimeWarning]
+
+
+def test_another_task_is_refused_before_its_data_is_looked_for(certify):
+    answer, _ = certify("task", "--task.name=seq2seq", "--data.path=numbers")
+    assert "task.name is seq2seq" in message(answer)
+
+
 def test_what_cannot_be_is_not_applicable(certify):
     _, found = certify("n_a", "--model.cell=lstm", "--methods", "textbook,rflo")
     assert [(row["method"], row["verdict"]) for row in found["matrix"]] == [("textbook", "n/a"), ("rflo", "n/a")]
     assert all("lstm" in row["reason"] for row in found["matrix"])
-
-
-def scaled(gradient, by=1 + 1e-6):
-    return gradient._replace(params=jax.tree.map(lambda leaf: leaf * by, gradient.params))
-
-
-def turned(gradient):
-    layer = gradient.params.layers[0]
-    return gradient._replace(params=gradient.params._replace(layers=(layer._replace(W=-layer.W),)))
-
-
-def shifted(gradient):
-    return gradient._replace(carry=tuple(state + 1e-6 for state in gradient.carry))
 
 
 def not_finite(gradient):
@@ -125,107 +129,16 @@ def too_large(gradient):
     return gradient._replace(params=gradient.params._replace(V=jnp.full_like(gradient.params.V, 1e200)))
 
 
-def planted(method, fault):
-    """The method, its gradient spoiled."""
-    return method._replace(gradient=lambda *arguments: fault(method.gradient(*arguments)))
-
-
-def assert_told(answer, found, name, numbers=None):
-    assert answer.code == 1, answer.stdout + answer.stderr
-    assert found["failed"] == [name]
-    assert found["matrix"][0]["verdict"] == "FAIL"
-    assert f"FAIL in {name}" in answer.stdout
-    if numbers:
-        assert {check["number"] for check in found["theory"] if check["verdict"] == "FAIL"} >= numbers
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_an_error_of_a_millionth_is_told(certify, monkeypatch, name):
-    right = METHODS[name]
-    monkeypatch.setitem(METHODS, name, lambda config: planted(right(config), scaled))
-    assert_told(*certify("scaled", "--methods", name), name)
-
-
-@pytest.mark.parametrize(
-    ("name", "fault", "numbers"),
-    [
-        ("manual", turned, {1, 4, 8}),
-        ("rtrl", shifted, {1}),
-        ("uoro", shifted, {7}),
-        ("rflo", not_finite, None),
-        ("uoro", not_finite, {7}),
-        ("rflo", too_large, None),
-        ("snap", turned, {6}),
-        ("artbp", shifted, {7}),
-    ],
-)
-def test_a_wrong_sign_a_shift_and_no_number_are_told(certify, monkeypatch, recwarn, name, fault, numbers):
-    right = METHODS[name]
-    monkeypatch.setitem(METHODS, name, lambda config: planted(right(config), fault))
-    assert_told(*certify("fault", "--methods", name), name, numbers)
+def test_what_is_not_a_number_is_told_without_a_warning(certify, monkeypatch, recwarn):
+    for name, fault in (("rflo", too_large), ("uoro", not_finite)):
+        right = METHODS[name](GradientConfig())
+        spoiled = right._replace(gradient=lambda *all, right=right, fault=fault: fault(right.gradient(*all)))
+        monkeypatch.setitem(METHODS, name, lambda config, spoiled=spoiled: spoiled)
+    answer, found = certify("not_finite", "--methods", "rflo,uoro")
+    assert answer.code == 1
+    assert found["failed"] == ["rflo", "uoro"]
+    assert "FAIL in rflo, uoro" in answer.stdout
     assert not [warning.message for warning in recwarn if warning.category is RuntimeWarning]
-
-
-@pytest.mark.parametrize(
-    ("name", "disguised", "numbers"),
-    [("snap", "rtrl", {6}), ("rflo", "rtrl", {6}), ("truncated", "manual", {4}), ("uoro", "rtrl", {7})],
-)
-def test_an_exact_gradient_in_disguise_is_told(certify, monkeypatch, name, disguised, numbers):
-    right, exact = METHODS[name](GradientConfig()), METHODS[disguised]
-    monkeypatch.setitem(METHODS, name, lambda config: exact(config)._replace(draw=right.draw, claim=right.claim))
-    assert_told(*certify("disguised", "--methods", name), name, numbers)
-
-
-def rewritten(name, before, after):
-    """A method of a file in which a piece of source is another one."""
-    module = sys.modules[f"rnnjax.gradients.{name}"]
-    source = inspect.getsource(module)
-    assert source.count(before) == 1
-    scope = {"__name__": module.__name__}
-    exec(compile(source.replace(before, after), module.__file__, "exec"), scope)
-    return scope["method"]
-
-
-TOO_LONG = """from rnnjax.gradients.directions import Directions, average, refuse
-from rnnjax.gradients.directions import draw as right
-
-def draw(*args, **options):
-    return jax.tree.map(lambda v: 3 * v, right(*args, **options))
-"""
-
-SLIPS = {  # (method, what its file says, what it says instead)
-    "artbp cuts more often than it says": ("artbp", "< probabilities, prob", "< 2 * probabilities, prob"),
-    "all signs of uoro are the same": (
-        "uoro",
-        "jax.random.rademacher(key, (*shape, sizes(model)[0]), params.V.dtype)",
-        "jnp.ones((*shape, sizes(model)[0]), params.V.dtype)",
-    ),
-    "the directions are too long": (
-        "forward_gradient",
-        "from rnnjax.gradients.directions import Directions, average, draw, refuse\n",
-        TOO_LONG,
-    ),
-    "rflo keeps its own recurrent weight": ("rflo", "W=0 * layer.W", "W=layer.W * jnp.eye(len(layer.W))"),
-    "random feedback is none": ("rflo", "-(H**-0.5), H**-0.5)", "0.0, 0.0)"),
-    "snap: the lower layer runs away": (
-        "snap",
-        "d_new @ influence.params,",
-        "d_new @ influence.params * jnp.where(unit_of(model, params) < s.size - model.hidden, -5, 1),",
-    ),
-    "truncated knows no initial state": (
-        "truncated",
-        "jnp.where(end <= k2, d, 0)",
-        "jnp.where((end <= k2) & (k2 == T), d, 0)",
-    ),
-}
-
-
-@pytest.mark.parametrize("slip", SLIPS)
-def test_a_slip_of_the_pen_is_told(certify, monkeypatch, slip):
-    name, *change = SLIPS[slip]
-    monkeypatch.setitem(METHODS, name, rewritten(name, *change))
-    options = ["--model.cell=leaky"] if name == "rflo" else []
-    assert_told(*certify("slip", "--methods", name, *options), name)
 
 
 @pytest.mark.parametrize(
@@ -239,24 +152,10 @@ def test_a_method_that_cannot_be_judged_has_failed(certify, monkeypatch, change,
     right = METHODS["manual"]
     monkeypatch.setitem(METHODS, "manual", lambda config: right(config)._replace(**change))
     answer, found = certify("silent", "--methods", "manual")
-    assert_told(answer, found, "manual")
+    assert answer.code == 1, answer.stdout + answer.stderr
+    assert found["failed"] == ["manual"]
+    assert "FAIL in manual" in answer.stdout
     assert reason in found["matrix"][0]["reason"]
-
-
-def test_an_online_method_that_forgets_its_trace_is_told(certify, monkeypatch):
-    right = METHODS["rtrl"]
-
-    def forgetful(config):
-        method = right(config)
-
-        def gradient(model, params, hyper, carry, batch, trace, noise=None):
-            fresh = method.init(model, params, batch.y.shape[1:])
-            return method.gradient(model, params, hyper, carry, batch, fresh, noise)
-
-        return method._replace(gradient=gradient)
-
-    monkeypatch.setitem(METHODS, "rtrl", forgetful)
-    assert_told(*certify("forgetful", "--methods", "rtrl"), "rtrl", {1, 3})
 
 
 def test_a_method_that_breaks_has_failed_and_the_others_go_on(certify, monkeypatch):

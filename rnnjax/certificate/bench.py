@@ -19,6 +19,12 @@ from rnnjax.gradients.method import Gradient
 KEY = 0x7E57
 """Of the noise of the methods that are random."""
 
+WORST = 1e-3
+"""Central differences that theory says are further off than this are not judged."""
+
+LARGEST = 1e100
+"""Of a gradient that can be judged: norms and influences, which square it, are numbers too."""
+
 
 class Bench:
     """An instance, what is true of it, and what each method has given on it; each computed when first asked for."""
@@ -103,6 +109,20 @@ class Bench:
             for off, t in zip(self.rough, self.windows, strict=True)
         ]
         return max(errors) if all(map(math.isfinite, errors)) else math.inf
+
+    @cached_property
+    def overflows(self) -> bool:
+        """Whether the exact gradient, or the state that it is taken at, is too large to hold anything against it."""
+        leaves = jax.tree.leaves((self.windows, self.stream))
+        return not all(np.all(np.abs(leaf) < LARGEST) for leaf in leaves)  # nor is what is not a number less
+
+    def nothing_to_judge(self, name: str) -> str | None:
+        """Why theory does not say what a method gives here; None where it does."""
+        if self.overflows:
+            return "the exact gradient of this network is not finite, or almost so: nothing to judge"
+        if (off := self.numerical_error(name)) > WORST:
+            return f"the loss bends so that central differences are off by {off:.0e}: nothing to judge"
+        return None
 
     def trial_error(self, name: str) -> float:
         """The largest error of a method in any window."""

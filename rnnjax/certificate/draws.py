@@ -27,9 +27,8 @@ def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
     """The worst deviation of a statistic, as a share of what chance allows."""
     instance = tiny(f"tiny {options['unit']}", 3, 1, **options)
     method, noise = make(name, config, directions=2), claim_of(name, config).noise
-    keys = jax.random.split(jax.random.key(KEY), COUNT)
     draw = jax.vmap(lambda key: method.draw(key, instance.model, instance.params, instance.shape))
-    drawn = jax.device_get(quick(draw)(keys))
+    drawn = jax.device_get(quick(lambda key: draw(jax.random.split(key, COUNT)))(jax.random.key(KEY)))
     if noise == "cuts":
         claim, worst = "how often, and how often together, it cuts", of_cuts(drawn, config.cut_probability)
     else:

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from rnnjax.certificate import draws, exact
 from rnnjax.certificate.check import Check, compare
@@ -104,11 +103,14 @@ def judged(name: str, claim: str, instance: Instance, found: Any, odds: np.ndarr
 
 def hadamard(tree: Any) -> Any:
     """A tree of directions whose outer products average to the identity: the first columns of a Hadamard matrix."""
-    flat, restore = ravel_pytree(tree)
+    leaves, structure = jax.tree.flatten(tree)
+    ends = np.cumsum([leaf.size for leaf in leaves])
     H = np.ones((1, 1))
-    while len(H) < flat.size:
+    while len(H) < ends[-1]:
         H = np.block([[H, H], [H, -H]])
-    return jax.device_get(exact.quick(jax.vmap(restore))(H[:, : flat.size]))
+    columns = np.split(H[:, : ends[-1]], ends[:-1], axis=1)
+    parts = [part.reshape(-1, *leaf.shape) for part, leaf in zip(columns, leaves, strict=True)]
+    return jax.tree.unflatten(structure, parts)
 
 
 def over_rows(name: str, config: GradientConfig, instance: Instance, **options: Any) -> Any:

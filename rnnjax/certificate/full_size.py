@@ -1,5 +1,6 @@
 """The config at its own size: what the cheap exact methods cost there, and which methods would be refused."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -64,6 +65,8 @@ def row(name: str, config: Config, instance: Instance, truth: exact.Truth) -> Fu
         verdict, reason = "PASS", f"equal within {tolerance:.0e}"
     elif (own := rounding(instance, truth)) > tolerance / 10:
         verdict, reason = "n/a", f"{precision} itself rounds the exact gradient of this network by {own:.0e}"
+        if not math.isfinite(own):
+            reason = f"the exact gradient of this network is not finite in {precision}"
     else:
         verdict, reason = "FAIL", f"not equal within {tolerance:.0e} ({apart.leaf})"
     return FullRow(name, precision, apart.error, apart.leaf, trial.cost, verdict, reason)

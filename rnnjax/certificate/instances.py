@@ -85,10 +85,10 @@ def cut(config: Config, model: Model, ids: np.ndarray) -> Instance:
 def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B: int, count: int) -> Instance:
     """A network drawn as for training, after the window before, which gives it a state.
 
-    Where the initial state is learned the first stream starts from it anew in the second window, as at a new song.
+    The first stream starts anew in the middle of the second window, as at a new song.
     """
     key = jax.random.key(config.training.seed)
-    params = draw_params(key, model, config.model, jnp.float64)
+    params = exact.quick(draw_params, (1, 2, 3))(key, model, config.model, jnp.float64)
     hyper = Hyper(config.model.leak, config.model.dropout)
     length = (count + 1) * T
     stretch = max((len(ids) - 1) // B, 1)
@@ -99,8 +99,8 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
         shape = (count + 1, T, B, model.output)
         noise = exact.quick(draw_noise, (1, 2, 3))(jax.random.fold_in(key, 1), model.layers, shape, jnp.float64)
     reset = None
-    if model.learned_state and count > 1:
-        reset = jnp.asarray(np.arange(x.size).reshape(x.shape) == 2 * T * B)
+    if count > 1 and not model.bidirectional:
+        reset = jnp.asarray(np.arange(x.size).reshape(x.shape) == (2 * T + T // 2) * B)
     windows = jax.device_get(Batch(x, y, reset=reset, noise=noise))
     first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], windows) for part in (0, slice(1, None)))
     carry, _ = exact.quick(exact.loss, 0)(model, params, hyper, initial_carry(model, params, (B,)), first)

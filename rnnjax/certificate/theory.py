@@ -14,7 +14,6 @@ from rnnjax.analysis import lags
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare, raised
-from rnnjax.certificate.matrix import WORST
 from rnnjax.certificate.trial import claim_of, make, mean
 from rnnjax.gradients.method import Gradient
 from rnnjax.model.cells import Hyper
@@ -39,7 +38,7 @@ def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
     """The checks of one part; one that breaks is a failed check."""
     if make(name, bench.config).claim and not bench.refusal(name):
         try:
-            if bench.numerical_error(name) <= WORST:  # see `matrix.judge`
+            if not bench.nothing_to_judge(name):
                 yield from part(name, bench)
         except Exception as error:  # as in `matrix.row_of`
             yield Check(0, name, part.__doc__ or part.__name__, bench.instance.name, None, reason=raised(error))
@@ -161,7 +160,7 @@ LAGS_OF = "analysis.lags"
 def of_lags(bench: Bench) -> list[Check]:
     """What `analysis.lags` finds of the first window, lag by lag, against the open double sum."""
     try:
-        return [] if bench.instance.model.bidirectional else list(lag_by_lag(LAGS_OF, bench))
+        return [] if bench.instance.model.bidirectional or bench.overflows else list(lag_by_lag(LAGS_OF, bench))
     except Exception as error:  # as in `matrix.row_of`
         return [Check(5, LAGS_OF, "the gradient at each lag", bench.instance.name, None, reason=raised(error))]
 

@@ -1,8 +1,8 @@
 """What a gradient may take, beyond which its method is refused before anything is computed.
 
-Memory and time are estimated from the sizes alone, the time for a few CPU cores and small products: right to a factor
-of a few, which tells seconds from hours. Plain back-propagation through time is refused at no size, nor is a method
-that takes up to twice as much.
+Memory and time are estimated from the sizes alone, the time for a few CPU cores and small products, whatever the run's
+device is: right there to a factor of a few, which tells seconds from hours. Plain back-propagation through time is
+refused at no size, nor is a method that takes up to twice as much.
 """
 
 from typing import NamedTuple
@@ -77,7 +77,8 @@ def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str
     exceeded = " and ".join(["memory"] * too_big + ["time"] * too_slow)
     return (
         f"{what} would take about {in_bytes(memory)} in {dtype}, and one gradient about {in_time(seconds)} on a few "
-        f"cores: too much {exceeded} (limits: {in_bytes(MOST_BYTES)}, {in_time(MOST_SECONDS)}); {instead}"
+        f"CPU cores, if less on an accelerator: too much {exceeded} "
+        f"(limits: {in_bytes(MOST_BYTES)}, {in_time(MOST_SECONDS)}); {instead}"
     )
 
 

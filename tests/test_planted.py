@@ -1,0 +1,208 @@
+"""Errors planted in each method, such as a pen slips into: the certificate names them all.
+
+A method is judged on one small network, by its row of the matrix and, where that does not tell, by the theory; the
+command itself is `test_certificate.py`'s.
+"""
+
+import functools
+import inspect
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from rnnjax.certificate import certificate, instances, matrix, trial
+from rnnjax.certificate.bench import Bench
+from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
+from rnnjax.gradients import METHODS
+from rnnjax.model.network import Model
+
+
+@functools.cache
+def bench_of(unit):
+    """A network of four units on twelve letters, and what is true of it."""
+    config = Config(
+        model=ModelConfig(hidden_size=4, cell=unit), training=TrainingConfig(sequence_length=5, batch_size=2)
+    )
+    model, ids = Model(vocabulary=12, hidden=4, unit=unit), np.random.default_rng(0).integers(12, size=200)
+    return Bench(instances.cut(config, model, ids), instances.shorten(config.gradient, 5, 5))
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """(method's name, what takes its place in the table) -> its row, and the numbers of the theory that fail."""
+    monkeypatch.setattr(trial, "SECONDS", 0)
+
+    def run(name, planted, unit="vanilla", theory=False):
+        monkeypatch.setitem(METHODS, name, planted)
+        bench = bench_of(unit)
+        bench.programs.pop(name, None)
+        bench.trials.pop(name, None)
+        row, checks = matrix.row_of(name, bench), []
+        if theory or row.verdict != "FAIL":
+            checks = list(certificate.all_checks(name, bench, bench.instance.model, bench.config))
+        return matrix.settle(row, checks), {check.number for check in checks if check.verdict == "FAIL"}
+
+    return run
+
+
+def spoiled(name, fault):
+    """The method, something done to each of its gradients."""
+    right = METHODS[name]
+
+    def method(config):
+        return right(config)._replace(gradient=lambda *arguments: fault(right(config).gradient(*arguments)))
+
+    return method
+
+
+def scaled(gradient, by=1 + 1e-6):
+    return gradient._replace(params=jax.tree.map(lambda leaf: leaf * by, gradient.params))
+
+
+def turned(gradient):
+    layer = gradient.params.layers[0]
+    return gradient._replace(params=gradient.params._replace(layers=(layer._replace(W=-layer.W),)))
+
+
+def shifted(gradient):
+    return gradient._replace(carry=tuple(state + 1e-6 for state in gradient.carry))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_error_of_a_millionth_is_told(judge, name):
+    assert judge(name, spoiled(name, scaled))[0].verdict == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "numbers"),
+    [
+        ("manual", turned, {1, 4, 8}),
+        ("rtrl", shifted, {1}),
+        ("uoro", shifted, {7}),
+        ("snap", turned, {6}),
+        ("artbp", shifted, {7}),
+    ],
+)
+def test_a_wrong_sign_and_a_shift_fail_the_theory_too(judge, name, fault, numbers):
+    assert judge(name, spoiled(name, fault), theory=True)[1] >= numbers
+
+
+@pytest.mark.parametrize(
+    ("name", "disguised", "numbers"),
+    [("snap", "rtrl", {6}), ("rflo", "rtrl", {6}), ("truncated", "manual", {4}), ("uoro", "rtrl", {7})],
+)
+def test_an_exact_gradient_in_disguise_is_told(judge, name, disguised, numbers):
+    right, exact = METHODS[name](GradientConfig()), METHODS[disguised]
+    planted = lambda config: exact(config)._replace(draw=right.draw, claim=right.claim)
+    row, failed = judge(name, planted, theory=True)
+    assert row.verdict == "FAIL"
+    assert failed >= numbers
+
+
+def test_an_online_method_that_forgets_its_trace_is_told(judge):
+    right = METHODS["rtrl"]
+
+    def forgetful(config):
+        method = right(config)
+
+        def gradient(model, params, hyper, carry, batch, trace, noise=None):
+            fresh = method.init(model, params, batch.y.shape[1:])
+            return method.gradient(model, params, hyper, carry, batch, fresh, noise)
+
+        return method._replace(gradient=gradient)
+
+    assert judge("rtrl", forgetful, theory=True)[1] >= {1, 3}
+
+
+TOO_LONG = """from rnnjax.gradients.directions import Directions, average, refuse
+from rnnjax.gradients.directions import draw as right
+
+def draw(*args, **options):
+    return jax.tree.map(lambda v: 3 * v, right(*args, **options))
+"""
+
+SLIPS = {  # (method, what its file says, what it says instead)
+    "autodiff: another carry": ("autodiff", "d_params, d_carry, new", "d_params, carry, new"),
+    "manual: W is not transposed": ("manual", "@ W_transposed", "@ layer.W"),
+    "manual: the first h is zero": ("manual", "[first[0][None], hs", "[0 * first[0][None], hs"),
+    "manual: no bias of the first step": ("manual", "bh=total(d_a)", "bh=total(d_a[1:])"),
+    "manual: an error passes a reset": ("manual", "d_prev = where(~reset_t, d_prev, 0)", "pass"),
+    "textbook: a lag is missing": ("textbook", "fori_loop(0, j + 1,", "fori_loop(0, j,"),
+    "textbook: an error passes a reset": ("textbook", "jnp.where(reset[k][..., None], 0, error), d", "error, d"),
+    "checkpointed: nothing passes a segment": (
+        "checkpointed",
+        "jnp.zeros((), carry[0].dtype), carry)",
+        "jnp.zeros((), carry[0].dtype), jax.lax.stop_gradient(carry))",
+    ),
+    "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
+    "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
+    "parallel: the maps in the other order": ("parallel", "D_later @ D_earlier", "D_earlier @ D_later"),
+    "parallel: one step too early": (
+        "parallel",
+        "jnp.concatenate([adjoints[1:], jnp.zeros_like(adjoints[:1])])",
+        "adjoints",
+    ),
+    "differences to one side": (
+        "finite_difference",
+        "loss_at(point - shift)[0]) / (2 * epsilon)",
+        "loss_at(point)[0]) / epsilon",
+    ),
+    "truncated knows no initial state": (
+        "truncated",
+        "jnp.where(end <= k2, d, 0)",
+        "jnp.where((end <= k2) & (k2 == T), d, 0)",
+    ),
+    "truncated forgets the steps after the last end": ("truncated", "jnp.arange(-(-T // k1))", "jnp.arange(T // k1)"),
+    "artbp does not make up for its cuts": ("artbp", "1 / (1 - noise.probability)", "1"),
+    "artbp cuts more often than it says": ("artbp", "< probabilities, prob", "< 2 * probabilities, prob"),
+    "snap: D is transposed": ("snap", "D_t @ trace.params", "D_t.T @ trace.params"),
+    "snap: the lower layer runs away": (
+        "snap",
+        "d_new @ influence.params,",
+        "d_new @ influence.params * jnp.where(unit_of(model, params) < s.size - model.hidden, -5, 1),",
+    ),
+    "rflo has no memory": ("rflo", "kept[unit] * trace.params + immediate", "immediate"),
+    "rflo keeps its own recurrent weight": ("rflo", "W=0 * layer.W", "W=layer.W * jnp.eye(len(layer.W))"),
+    "random feedback is none": ("rflo", "-(H**-0.5), H**-0.5)", "0.0, 0.0)"),
+    "uoro: one factor knows no sign": ("uoro", "rho_1 * nu,", "rho_1,"),
+    "all signs of uoro are the same": (
+        "uoro",
+        "jax.random.rademacher(key, (*shape, sizes(model)[0]), params.V.dtype)",
+        "jnp.ones((*shape, sizes(model)[0]), params.V.dtype)",
+    ),
+    "kf_rtrl: one factor knows no sign": ("kf_rtrl", "sign * rho_2 * x", "rho_2 * x"),
+    "the directions are too long": (
+        "forward_gradient",
+        "from rnnjax.gradients.directions import Directions, average, draw, refuse\n",
+        TOO_LONG,
+    ),
+    "spsa to one side": (
+        "spsa",
+        "params, v, by), carry)[0] for by in (sigma, -sigma",
+        "params, v, by), carry)[0] for by in (sigma, 0.0",
+    ),
+}
+
+
+def rewritten(name, before, after):
+    """A method of a file in which a piece of source is another one."""
+    module = sys.modules[f"rnnjax.gradients.{name}"]
+    source = inspect.getsource(module)
+    assert source.count(before) == 1
+    scope = {"__name__": module.__name__}
+    exec(compile(source.replace(before, after), module.__file__, "exec"), scope)
+    return scope["method"]
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_of_the_pen_is_told(judge, slip):
+    name, *change = SLIPS[slip]
+    row, _ = judge(name, rewritten(name, *change), "leaky" if name == "rflo" else "vanilla")
+    assert row.verdict == "FAIL"
+    assert not row.reason.startswith("raised")
+
+
+def test_every_method_has_a_slip():
+    assert {name for name, *_ in SLIPS.values()} == set(METHODS)
