@@ -11,8 +11,9 @@ from rnnjax.loop import compile_together
 from rnnjax.study.groups import Group
 from rnnjax.study.measures import make_measure
 from rnnjax.study.memory import arms_at_once, bytes_of, free_bytes
-from rnnjax.study.program import abstract_arms, everywhere, make_chunk, make_mesh, place
+from rnnjax.study.program import abstract_arms, make_chunk, make_mesh, place
 from rnnjax.tasks.task import Task
+from rnnjax.training.sharding import everywhere
 from rnnjax.training.state import TrainState
 
 

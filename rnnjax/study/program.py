@@ -93,11 +93,6 @@ def place(mesh: jax.sharding.Mesh, tree: Any) -> Any:
     return jax.tree.map(put, tree)
 
 
-def everywhere(mesh: jax.sharding.Mesh, data: Any) -> Any:
-    """What all arms read, whole on every device."""
-    return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
-
-
 def make_step(config: Config, step: Step) -> Step:
     """A task's step for every arm.
 

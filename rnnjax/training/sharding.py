@@ -58,9 +58,7 @@ def put(array: Any, where: NamedSharding) -> Array:
 
 
 def everywhere(mesh: jax.sharding.Mesh, tree: Any) -> Any:
-    """A tree of arrays whole on every device, if these are of several hosts; of one, JAX finds them where they are."""
-    if not mesh.is_multi_process:
-        return tree
+    """A tree of arrays, whole on every device."""
     return jax.tree.map(lambda leaf: put(leaf, NamedSharding(mesh, PartitionSpec())), tree)
 
 
