@@ -10,7 +10,7 @@ train: $(VENV)/.installed
 	$(BIN)/python -m rnnjax.train --config configs/lyrics.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # Adds PyTorch and safetensors; `make test` then holds our cells against PyTorch's own, where without it there is only what
 # PyTorch once computed (tests/parity). It is not part of `make test`: the package index has no CPU build for Linux on

@@ -59,10 +59,11 @@ runpy.run_module(f"rnnjax.{door}", run_name="__main__", alter_sys=True)
 """
 
 
-def door(name, *arguments, cwd, at=None):
+def door(name, *arguments, cwd, at=None, optimized=False):
     """Runs `python -m rnnjax.<name>` in a process of its own.
 
     Args:
+      optimized: its programs are compiled as a user's are, and not as those of the tests.
       at: (event, needle, signal): the process sends itself the signal just before Python does something, named by its
         audit event such as os.rename, whose arguments contain the needle.
     """
@@ -71,7 +72,8 @@ def door(name, *arguments, cwd, at=None):
     else:
         event, needle, number = at
         program = ["-c", SIGNAL_AT, event, needle, str(int(number)), name]
-    env = {key: value for key, value in os.environ.items() if key != "JAX_PLATFORMS"}
+    left_out = {"JAX_PLATFORMS", *(["JAX_DISABLE_MOST_OPTIMIZATIONS"] if optimized else [])}
+    env = {key: value for key, value in os.environ.items() if key not in left_out}
     done = subprocess.run(
         [sys.executable, *program, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=240
     )

@@ -12,12 +12,21 @@ if OWNS_PROGRAMS:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+# Programs are tiny and run once here: compiling them is what takes the time.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
-# Programs are tiny and run once here: compiling them is what takes the time.
-jax.config.update("jax_disable_most_optimizations", True)
+
+LONGEST = ["test_cluster.py", "test_certificate.py", "test_planted.py", "test_hosts.py", "test_notebook.py"]
+"""They come first, so that two workers end together."""
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 def pytest_unconfigure():

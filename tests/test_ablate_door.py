@@ -77,7 +77,8 @@ def test_a_study_leaves_a_row_for_each_arm_and_evaluation(straight):
     last = found[found["step"] == 12]
     assert last["final"].all()
     assert last[["training_loss", "validation_loss", "test_loss", "grad_norm"]].notna().all(axis=None)
-    assert last["test_loss"].nunique() == (8 if last["clipped"].any() else 4)
+    # Where nothing was clipped, arms that clip and arms that do not differ by rounding: they are two programs.
+    assert last["test_loss"].round(4).nunique() == (8 if last["clipped"].any() else 4)
     assert found.loc[found["step"] == 6, "test_loss"].isna().all()
     run = straight / "runs" / "tiny"
     arms = json.loads((run / "arms.json").read_text())

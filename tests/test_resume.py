@@ -18,7 +18,7 @@ def train(place, at=None):
     if not place.exists():
         place.mkdir()
         write_songs(place / "songs.csv")
-    return door("train", *RUN, cwd=place, at=at)
+    return door("train", *RUN, cwd=place, at=at, optimized=True)
 
 
 def outcome(place):
