@@ -369,6 +369,15 @@ def test_the_tasks_floor_is_drawn(tmp_path):
     assert report_tables.arm_table(study, arms).rows[0][5] == "0.1667"
 
 
+def test_the_floor_of_a_loss_is_not_shown_beside_an_accuracy(tmp_path):
+    arms = [("a", {"x": 1}, {0: 0.3, 1: 0.2}), ("b", {"x": 2}, {0: 0.4, 1: 0.3})]
+    path = write_study(tmp_path / "s", arms, "test_accuracy", rows=lambda row: {**row, "floor": 1.386})
+    study, _, found, _ = read(path)
+    assert "floor" not in report_tables.arm_table(study, list(found.values())).columns
+    labels = [line.get_label() for line in report_figures.along(study, list(found.values()), "x").axes[0].lines]
+    assert "the task's floor" not in labels
+
+
 def test_a_value_out_of_all_proportion_leaves_the_picture(tmp_path):
     arms = [(f"{x} {y}", {"x": x, "y": y}, {0: x, 1: x + 1}) for x, y in ((1, 1), (1, 2), (2, 1))]
     study, _, found, _ = read(write_study(tmp_path / "s", [*arms, ("far", {"x": 2, "y": 2}, {0: 1e20, 1: 2e20})]))

@@ -27,7 +27,7 @@ def arm_table(study: Record, arms: list[ArmSummary]) -> Table:
     if any(arm.bca for arm in arms):
         shown["95% interval (BCa)"] = [interval(arm.bca) if arm.bca else NOTHING for arm in arms]
     shown["median"] = [_median(arm) for arm in arms]
-    if any(arm.floor is not None for arm in arms):
+    if study.metric.endswith("loss") and any(arm.floor is not None for arm in arms):
         shown["floor"] = [NOTHING if arm.floor is None else f"{arm.floor:.4g}" for arm in arms]
     if tuned:
         shown["learning rate, tuned"] = ["; ".join(map(_setting, arm.tuned)) or "no" for arm in arms]
