@@ -34,8 +34,7 @@ RECALL = """
 name: recall
 axes: {grid: {optimizer.clip: [none]}}
 seeds: 2
-metric: test_accuracy
-direction: higher
+metric: test_loss
 task: {name: recall, length: 2, symbols: 3, held_out: 40}
 model: {hidden_size: 4}
 training: {steps: 4, batch_size: 4}

@@ -129,6 +129,12 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "manual: the first h is zero": ("manual", "[first[0][None], hs", "[0 * first[0][None], hs"),
     "manual: no bias of the first step": ("manual", "bh=total(d_a)", "bh=total(d_a[1:])"),
     "manual: an error passes a reset": ("manual", "d_prev = where(~reset_t, d_prev, 0)", "pass"),
+    "manual: no error passes a held step": ("manual", "d_prev = where(valid_t, d_prev, d_state)", "pass"),
+    "textbook: no error passes a held step": (
+        "textbook",
+        "(valid[k][..., None], delta @ W.T, error)",
+        "(True, delta @ W.T, 0)",
+    ),
     "textbook: a lag is missing": ("textbook", "fori_loop(0, j + 1,", "fori_loop(0, j,"),
     "textbook: an error passes a reset": ("textbook", "jnp.where(reset[k][..., None], 0, error), d", "error, d"),
     "checkpointed: nothing passes a segment": (

@@ -130,9 +130,10 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
                 h, left, p = 0 * h, 0 * left, [0 * e for e in p]
             x = np.eye(model.width)[stream.x[t, b]]
             u = x @ U + h @ W + bh
-            immediate = (np.outer(x, slope(u)), np.outer(h, slope(u)), slope(u))
-            p = [(1 - alpha) * e + alpha * new for e, new in zip(p, immediate, strict=True)]
-            h, left = (1 - alpha) * h + alpha * phi(u), (1 - alpha) * left
+            if stream.valid is None or stream.valid[t, b]:
+                immediate = (np.outer(x, slope(u)), np.outer(h, slope(u)), slope(u))
+                p = [(1 - alpha) * e + alpha * new for e, new in zip(p, immediate, strict=True)]
+                h, left = (1 - alpha) * h + alpha * phi(u), (1 - alpha) * left
             thinned = np.ones(H)
             if stream.noise is not None:
                 rate = float(instance.hyper.dropout)

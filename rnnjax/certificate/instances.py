@@ -85,7 +85,8 @@ def cut(config: Config, model: Model, ids: np.ndarray) -> Instance:
 def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B: int, count: int) -> Instance:
     """A network drawn as for training, after the window before, which gives it a state.
 
-    The first stream starts anew in the middle of the second window, as at a new song.
+    In the middle of the second window the first stream starts anew, as at a new song, and the last one holds its state
+    after that, as at padding.
     """
     key = jax.random.key(config.training.seed)
     params = exact.quick(draw_params, (1, 2, 3))(key, model, config.model, jnp.float64)
@@ -98,10 +99,12 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
     if model.dropout:
         shape = (count + 1, T, B, model.output)
         noise = exact.quick(draw_noise, (1, 2, 3))(jax.random.fold_in(key, 1), model.layers, shape, jnp.float64)
-    reset = None
+    reset = valid = None
     if count > 1 and not model.bidirectional:
-        reset = jnp.asarray(np.arange(x.size).reshape(x.shape) == (2 * T + T // 2) * B)
-    windows = jax.device_get(Batch(x, y, reset=reset, noise=noise))
+        place = np.arange(x.size).reshape(x.shape)
+        reset = jnp.asarray(place == (2 * T + T // 2) * B)
+        valid = jnp.asarray(place != (2 * T + T // 2 + 2) * B - 1)
+    windows = jax.device_get(Batch(x, y, reset=reset, valid=valid, noise=noise))
     first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], windows) for part in (0, slice(1, None)))
     carry, _ = exact.quick(exact.loss, 0)(model, params, hyper, initial_carry(model, params, (B,)), first)
     params, carry = jax.device_get((params, carry))
