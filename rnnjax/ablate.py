@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     if "address" in given and executor == "local":
         raise UserError("--address is of a Ray cluster; add --executor ray")
     address = given.pop("address", "auto")
+    if null := [name for name, value in vars(given).items() if value is None]:
+        raise UserError(f"{null[0]} is null, but must have a value")
     if "axes" not in given:
         raise UserError("axes names no field; give a study with --config, such as configs/ablations/clipping.yaml")
     study = study_of(given)

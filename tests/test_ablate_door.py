@@ -151,6 +151,18 @@ def test_tuned_arms_keep_the_rate_with_the_lowest_validation_loss(tmp_path, monk
     assert len(pd.read_parquet("runs/tiny/results").query("final")) == 1
 
 
+def test_an_arm_that_diverges_with_every_rate_keeps_the_lowest_and_is_counted_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(begin(tmp_path / "place"))
+    wild = ["--axes", "{grid: {optimizer.clip: [none]}}", "--baseline", "{}", "--tune.learning_rates", "[1e38, 1e37]"]
+    wild += ["--optimizer.weight_decay", "1", "--training.max_skipped_steps", "2", "--seeds", "1"]
+    answer = call(ablate.main, "--config", "study.yaml", *wild)
+    assert answer.code == 0, answer.stderr
+    assert "the arm clip=none diverged with each of them; it keeps the lowest" in answer.stderr
+    assert "0 of 3 arms done, 0 running, 3 failed" in answer.stdout
+    (arm,) = json.loads(Path("runs/tiny/arms.json").read_text())
+    assert arm["tuned"]["optimizer.learning_rate"] == 1e37
+
+
 def test_a_task_with_a_known_answer_is_measured_beside_its_floor(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("recall.yaml").write_text(RECALL)

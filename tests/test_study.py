@@ -106,6 +106,15 @@ def test_each_arm_tries_the_learning_rates_on_seeds_of_its_own():
         ("axes: {grid: {optimizer.clip: []}}", "axes.grid has no values for optimizer.clip"),
         ("axes: {grid: {}}", "axes names no field"),
         ("name: x", "axes names no field; give a study with --config"),
+        ("axes: null", "axes is null, but must have a value"),
+        (
+            "{axes: {grid: {model.leak: [0.1]}}, tune: {learning_rates: [0.1, 0.1]}}",
+            "tune.learning_rates is [0.1, 0.1]",
+        ),
+        (
+            "{axes: {grid: {model.leak: [0.1]}}, seeds: 3, tune: {learning_rates: [0.1], seeds: [2]}}",
+            "tune.seeds: 2 is one of seeds too",
+        ),
         ("axes: {grid: {model.cell: [gru, brick]}}", "model.cell: expected one of"),
         ("axes: {grid: {model.hidden_size: [4, 0]}}", "the arm hidden_size=0: model.hidden_size is 0, but must be"),
         (

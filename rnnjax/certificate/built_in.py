@@ -20,6 +20,9 @@ from rnnjax.model.network import Model
 
 UNITS = 3
 
+ODD = 13
+"""Steps that no method divides evenly, and halves more than twice."""
+
 GRAPHS = {
     "W = 0": np.zeros((UNITS, UNITS)),
     "a diagonal W": np.eye(UNITS),
@@ -46,11 +49,18 @@ def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
 
 
 def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
-    """Of a method that does not take the config's network; and of central differences, which have eight digits where
-    loss and gradient are of one size and nothing is steep."""
+    """In a window of an odd length, for methods that divide it; of one that does not take the config's network; and of
+    central differences, which have eight digits where loss and gradient are of one size and nothing is steep."""
     method, claim = make(name, config), claim_of(name, config)
     unit = "leaky" if method.refuse(Model(vocabulary=3, hidden=2), 4, 2) else "vanilla"
     numerical = claim.tolerance > ROUNDING
+    for options in () if numerical else claim.variants or ({},):
+        instance = tiny(f"tiny {unit}", ODD, 1, unit=unit)
+        found = exact.quick(walker(make(name, config, **options), instance))(instance.params)
+        words = "".join(f", {option} {value}" for option, value in options.items())
+        yield compare(
+            1, name, f"the exact gradient of {ODD} steps{words}", instance.name, found, truth_of_stream(instance)
+        )
     if numerical or method.refuse(cut_model(model), 4, 2):
         instance = tiny(f"tiny {unit}", 4, 1, unit=unit)
         found = exact.quick(walker(method, instance))(instance.params)

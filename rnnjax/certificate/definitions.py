@@ -139,7 +139,8 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
                 rate = float(instance.hyper.dropout)
                 thinned = (np.asarray(stream.noise[0][t, b]) >= rate) / (1 - rate)
             y_hat = np.exp(log_softmax((h * thinned) @ V + by))
-            error = (y_hat - np.eye(outputs)[stream.y[t, b]]) / (T * B)
+            weight = 1.0 if stream.weight is None else stream.weight[t, b]
+            error = (y_hat - np.eye(outputs)[stream.y[t, b]]) * weight / (T * B)
             signal, (d_layer, d_h0) = thinned * (error @ F), found[t // T]
             for d, e in zip(d_layer, p, strict=True):
                 d += signal * e

@@ -17,7 +17,7 @@ from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
 
 Array = jax.Array
 
-MOST = {"units": 8, "layers": 2, "embedding": 8, "streams": 2, "steps": 8, "ids": 100}
+MOST = {"units": 8, "layers": 3, "embedding": 8, "streams": 2, "steps": 8, "ids": 100}
 """What the config is cut to, so that the methods whose cost grows with the fourth power of the units, or that walk
 through all parameters one by one, take a second each."""
 
@@ -86,7 +86,7 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
     """A network drawn as for training, after the window before, which gives it a state.
 
     In the middle of the second window the first stream starts anew, as at a new song, and the last one holds its state
-    after that, as at padding.
+    after that, as at padding. The first loss of each window counts half, the last one for both halves.
     """
     key = jax.random.key(config.training.seed)
     params = exact.quick(draw_params, (1, 2, 3))(key, model, config.model, jnp.float64)
@@ -99,12 +99,13 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
     if model.dropout:
         shape = (count + 1, T, B, model.output)
         noise = exact.quick(draw_noise, (1, 2, 3))(jax.random.fold_in(key, 1), model.layers, shape, jnp.float64)
-    reset = valid = None
+    reset = valid = weight = None
     if count > 1 and not model.bidirectional:
         place = np.arange(x.size).reshape(x.shape)
         reset = jnp.asarray(place == (2 * T + T // 2) * B)
         valid = jnp.asarray(place != (2 * T + T // 2 + 2) * B - 1)
-    windows = jax.device_get(Batch(x, y, reset=reset, valid=valid, noise=noise))
+        weight = jnp.ones(x.shape).at[:, 0, 0].add(-0.5).at[:, -1, -1].add(0.5)
+    windows = jax.device_get(Batch(x, y, weight=weight, reset=reset, valid=valid, noise=noise))
     first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], windows) for part in (0, slice(1, None)))
     carry, _ = exact.quick(exact.loss, 0)(model, params, hyper, initial_carry(model, params, (B,)), first)
     params, carry = jax.device_get((params, carry))

@@ -83,8 +83,11 @@ def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
     def after(model: Model, params: Params, hyper: Hyper, states_t: Carry, batch: Batch, t: Array) -> Carry:
         # Held until t and counted from t on, a window begins with the state after step t, whose adjoint is its carry.
         step = jnp.broadcast_to(jnp.arange(T)[:, None], batch.y.shape)
-        window = batch._replace(weight=(step >= t).astype(params.V.dtype), valid=step > t)
-        return jax.tree.map(lambda leaf: leaf * (T - t) / T, gradient(model, params, hyper, states_t, window).carry)
+        weight = jnp.ones(batch.y.shape, params.V.dtype) if batch.weight is None else batch.weight
+        left = jnp.where(step >= t, weight, 0)
+        window = batch._replace(weight=left, valid=step > t)
+        share = jnp.sum(left) / jnp.sum(weight)
+        return jax.tree.map(lambda leaf: leaf * share, gradient(model, params, hyper, states_t, window).carry)
 
     run = partial(exact.quick(after, 0), *bench.setting)
     parts = jax.device_get([run(jax.tree.map(lambda leaf, t=t: leaf[t], states), batch, t) for t in range(T)])
@@ -200,5 +203,7 @@ def norms_at(bench: Bench, lag: int) -> np.ndarray:
     T, B = bench.instance.shape
     t = np.arange(lag, T)
     parts = [leaf[t, t - lag + 1] for leaf in bench.pairs_of_state]
-    # The open sum has each stream's share of a mean over all windows, steps and streams.
-    return bench.instance.number * T * B * np.sqrt(sum((part**2).sum(axis=-1) for part in parts))
+    # The open sum has each loss's share of a mean over all windows, steps and streams.
+    weight = bench.instance.windows.weight
+    share = (1.0 if weight is None else weight[0][t]) / (bench.instance.number * T * B)
+    return np.sqrt(sum((part**2).sum(axis=-1) for part in parts)) / share

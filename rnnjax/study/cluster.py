@@ -95,7 +95,10 @@ def run(work: Work, groups: list[Group], board: Board) -> bool:
                 except ray.exceptions.TaskCancelledError:
                     finished = False
                 except ray.exceptions.RayError as error:
-                    errors.append(what_happened(error, group))
+                    if interrupt.asked and not isinstance(getattr(error, "cause", None), UserError):
+                        finished = False  # cancelling breaks what has not begun, in ways of its own
+                    else:
+                        errors.append(what_happened(error, group))
             if interrupt.asked or errors:
                 desk.stop.remote()
                 for reference, group in under_way.items():

@@ -147,7 +147,8 @@ def statistics_in_words(arms: list[ArmSummary], differences: list[Difference]) -
     if not differences:
         return text
     return text + (
-        " A difference is taken seed by seed, as both runs of a pair see the same data in the same order; its interval "
+        " A difference is taken seed by seed, as both runs of a pair see the same data in the same order, unless an "
+        "axis changes the data; its interval "
         "and p are of Student's paired t-test. With many arms some p is small by chance: p, corrected, is by Holm "
         f"(1979) for all {len(differences)} comparisons, those that cannot be made yet included. The corrected "
         "interval has the confidence that Holm's procedure comes to for that arm (Ludbrook 2000), so that it excludes "

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from rnnjax.config import Config
-from rnnjax.errors import UserError
 from rnnjax.run.device import environment
+from rnnjax.run.progress import warn
 from rnnjax.study.arms import Arm, make_trials, with_learning_rate
 from rnnjax.study.board import Board
 from rnnjax.study.directory import StudyDirectory
@@ -55,11 +55,8 @@ def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board,
 
 
 def choose(arms: list[Arm], trials: list[Arm], path: Path) -> list[Arm]:
-    """The arms, each with the learning rate that had the lowest mean validation loss in the trials of its name.
-
-    Raises:
-      UserError: for an arm that diverged with all of them.
-    """
+    """The arms, each with the learning rate that had the lowest mean validation loss in the trials of its name, or with
+    the lowest of all where it diverged with each."""
     parts = sorted((path / "results").glob("part-*.parquet"))
     final = pd.concat([pd.read_parquet(part) for part in parts]).query("final").set_index("arm")
     last = final["validation_loss"].where(~final["diverged"]).fillna(np.inf).to_dict()
@@ -70,7 +67,6 @@ def choose(arms: list[Arm], trials: list[Arm], path: Path) -> list[Arm]:
     means = {name: {rate: float(np.mean(found)) for rate, found in tried.items()} for name, tried in losses.items()}
     for name, tried in means.items():
         if not np.isfinite(min(tried.values())):
-            raise UserError(f"tune.learning_rates: the arm {name} diverged with each of them; give lower ones")
-    return [
-        with_learning_rate(arm, min(means[arm.name], key=means[arm.name].__getitem__), means[arm.name]) for arm in arms
-    ]
+            warn(f"tune.learning_rates: the arm {name} diverged with each of them; it keeps the lowest")
+    best = {name: min(tried, key=lambda rate: (tried[rate], rate)) for name, tried in means.items()}
+    return [with_learning_rate(arm, best[arm.name], means[arm.name]) for arm in arms]

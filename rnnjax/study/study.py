@@ -107,6 +107,9 @@ class Tune:
     def __post_init__(self) -> None:
         for rate in self.learning_rates:
             check(rate > 0, "tune.learning_rates", rate, "above 0")
+        for name in ("learning_rates", "seeds"):
+            values = getattr(self, name)
+            check(len(set(values)) == len(values), f"tune.{name}", values, "each once")
         check(bool(self.seeds), "tune.seeds", self.seeds, "one seed or more")
 
 
@@ -141,6 +144,10 @@ class Study:
         check(bool(seeds) and len(set(seeds)) == len(seeds), "seeds", self.seeds, "one seed or more, each once")
         if "optimizer.learning_rate" in self.axes.fields() and self.tune.learning_rates:
             raise UserError("tune.learning_rates: optimizer.learning_rate is an axis already; keep one of the two")
+        if self.tune.learning_rates and (both := {*seeds} & {*self.tune.seeds}):
+            raise UserError(
+                f"tune.seeds: {min(both)} is one of seeds too; a run that chose a rate must not be compared"
+            )
 
     def all_seeds(self) -> list[int]:
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds

@@ -141,7 +141,8 @@ def train(
         course.means.add(np.asarray(infos)[: stop - step, :count])
         course = course._replace(states=states, seconds=time.monotonic() - began)
         failed = count_frozen(config, course, count)
-        tell(Word((stop - step) * count, count - failed, failed))
+        running = count - failed
+        tell(Word((stop - step) * count, running, failed if running else 0))  # with none running, its end is told below
         step, ended = stop, stop == total or failed == count
         if ended or is_due(step, config.training.eval_every_steps):
             course, numbers = evaluate(programs, config, course, count, ended)
