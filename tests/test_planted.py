@@ -142,6 +142,17 @@ SLIPS = {  # (method, what its file says, what it says instead)
         "jnp.zeros((), carry[0].dtype), carry)",
         "jnp.zeros((), carry[0].dtype), jax.lax.stop_gradient(carry))",
     ),
+    "checkpointed: nothing passes at the second level": (
+        "checkpointed",
+        "part(carry, piece)",
+        "part(jax.lax.stop_gradient(carry) if len(counts) > 1 else carry, piece)",
+    ),
+    "checkpointed: halves are rounded down": ("checkpointed", "-(-T // 2**levels)", "T // 2**levels"),
+    "parallel: each loss has the same weight": (
+        "parallel",
+        "loss = surprise if batch_t.weight is None else surprise * batch_t.weight",
+        "loss = surprise + 0 * jax.lax.stop_gradient(surprise)",
+    ),
     "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
     "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
     "parallel: the maps in the other order": ("parallel", "D_later @ D_earlier", "D_earlier @ D_later"),

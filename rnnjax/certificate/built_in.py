@@ -20,8 +20,8 @@ from rnnjax.model.network import Model
 
 UNITS = 3
 
-ODD = 13
-"""Steps that no method divides evenly, and halves more than twice."""
+ODD = 21
+"""Steps of a window that no method divides evenly, and recursive segments halve twice."""
 
 GRAPHS = {
     "W = 0": np.zeros((UNITS, UNITS)),

@@ -8,10 +8,11 @@ The chapter's double sum over j (where the error arises) and k (where the weight
 
 and only this must run inside the loop. The weight gradients are one product each over time x batch afterwards:
 
-    dU = Σₜ xₜᵀ d_aₜ      dbh = Σₜ d_aₜ      dW = Σₜ hₜ₋₁ᵀ d_zₜ      dV = Σₜ hₜᵀ (ŷₜ - yₜ)      dby = Σₜ (ŷₜ - yₜ)
+    dU = Σₜ xₜᵀ d_aₜ      dbh = Σₜ d_aₜ      dW = Σₜ hₜ₋₁ᵀ d_zₜ      dV = Σₜ hₜᵀ eₜ      dby = Σₜ eₜ
 
-where the transpose of `lax.scan` adds to dW at every step. Nothing here calls `jax.grad`, `jax.vjp` or the transpose of
-a scan: a check that shared code with what it checks would share its errors.
+with eₜ = (ŷₜ - yₜ) wₜ / Σ w, the error of a mean loss in which step t has the weight wₜ. The transpose of `lax.scan`
+adds to dW at every step. Nothing here calls `jax.grad`, `jax.vjp` or the transpose of a scan: a check that shared code
+with what it checks would share its errors.
 """
 
 from collections.abc import Callable, Iterator

@@ -36,8 +36,8 @@ def gradient(
 ) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
-    Cost: 2 K forward passes, O(K·T·H²) time and O(K·(P + T·H)) memory: the directions, and h of every step. Its bias
-    is O(σ²); the variance is that of the forward gradient.
+    Cost: 4 K + 1 forward passes, as the initial state has directions of its own, O(K·T·H²) time and O(K·(P + T·H))
+    memory: the directions, and h of every step. Its bias is O(σ²); the variance is that of the forward gradient.
 
     Args:
       noise: the K directions.

@@ -16,13 +16,14 @@ def plot(path: Path, title: str, found: Certificate) -> None:
     import matplotlib.figure
 
     rows: list[Any] = [row for row in found.rows if row.target is not None][::-1]
-    figure = matplotlib.figure.Figure(figsize=(13, 1.8 + 0.34 * max(len(rows), 3)), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(13, 2.1 + 0.34 * max(len(rows), 3)), layout="constrained")
     panels = figure.subplots(1, 4, sharey=True, width_ratios=[3, 1, 1, 1])
     of_error, of_cosine, of_time, of_memory = panels
     draw_errors(of_error, rows)
+    figure.legend(*of_error.get_legend_handles_labels(), fontsize=8, loc="outside lower left", ncols=6, frameon=False)
     draw_cosines(of_cosine, rows)
     draw_costs(of_time, rows, [1e3 * row.cost.seconds for row in rows], "time of a window (ms)")
-    draw_costs(of_memory, rows, [(row.cost.memory or math.nan) / 1e3 for row in rows], "its temporary memory (kB)")
+    draw_costs(of_memory, rows, [(row.cost.memory or math.nan) / 1e3 for row in rows], "temporary memory (kB)")
     of_error.set_yticks(range(len(rows)), [f"{row.method}  {row.verdict}" for row in rows])
     for label, row in zip(of_error.get_yticklabels(), rows, strict=True):
         label.set_color("C3" if row.verdict == "FAIL" else "black")
@@ -56,7 +57,6 @@ def draw_errors(axes, rows: list[Any]) -> None:
         axes.plot([], [], "o", color=COLORS[kind], label=kind)
     axes.plot([], [], "o", color="C7", markerfacecolor="none", label="against the other meaning of exact")
     axes.plot([], [], "--", color="black", linewidth=0.8, label="largest error of what is equal, if not marked")
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
     axes.set(xscale="log", xlim=(FLOOR, CEILING), xlabel="largest error, as a share of the leaf's largest entry")
 
 
@@ -64,7 +64,9 @@ def draw_cosines(axes, rows: list[Any]) -> None:
     for place, row in enumerate(rows):
         axes.barh(place, row.target.cosine, color=COLORS[row.kind], height=0.6)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(xlabel="cosine with it", xlim=(min(0, *(row.target.cosine for row in rows), 0) - 0.05, 1.05))
+    axes.set(
+        xlabel="cosine with the exact gradient", xlim=(min(0, *(row.target.cosine for row in rows), 0) - 0.05, 1.05)
+    )
 
 
 def draw_costs(axes, rows: list[Any], values: list[float], label: str) -> None:
@@ -73,6 +75,7 @@ def draw_costs(axes, rows: list[Any], values: list[float], label: str) -> None:
     known = [math.log10(value) for value in values if value > 0] or [0.0]
     ends = (10 ** math.floor(min(known) - 0.1), 10 ** math.ceil(max(known) + 0.1))  # whole decades, or ticks collide
     axes.set(xscale="log", xlabel=label, xlim=ends)
+    axes.xaxis.set_minor_formatter("")
 
 
 def bounded(error: float) -> float:
