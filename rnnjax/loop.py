@@ -192,7 +192,7 @@ def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkp
     for step, damage in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; taking the next best")
     if found.checkpoint is None:
-        raise UserError(f"every checkpoint of {directory.path} is damaged")
+        raise UserError(f"every checkpoint of {directory.path} is damaged; train again under another run.name")
     concluded = task.conclude(state_from(found.checkpoint, task), data)
     result = plain(concluded.result)
     if concluded.predictions:

@@ -117,11 +117,11 @@ def load_trained(run: Path, which: str = "best") -> Trained:
 def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     """Reads a checkpoint of a run; takes and raises what `load_trained` does."""
     if not (run / "checkpoints").is_dir():
-        raise UserError(f"--run: {run} has no checkpoint yet")
+        raise UserError(f"--run: {run} has no checkpoint yet; wait for its first, or go on training it")
     checkpoints = Checkpoints(run / "checkpoints", read_only=True)
     steps = checkpoints.steps()
     if not steps:
-        raise UserError(f"--run: {run} has no checkpoint yet")
+        raise UserError(f"--run: {run} has no checkpoint yet; wait for its first, or go on training it")
     try:
         if which in ("best", "newest"):
             found = checkpoints.best() if which == "best" else checkpoints.newest()
@@ -137,7 +137,7 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     for step, reason in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {reason}; passed over")
     if found.checkpoint is None:
-        raise UserError(f"every checkpoint of {run} is damaged")
+        raise UserError(f"every checkpoint of {run} is damaged; train again, or copy the run from where it is whole")
     return found.checkpoint
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,7 +16,7 @@ from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingCo
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum, forget_abandoned_reads
 from rnnjax.run.directory import RunDirectory, write_whole
 from rnnjax.run.metrics import MetricsLog
 from rnnjax.training.state import StepInfo
@@ -190,6 +192,15 @@ def test_the_newest_checkpoints_and_the_best_are_kept(checkpoints):
         assert {name: a.tobytes() for name, a in found.arrays.items()} == {
             n: a.tobytes() for n, a in arrays(step).items()
         }
+
+
+def test_only_abandoned_reads_are_silent(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    forget_abandoned_reads()
+    for said in ("Event loop is closed", "another"):
+        sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(said)))
+    assert [str(found.exc_value) for found in shown] == ["another"]
 
 
 @pytest.mark.parametrize("which", ["every file", "the largest file"])

@@ -4,6 +4,7 @@ import errno
 import logging
 import math
 import os
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -117,6 +118,7 @@ class Checkpoints:
             arrays, about = dict(saved["state"]), saved["about"]
             checksums = about["checksums"]
         except Exception as error:  # a damaged file can make Orbax raise anything
+            forget_abandoned_reads()
             reason = str(error).strip().splitlines()
             raise DamagedCheckpoint(
                 f"it cannot be read ({reason[0][:100] if reason else type(error).__name__})"
@@ -177,6 +179,13 @@ def _disk_errors() -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" in str(error) or "No space left" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise
+
+
+def forget_abandoned_reads() -> None:
+    """Orbax leaves the other reads of a damaged checkpoint to an event loop that it has closed, and each would print a
+    traceback of that."""
+    show = sys.unraisablehook
+    sys.unraisablehook = lambda found: None if str(found.exc_value) == "Event loop is closed" else show(found)
 
 
 def checksum(array: np.ndarray) -> str:
