@@ -364,7 +364,7 @@ def test_the_tasks_floor_is_drawn(tmp_path):
     study, _, found, _ = read(path)
     arms = list(found.values())
     for figure in (report_figures.along(study, arms, "x"), report_figures.curves(study, arms, ["validation_loss"])):
-        [floor] = [line for line in figure.axes[0].lines if line.get_label() == "the task's floor"]
+        [floor] = [line for line in figure.axes[0].lines if line.get_label() == report_figures.FLOOR]
         np.testing.assert_allclose(floor.get_ydata(), 1 / 6)
     assert report_tables.arm_table(study, arms).rows[0][5] == "0.1667"
 
@@ -375,7 +375,7 @@ def test_the_floor_of_a_loss_is_not_shown_beside_an_accuracy(tmp_path):
     study, _, found, _ = read(path)
     assert "floor" not in report_tables.arm_table(study, list(found.values())).columns
     labels = [line.get_label() for line in report_figures.along(study, list(found.values()), "x").axes[0].lines]
-    assert "the task's floor" not in labels
+    assert report_figures.FLOOR not in labels
 
 
 def test_a_value_out_of_all_proportion_leaves_the_picture(tmp_path):

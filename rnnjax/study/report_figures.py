@@ -14,6 +14,8 @@ from rnnjax.study.summary import ArmSummary
 MOST_CURVES = 8
 """Curves in one picture, beside the baseline's."""
 
+FLOOR = "the task's floor, without memory"
+
 MOST_PANELS = 8
 """Panels of a heat map; and lines of an axis's picture, above which its arms are points."""
 
@@ -155,7 +157,7 @@ def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
     """Draws the task's floor, where there is one and the column is a loss. Returns its values."""
     floors = sorted({arm.floor for arm in shown if arm.floor is not None}) if column.endswith("loss") else []
     for index, floor in enumerate(floors):
-        axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else "the task's floor")
+        axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else FLOOR)
     return floors
 
 
