@@ -52,6 +52,13 @@ def test_zip_goes_row_by_row_and_beside_it_stand_single_arms():
     assert arms[-1].fields == {"model.cell": "vanilla"}
 
 
+def test_a_baseline_may_name_what_an_arm_has_from_the_base():
+    axes = Axes(grid={"model.cell": ["gru", "lstm"]}, also=[{"model.cell": "gru", "optimizer.clip": "none"}])
+    wanted = {"model.cell": "gru", "optimizer.clip": Config().optimizer.clip}
+    arms = make_arms(Study(axes, seeds=1, baseline=wanted), Config())
+    assert [arm.baseline for arm in arms] == [True, False, False]
+
+
 def test_draws_lie_in_their_ranges_and_follow_from_their_seed():
     ranges = {"optimizer.learning_rate": Range(1e-4, 1e-1, "log"), "model.hidden_size": Range(3, 9)}
     axes = Axes(random=ranges, draws=100)

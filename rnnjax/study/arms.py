@@ -47,7 +47,7 @@ def make_arms(study: Study, base: Config) -> list[Arm]:
     names = [name_of(assignment, study.axes.fields()) for assignment in assignments]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"axes: two arms are the same: {twice[0]}")
-    baseline = find_baseline(study, assignments)
+    baseline = find_baseline(study, base, assignments)
     arms: list[Arm] = []
     for number, (name, assignment) in enumerate(zip(names, assignments, strict=True)):
         for seed in study.all_seeds():
@@ -83,12 +83,16 @@ def name_of(assignment: Assignment, fields: Iterable[str]) -> str:
     return ", ".join(f"{short(name)}={shown(value)}" for name, value in assignment.items())
 
 
-def find_baseline(study: Study, assignments: list[Assignment]) -> int | None:
-    """The number of the assignment that has the baseline's values; None where there is no baseline."""
+def find_baseline(study: Study, base: Config, assignments: list[Assignment]) -> int | None:
+    """The number of the assignment that has the baseline's values, or that has them with those of the base where it is
+    silent; None where there is no baseline."""
     if not study.baseline:
         return None
     wanted = {name: typed(name, value) for name, value in study.baseline.items()}
     found = [i for i, values in enumerate(assignments) if wanted.items() <= values.items()]
+    if not found:
+        inherited = {name: get(base, name) for name in wanted}
+        found = [i for i, values in enumerate(assignments) if wanted.items() <= {**inherited, **values}.items()]
     if len(found) != 1:
         many = f"{len(found)} arms have" if found else "no arm has"
         raise UserError(f"baseline: {many} {name_of(wanted, study.axes.fields())}; give the values of one arm")
