@@ -116,11 +116,8 @@ def load_trained(run: Path, which: str = "best") -> Trained:
 
 def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     """Reads a checkpoint of a run; takes and raises what `load_trained` does."""
-    if not (run / "checkpoints").is_dir():
-        raise UserError(f"--run: {run} has no checkpoint yet; wait for its first, or go on training it")
-    checkpoints = Checkpoints(run / "checkpoints", read_only=True)
-    steps = checkpoints.steps()
-    if not steps:
+    checkpoints = Checkpoints(run / "checkpoints", read_only=True) if (run / "checkpoints").is_dir() else None
+    if checkpoints is None or not (steps := checkpoints.steps()):
         raise UserError(f"--run: {run} has no checkpoint yet; wait for its first, or go on training it")
     try:
         if which in ("best", "newest"):
