@@ -21,7 +21,7 @@ from benchmarks.memory import gradient_memory
 from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
 from rnnjax.data.corpus import load_corpus
-from rnnjax.data.tasks import recall_floor
+from rnnjax.data.recall_text import recall_floor
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.trained import make_model
 

@@ -1,6 +1,6 @@
 """The training loop: where pure steps meet files, screens and clocks.
 
-The device runs chunks of steps; the host looks in between them (rnnjax/watch.py).
+The device runs chunks of steps; the host looks in between them (rnnjax/recorder.py).
 """
 
 import json
@@ -21,6 +21,7 @@ from rnnjax.cli import INTERRUPTED
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
+from rnnjax.recorder import Watch, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
@@ -34,7 +35,6 @@ from rnnjax.tasks.task import Task
 from rnnjax.training.sharding import divide, everywhere, make_mesh, place, shardings, whole
 from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
-from rnnjax.watch import Watch, is_due
 
 
 def train(config: Config) -> int:

@@ -13,9 +13,9 @@ from test_bad_input import message
 
 from rnnjax import clipping, train
 from rnnjax.analysis.clipping import effect, value_threshold
+from rnnjax.clipping.tables import at_same_length, at_threshold
 from rnnjax.config import Config, ModelConfig, OptimizerConfig
 from rnnjax.errors import UserError
-from rnnjax.run.clipping_tables import at_same_length, at_threshold
 from rnnjax.training.optimizer import make_clip
 
 

@@ -15,11 +15,11 @@ from scipy import stats
 from study_folder import write_study
 
 from rnnjax import report
-from rnnjax.study import report_figures, report_maps, report_tables, summary
-from rnnjax.study.report_input import read_study
-from rnnjax.study.report_page import Code, Paragraph, Table, to_html, to_markdown
-from rnnjax.study.rounding import duration, interval, number, size, small
-from rnnjax.study.statistics import Interval
+from rnnjax.report import figures, maps, summary, tables
+from rnnjax.report.page import Code, Paragraph, Table, to_html, to_markdown
+from rnnjax.report.read import read_study
+from rnnjax.report.rounding import duration, interval, number, size, small
+from rnnjax.report.statistics import Interval
 
 BASE = [2.05, 2.31, 2.18, 2.11, 2.40]
 BETTER = [1.55, 1.83, 1.66, 1.62, 1.88]
@@ -227,15 +227,15 @@ def test_where_a_study_comes_from(written):
 
 def test_curves_end_where_a_seed_does(written):
     study, _, arms, _ = read(written[0])
-    whole = report_figures.curve(study, arms["clip=none"], "validation_loss")
+    whole = figures.curve(study, arms["clip=none"], "validation_loss")
     assert list(whole.index) == [0, 50, 100]
     at = study.rows[(study.rows["name"] == "clip=none") & (study.rows["step"] == 50)]["validation_loss"]
     np.testing.assert_allclose(whole["mean"][50], at.mean())
     np.testing.assert_allclose(
         [whole["low"][50], whole["high"][50]], stats.t.interval(0.95, 4, at.mean(), stats.sem(at))
     )
-    assert list(report_figures.curve(study, arms["clip=value"], "validation_loss").index) == [0]
-    assert report_figures.curve_columns(study) == ["training_loss", "validation_loss"]
+    assert list(figures.curve(study, arms["clip=value"], "validation_loss").index) == [0]
+    assert figures.curve_columns(study) == ["training_loss", "validation_loss"]
 
 
 def test_more_is_better_turns_the_order_round(tmp_path):
@@ -296,16 +296,16 @@ def test_an_evaluation_done_again_counts_once(tmp_path):
 def test_tuning_is_told(tmp_path):
     arms, tune = [("a", {"optimizer.clip": 1}, {0: 1.0, 1: 2.0})], {"learning_rates": [0.1, 0.01], "seeds": [9]}
     study, _, found, _ = read(write_study(tmp_path / "s", arms, "validation_loss", tune=tune))
-    texts = [block.text for block in report_tables.tuning(study, list(found.values()))]
+    texts = [block.text for block in tables.tuning(study, list(found.values()))]
     assert "of 0.1, 0.01 the one with the lowest validation loss, with the seeds 9" in texts[0]
     assert "a better one may lie beyond" in texts[1]
     assert "flatters every arm" in texts[2]
-    table = report_tables.arm_table(study, list(found.values()))
+    table = tables.arm_table(study, list(found.values()))
     assert table.rows[0][table.columns.index("learning rate, tuned")] == "0.01 (the lowest tried)"
     study, _, found, _ = read(write_study(tmp_path / "t", arms))
-    [block] = report_tables.tuning(study, list(found.values()))
+    [block] = tables.tuning(study, list(found.values()))
     assert "was not tuned for each arm: all arms have that of the base config" in block.text
-    assert "learning rate, tuned" not in report_tables.arm_table(study, list(found.values())).columns
+    assert "learning rate, tuned" not in tables.arm_table(study, list(found.values())).columns
 
 
 def test_an_arm_has_the_base_configs_value_of_an_axis_that_it_does_not_name(tmp_path):
@@ -334,17 +334,17 @@ def grid(tmp_path, count):
 def test_a_map_is_over_the_two_largest_axes_with_panels_of_the_rest(tmp_path):
     study, _, arms, _ = grid(tmp_path, 3)
     found = list(arms.values())
-    pair = report_maps.pair_of(study)
+    pair = maps.pair_of(study)
     assert pair == ("rate", "size")
-    panels = report_maps.panels_of(study, found, pair)
+    panels = maps.panels_of(study, found, pair)
     assert {name: len(of) for name, of in panels.items()} == {("method=sgd",): 9, ("method=adam",): 9}
-    first, second, bar = report_maps.over(study, found, pair).axes
+    first, second, bar = maps.over(study, found, pair).axes
     for axes in (first, second):
         cells = axes.images[0].get_array()
         np.testing.assert_allclose(cells, np.add.outer(np.arange(3), np.arange(3)) + 0.5)
         assert sorted(text.get_text() for text in axes.texts) == sorted(f"{value:.3g}" for value in cells.ravel())
     assert bar.get_ylabel() == "test_loss"
-    figure = report_figures.along(study, found, "rate")
+    figure = figures.along(study, found, "rate")
     assert len(figure.axes[0].containers) == 6  # a line for each method and size
 
 
@@ -352,7 +352,7 @@ def test_axes_that_are_no_grid_are_points(tmp_path):
     draw = np.random.default_rng(0)
     arms = [(f"{x}", {"rate": 10**x, "size": y}, {0: x, 1: y}) for x, y in draw.uniform(-3, 0, (12, 2)).tolist()]
     study, _, found, _ = read(write_study(tmp_path / "s", arms))
-    axes = report_maps.over(study, list(found.values()), ("rate", "size")).axes[0]
+    axes = maps.over(study, list(found.values()), ("rate", "size")).axes[0]
     assert axes.get_xscale() == "log"
     assert len(axes.collections[0].get_offsets()) == 12
     assert not axes.images
@@ -363,31 +363,31 @@ def test_the_tasks_floor_is_drawn(tmp_path):
     path = write_study(tmp_path / "s", arms, rows=lambda row: {**row, "floor": 1 / 6})
     study, _, found, _ = read(path)
     arms = list(found.values())
-    for figure in (report_figures.along(study, arms, "x"), report_figures.curves(study, arms, ["validation_loss"])):
-        [floor] = [line for line in figure.axes[0].lines if line.get_label() == report_figures.FLOOR]
+    for figure in (figures.along(study, arms, "x"), figures.curves(study, arms, ["validation_loss"])):
+        [floor] = [line for line in figure.axes[0].lines if line.get_label() == figures.FLOOR]
         np.testing.assert_allclose(floor.get_ydata(), 1 / 6)
-    assert report_tables.arm_table(study, arms).rows[0][5] == "0.1667"
+    assert tables.arm_table(study, arms).rows[0][5] == "0.1667"
 
 
 def test_the_floor_of_a_loss_is_not_shown_beside_an_accuracy(tmp_path):
     arms = [("a", {"x": 1}, {0: 0.3, 1: 0.2}), ("b", {"x": 2}, {0: 0.4, 1: 0.3})]
     path = write_study(tmp_path / "s", arms, "test_accuracy", rows=lambda row: {**row, "floor": 1.386})
     study, _, found, _ = read(path)
-    assert "floor" not in report_tables.arm_table(study, list(found.values())).columns
-    labels = [line.get_label() for line in report_figures.along(study, list(found.values()), "x").axes[0].lines]
-    assert report_figures.FLOOR not in labels
+    assert "floor" not in tables.arm_table(study, list(found.values())).columns
+    labels = [line.get_label() for line in figures.along(study, list(found.values()), "x").axes[0].lines]
+    assert figures.FLOOR not in labels
 
 
 def test_a_value_out_of_all_proportion_leaves_the_picture(tmp_path):
     arms = [(f"{x} {y}", {"x": x, "y": y}, {0: x, 1: x + 1}) for x, y in ((1, 1), (1, 2), (2, 1))]
     study, _, found, _ = read(write_study(tmp_path / "s", [*arms, ("far", {"x": 2, "y": 2}, {0: 1e20, 1: 2e20})]))
-    axes = report_figures.along(study, list(found.values()), "x").axes[0]
+    axes = figures.along(study, list(found.values()), "x").axes[0]
     assert axes.get_title() == "cut off above: up to 2e+20"
     assert axes.get_ylim()[1] < 6
-    figure = report_maps.over(study, list(found.values()), ("x", "y"))
+    figure = maps.over(study, list(found.values()), ("x", "y"))
     assert figure.axes[0].images[0].norm.vmax == 2.5
-    assert report_figures.within([1e20, 2e20]) == [1e20, 2e20]
-    assert report_figures.within([-1.0, 1e20]) == [-1.0, 1e20]
+    assert figures.within([1e20, 2e20]) == [1e20, 2e20]
+    assert figures.within([-1.0, 1e20]) == [-1.0, 1e20]
 
 
 def test_numbers_have_the_digits_that_they_deserve():

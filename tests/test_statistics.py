@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rnnjax.study.statistics import (
+from rnnjax.report.statistics import (
     bca_interval,
     has_spread,
     holm,

@@ -6,7 +6,7 @@ import pytest
 
 from rnnjax.config import DataConfig
 from rnnjax.data.corpus import load_corpus
-from rnnjax.data.tasks import FILLER, MOST_LAG, SYMBOLS, recall_floor, recall_text
+from rnnjax.data.recall_text import FILLER, MOST_LAG, SYMBOLS, recall_floor, recall_text
 from rnnjax.errors import UserError
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from rnnjax.config import DataConfig
-from rnnjax.data.tasks import recall_text
+from rnnjax.data.recall_text import recall_text
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: a plain text does not need it

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.pieces import pad, piece_loss
+from rnnjax.gradients.segments import pad, piece_loss
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator
 from rnnjax.model.network import Batch, Carry, Model, Params

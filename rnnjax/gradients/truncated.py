@@ -18,7 +18,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.pieces import pad, piece_loss
+from rnnjax.gradients.segments import pad, piece_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator

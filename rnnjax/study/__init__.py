@@ -1,1 +1,1 @@
-"""Studies: many runs of one question, as few programs as their shapes allow, and what comes of them."""
+"""Studies: many runs of one question, as few programs as their shapes allow."""

@@ -16,6 +16,7 @@ import numpy as np
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.loop import newest_whole, next_stop
+from rnnjax.recorder import is_due
 from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.run.directory import read_json, write_whole
 from rnnjax.study import results
@@ -29,7 +30,6 @@ from rnnjax.study.study import Study
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.state import TrainState, from_arrays, to_arrays
-from rnnjax.watch import is_due
 
 Asked = Callable[[], bool]
 """Whether to save and stop."""

@@ -281,7 +281,7 @@ def report(result: dict[str, Any]) -> list[str]:
 
 
 def figures(config: Config, result: dict[str, Any]) -> dict[str, Any]:
-    from rnnjax.run.task_plots import against_floor
+    from rnnjax.tasks.figures import against_floor
 
     found, unit = result["lengths"], f"loss ({result['loss_is']})"
     title = f"{result['task']}, trained at length {config.task.length}"

@@ -209,7 +209,7 @@ def report(result: dict[str, Any]) -> list[str]:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Any]:
-    from rnnjax.run.task_plots import bars
+    from rnnjax.tasks.figures import bars
 
     if "network" not in result:
         return {}

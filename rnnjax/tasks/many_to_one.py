@@ -35,7 +35,7 @@ from rnnjax.tasks.examples import (
     noise_for,
     shown,
 )
-from rnnjax.tasks.pieces import Example, count_pairs, make_pieces
+from rnnjax.tasks.song_pieces import Example, count_pairs, make_pieces
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
 from rnnjax.training.examples import Surprise, in_blocks
@@ -269,7 +269,7 @@ def report(config: Config, result: dict[str, Any]) -> list[str]:
 
 
 def figures(config: Config, result: dict[str, Any]) -> dict[str, Any]:
-    from rnnjax.run.task_plots import confusion
+    from rnnjax.tasks.figures import confusion
 
     if "confusion" not in result:
         return {}

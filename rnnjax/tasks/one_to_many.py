@@ -26,7 +26,7 @@ from rnnjax.model.network import Model
 from rnnjax.model.rnn import Unroll
 from rnnjax.model.sampling import generate, gumbel_noise
 from rnnjax.tasks.examples import held_out_losses, loss_lines, make_example_task, noise_for, shifted, surprise_within
-from rnnjax.tasks.pieces import Example, count_pairs, make_pieces
+from rnnjax.tasks.song_pieces import Example, count_pairs, make_pieces
 from rnnjax.tasks.task import Asked, Conclusion, Network, Task
 from rnnjax.trained import shape
 from rnnjax.training.examples import Surprise
@@ -207,7 +207,7 @@ def report(result: dict[str, Any]) -> list[str]:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Any]:
-    from rnnjax.run.task_plots import confusion
+    from rnnjax.tasks.figures import confusion
 
     if "confusion" not in result:
         return {}

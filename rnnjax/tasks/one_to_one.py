@@ -111,7 +111,7 @@ def unigram_bits(result: dict[str, Any]) -> float | None:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Any]:
-    from rnnjax.run.task_plots import curves
+    from rnnjax.tasks.figures import curves
 
     if "free_running" not in result:
         return {}

@@ -286,7 +286,7 @@ def report(result: dict[str, Any]) -> list[str]:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Any]:
-    from rnnjax.run.task_plots import attention, bars
+    from rnnjax.tasks.figures import attention, bars
 
     if "exact_match" not in result:
         return {}

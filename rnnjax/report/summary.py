@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from rnnjax.errors import UserError
-from rnnjax.study import statistics
-from rnnjax.study.report_input import Record
-from rnnjax.study.statistics import NO_INTERVAL, Interval
+from rnnjax.report import statistics
+from rnnjax.report.read import Record
+from rnnjax.report.statistics import NO_INTERVAL, Interval
 
 CONFIDENCE = 0.95
 ALPHA = 0.05

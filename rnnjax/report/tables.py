@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from rnnjax.study.report_input import Record
-from rnnjax.study.report_page import Block, Paragraph, Table
-from rnnjax.study.rounding import NOTHING, interval, number, small
-from rnnjax.study.statistics import RESAMPLES
-from rnnjax.study.summary import ALPHA, ArmSummary, Difference
+from rnnjax.report.page import Block, Paragraph, Table
+from rnnjax.report.read import Record
+from rnnjax.report.rounding import NOTHING, interval, number, small
+from rnnjax.report.statistics import RESAMPLES
+from rnnjax.report.summary import ALPHA, ArmSummary, Difference
 
 RATE = "optimizer.learning_rate"
 

@@ -17,7 +17,7 @@ from jsonargparse import Namespace
 
 from rnnjax.cli import run
 from rnnjax.errors import UserError
-from rnnjax.specimen import Specimen, fresh, leaf_names, parser_for, specimen_of, whole_numbers
+from rnnjax.text_network import Specimen, fresh, leaf_names, parser_for, specimen_of, whole_numbers
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
     from rnnjax.model.network import Batch, Model
@@ -57,8 +57,8 @@ def lags(specimen: Specimen, options: Namespace) -> int:
     """Analyses, prints the tables, and writes lags.json and the figures."""
     from rich.console import Console
 
-    from rnnjax.run.lag_plots import plot_lags, plot_side_by_side
-    from rnnjax.run.lag_tables import summary, tables
+    from rnnjax.lags.figures import plot_lags, plot_side_by_side
+    from rnnjax.lags.tables import summary, tables
     from rnnjax.run.results import make_directory, write_json
 
     sight = cut(specimen, options)

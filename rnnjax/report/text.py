@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from rnnjax.study import report_figures, report_maps, report_tables, summary
-from rnnjax.study.report_figures import drawn
-from rnnjax.study.report_input import Record
-from rnnjax.study.report_page import Block, Code, Heading, Paragraph, Picture, Table
-from rnnjax.study.rounding import NOTHING, duration, rounded, size
-from rnnjax.study.statistics import LEAST_SEEDS
-from rnnjax.study.summary import ArmSummary, Difference
+from rnnjax.report import figures, maps, summary, tables
+from rnnjax.report.figures import drawn
+from rnnjax.report.page import Block, Code, Heading, Paragraph, Picture, Table
+from rnnjax.report.read import Record
+from rnnjax.report.rounding import NOTHING, duration, rounded, size
+from rnnjax.report.statistics import LEAST_SEEDS
+from rnnjax.report.summary import ArmSummary, Difference
 
 MOST_NAMES = 3
 """Arms of a group that are named."""
@@ -29,12 +29,12 @@ def blocks(
     """The whole report."""
     yield from _state(study, outcome, arms)
     yield Heading("Arms")
-    yield report_tables.arm_table(study, arms)
-    yield from report_tables.tuning(study, arms)
+    yield tables.arm_table(study, arms)
+    yield from tables.tuning(study, arms)
     yield Heading("Differences to the baseline")
-    yield from report_tables.comparison(study, arms, differences)
+    yield from tables.comparison(study, arms, differences)
     yield Heading("What the figures are")
-    yield Paragraph(report_tables.statistics_in_words(arms, differences))
+    yield Paragraph(tables.statistics_in_words(arms, differences))
     yield from _pictures(study, arms)
     yield from _cost(outcome)
     yield from _samples(study, outcome, arms)
@@ -66,16 +66,16 @@ def _state(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> Iter
 
 
 def _pictures(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
-    columns = report_figures.curve_columns(study)
+    columns = figures.curve_columns(study)
     others = [arm for arm in arms if not arm.baseline]
     baseline = [arm for arm in arms if arm.baseline]
-    step = report_figures.MOST_CURVES
+    step = figures.MOST_CURVES
     parts = [baseline + others[at : at + step] for at in range(0, max(1, len(others)), step)]
     if columns:
         yield Heading("Learning curves")
     for index, shown in enumerate(parts if columns else ()):
         part = f" (part {index + 1} of {len(parts)}, the best arms first)" if len(parts) > 1 else ""
-        light, dark = drawn(report_figures.curves, study, shown, columns)
+        light, dark = drawn(figures.curves, study, shown, columns)
         yield Picture(
             f"curves-{index + 1}" if len(parts) > 1 else "curves",
             f"{' and '.join(columns)}{part}: mean over seeds and its 95% t interval at each step, not corrected. A "
@@ -87,7 +87,7 @@ def _pictures(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
     if ended and study.fields:
         yield Heading("Along the axes")
     for field in study.fields if ended else ():
-        light, dark = drawn(report_figures.along, study, arms, field)
+        light, dark = drawn(figures.along, study, arms, field)
         said = "seeds (points), means with 95% t intervals, not corrected; an arm with lost seeds (x) has no mean."
         caption = f"{study.metric} against {field}: {said}"
         yield Picture(f"axis-{field}", caption, light, dark)
@@ -95,10 +95,10 @@ def _pictures(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
 
 
 def _map(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
-    pair = report_maps.pair_of(study)
-    if pair is None or not report_maps.can_draw(study, arms, pair):
+    pair = maps.pair_of(study)
+    if pair is None or not maps.can_draw(study, arms, pair):
         return
-    light, dark = drawn(report_maps.over, study, arms, pair)
+    light, dark = drawn(maps.over, study, arms, pair)
     caption = f"{study.metric} over {' and '.join(pair)}: means over seeds, bright is better"
     caption += "; lost: seeds without a value, so no mean; *: seeds not finished." if len(arms) > 1 else "."
     yield Picture("map", caption, light, dark)

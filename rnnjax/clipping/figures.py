@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnjax.run.clipping_tables import shown
+from rnnjax.clipping.tables import shown
 from rnnjax.run.directory import write_figure
 
 STYLES = {

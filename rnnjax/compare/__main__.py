@@ -54,9 +54,9 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     from rich.console import Console
 
     from rnnjax.certificate.certificate import certify
+    from rnnjax.compare import figures, tables
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.streams import fold_into_streams
-    from rnnjax.run import certificate_plot, certificate_report
     from rnnjax.run.results import make_directory
     from rnnjax.trained import check_writes_text, make_model
 
@@ -70,10 +70,10 @@ def compare(config: Config, names: list[str], out: Path) -> int:
         # The verdict on a number that is not finite is the certificate's.
         warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
         found = certify(names, config, model, corpus.ids.train, lambda what: line.update(f"{what} ..."))
-    wide = None if sys.stdout.isatty() else certificate_report.WIDTH
-    certificate_report.show(Console(highlight=False, width=wide), config, model, found)
-    certificate_report.write(out / "certificate.json", config, found)
-    certificate_plot.plot(out / "certificate.png", config.run.name, found)
+    wide = None if sys.stdout.isatty() else tables.WIDTH
+    tables.show(Console(highlight=False, width=wide), config, model, found)
+    tables.write(out / "certificate.json", config, found)
+    figures.plot(out / "certificate.png", config.run.name, found)
     print(f"written to {out}/certificate.json and certificate.png")
     return FAILED if found.failed else 0
 

@@ -16,7 +16,7 @@ from jsonargparse import Namespace
 
 from rnnjax.cli import run
 from rnnjax.errors import UserError
-from rnnjax.specimen import Specimen, leaf_names, parser_for, specimen_of, whole_numbers
+from rnnjax.text_network import Specimen, leaf_names, parser_for, specimen_of, whole_numbers
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
     import jax
@@ -59,8 +59,8 @@ def clipping(specimen: Specimen, options: Namespace) -> int:
     """Computes the gradients, clips them, prints the tables, and writes clipping.json and the figures."""
     from rich.console import Console
 
-    from rnnjax.run.clipping_plots import plot_clipping
-    from rnnjax.run.clipping_tables import tables
+    from rnnjax.clipping.figures import plot_clipping
+    from rnnjax.clipping.tables import tables
     from rnnjax.run.results import make_directory, write_json
 
     grads = gradients(specimen, options.windows)

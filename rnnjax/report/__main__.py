@@ -19,9 +19,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(path: Path) -> int:
     """Reads the results, writes both files, and says how far the study is."""
+    from rnnjax.report import page, summary, text
+    from rnnjax.report.read import read_study
     from rnnjax.run.directory import write_whole
-    from rnnjax.study import report_page, report_text, summary
-    from rnnjax.study.report_input import read_study
 
     study = read_study(path)
     for remark in study.remarks:
@@ -29,11 +29,11 @@ def report(path: Path) -> int:
     outcome = summary.outcomes(study)
     arms = summary.arms(study, outcome)
     differences = summary.differences(study, arms)
-    blocks = list(report_text.blocks(study, outcome, arms, differences))
+    blocks = list(text.blocks(study, outcome, arms, differences))
     title = f"Study {study.name}"
     write_figures(path / FIGURES, blocks)
-    write_whole(path / "report.md", report_page.to_markdown(title, blocks, FIGURES))
-    write_whole(path / "report.html", report_page.to_html(title, blocks))
+    write_whole(path / "report.md", page.to_markdown(title, blocks, FIGURES))
+    write_whole(path / "report.html", page.to_html(title, blocks))
     states = ", ".join(f"{count} {state}" for state, count in outcome["state"].value_counts().items())
     print(f"{len(arms)} arms, {len(outcome)} runs: {states}")
     print(f"report.html, report.md and {FIGURES} are in {path}")
@@ -42,7 +42,7 @@ def report(path: Path) -> int:
 
 def write_figures(folder: Path, blocks: list) -> None:
     """The pictures that report.md shows; those of an earlier report that this one lacks are removed."""
-    from rnnjax.study.report_page import Picture
+    from rnnjax.report.page import Picture
 
     folder.mkdir(exist_ok=True)
     pictures = {f"{block.name}.png": block.light for block in blocks if isinstance(block, Picture)}

@@ -26,8 +26,8 @@ def explore(config: DataConfig, artist_column: str, out: str) -> int:
     """Prints what there is to know about the data, and writes it with its pictures into a directory."""
     from rich.console import Console
 
-    from rnnjax.run.explore_plots import plot_corpus
-    from rnnjax.run.explore_tables import show
+    from rnnjax.explore.figures import plot_corpus
+    from rnnjax.explore.tables import show
     from rnnjax.run.progress import Stages
     from rnnjax.run.results import make_directory, write_json
 

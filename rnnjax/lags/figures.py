@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnjax.lags.tables import character
 from rnnjax.run.directory import write_figure
-from rnnjax.run.lag_tables import character
 
 ROUNDING = 1e-14
 """What is left out below this share is the rounding error of the sum."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnnjax.study.report_input import Record, are_numbers
-from rnnjax.study.statistics import t_interval
-from rnnjax.study.summary import ArmSummary
+from rnnjax.report.read import Record, are_numbers
+from rnnjax.report.statistics import t_interval
+from rnnjax.report.summary import ArmSummary
 
 MOST_CURVES = 8
 """Curves in one picture, beside the baseline's."""

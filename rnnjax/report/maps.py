@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.study.report_figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting, within
-from rnnjax.study.report_input import Record
-from rnnjax.study.summary import ArmSummary
+from rnnjax.report.figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting, within
+from rnnjax.report.read import Record
+from rnnjax.report.summary import ArmSummary
 
 FULL = 0.5
 """Share of a grid's cells that have an arm, from which on it is drawn as a grid."""

@@ -2,7 +2,7 @@
 
 import math
 
-from rnnjax.study.statistics import Interval
+from rnnjax.report.statistics import Interval
 
 NOTHING = "–"
 """Stands where there is no figure."""
