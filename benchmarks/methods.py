@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.memory import gradient_memory
+from rnnjax.build import make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.recall_text import recall_floor
 from rnnjax.model.loss import NATS_PER_BIT
-from rnnjax.trained import make_model
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "gradients"
 RESULTS = Path(__file__).parent / "results"
@@ -89,7 +89,7 @@ def read(configs: list[str]) -> Config:
 
 def memory_of(config: Config) -> int:
     """Bytes of a gradient of the config's window."""
-    return gradient_memory(config, make_model(config, load_corpus(config.data).vocabulary))
+    return gradient_memory(config, make_text_model(config, load_corpus(config.data).vocabulary))
 
 
 def table(rows: list[Row]) -> Table:

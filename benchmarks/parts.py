@@ -19,9 +19,9 @@ from benchmarks.calibration import gemm_rate
 from benchmarks.peers.rnnjax_ import make_config
 from benchmarks.problem import GATES, SIZES, VOCABULARY, Size, make_text, readout_flops, recurrent_flops
 from benchmarks.spread import spread
+from rnnjax.build import make_text_model
 from rnnjax.gradients import manual
 from rnnjax.model.network import Batch
-from rnnjax.trained import make_model
 from rnnjax.training.state import init_state
 
 
@@ -61,7 +61,7 @@ def measure(cell: str, name: str, repetitions: int) -> Table:
 def make_parts(cell: str, size: Size) -> dict[str, Callable]:
     """The parts in the order of a step, compiled, with their arguments."""
     config = make_config(cell, size, "manual")
-    model = make_model(config, range(VOCABULARY))
+    model = make_text_model(config, range(VOCABULARY))
     state, text = init_state(config, model, jnp.dtype("float32")), make_text(size)
     batch, params, hyper = Batch(jnp.asarray(text.x[0]), jnp.asarray(text.y[0])), state.params, state.hyper
     layer = params.layers[0]

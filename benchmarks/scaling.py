@@ -28,9 +28,9 @@ from benchmarks.memory import gradient_memory
 from benchmarks.peers.rnnjax_ import CELLS, make_config
 from benchmarks.problem import STEPS_PER_DISPATCH, VOCABULARY, Size, make_text
 from benchmarks.spread import spread
+from rnnjax.build import make_text_model
 from rnnjax.gradients import METHODS
 from rnnjax.run.device import set_up
-from rnnjax.trained import make_model
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -118,7 +118,7 @@ def along(base: dict[str, int], axis: str) -> list[int]:
 def build(cell: str, method: str, *, length: int, batch: int, hidden: int, layers: int) -> tuple:
     """The config, the model and the state of a network before its first step."""
     config = make_config(cell, Size(batch, length, hidden), method, layers)
-    model = make_model(config, range(VOCABULARY))
+    model = make_text_model(config, range(VOCABULARY))
     return config, model, init_state(config, model, jnp.dtype("float32"))
 
 

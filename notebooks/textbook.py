@@ -198,7 +198,7 @@ bar = min(bits.values())
 # program. The state goes from window to window, as the chapter's `hprev` does. A small GRU for two minutes' sake:
 
 # %%
-from rnnjax.trained import make_model
+from rnnjax.build import make_text_model
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import make_sampler
 from rnnjax.training.state import init_state
@@ -210,7 +210,7 @@ config = Config(
     training=TrainingConfig(steps=1_200, batch_size=16, sequence_length=48, steps_per_dispatch=100),
     sampling=SamplingConfig(length=160, temperature=0.7),
 )
-model = make_model(config, corpus.vocabulary)
+model = make_text_model(config, corpus.vocabulary)
 state = init_state(config, model, jnp.dtype("float32"))
 streams = jnp.asarray(fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length))
 chunk, evaluate = make_chunk(config, model), make_evaluate(model)

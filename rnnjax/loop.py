@@ -21,7 +21,7 @@ from rnnjax.cli import INTERRUPTED
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
-from rnnjax.recorder import Watch, is_due
+from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
@@ -151,36 +151,36 @@ def learn(
     )
     state = place(mesh, begin() if resumed is None else resumed)
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
-    watch = Watch(config, directory, checkpoints, reporter, step, lowest)
+    recorder = Recorder(config, directory, checkpoints, reporter, step, lowest)
 
     def write_sample() -> None:
-        drawn = sample(state.params, state.hyper, state.carry, data, np.int32(watch.step))
-        watch.write_sample(task.write(jax.device_get(whole(drawn))))
+        drawn = sample(state.params, state.hyper, state.carry, data, np.int32(recorder.step))
+        recorder.write_sample(task.write(jax.device_get(whole(drawn))))
 
     with reporter:
         if step == 0 and config.sampling.every_steps:
             write_sample()
         asked = hosts.agree(interrupt.asked)
-        while watch.step < total and not asked:
-            count = next_stop(config, watch.step) - watch.step
+        while recorder.step < total and not asked:
+            count = next_stop(config, recorder.step) - recorder.step
             state, infos = chunk(state, data, np.int32(count))
-            watch.take(infos, count)
-            at_end, is_best = watch.step == total, False
-            if is_due(watch.step, config.sampling.every_steps):
+            recorder.take(infos, count)
+            at_end, is_best = recorder.step == total, False
+            if is_due(recorder.step, config.sampling.every_steps):
                 write_sample()
-            if evaluate is not None and (at_end or is_due(watch.step, config.training.eval_every_steps)):
+            if evaluate is not None and (at_end or is_due(recorder.step, config.training.eval_every_steps)):
                 loss = evaluate(state.params, state.hyper, held_out)
-                is_best = watch.measure(float(hosts.share(np.asarray(loss))))
+                is_best = recorder.measure(float(hosts.share(np.asarray(loss))))
             asked = hosts.agree(interrupt.asked)
-            if is_best or at_end or asked or is_due(watch.step, config.run.checkpoint_every_steps):
-                watch.save(state)
-        watch.close()
-    if watch.step < total:
+            if is_best or at_end or asked or is_due(recorder.step, config.run.checkpoint_every_steps):
+                recorder.save(state)
+        recorder.close()
+    if recorder.step < total:
         reporter.say(
-            f"stopped at step {watch.step:,} of {total:,}, saved at {watch.saved:,}; "
+            f"stopped at step {recorder.step:,} of {total:,}, saved at {recorder.saved:,}; "
             "the same command goes on from there"
         )
-    return watch.step >= total
+    return recorder.step >= total
 
 
 def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints) -> dict:

@@ -69,10 +69,11 @@ def predict(options: Namespace, text: str) -> str:
     import jax
     import jax.numpy as jnp
 
+    from rnnjax.build import make_hyper
     from rnnjax.run.directory import read_json
     from rnnjax.tasks import NETWORKS
-    from rnnjax.tasks.task import Asked
-    from rnnjax.training.state import from_arrays, make_hyper
+    from rnnjax.tasks.task import AnswerOptions
+    from rnnjax.training.state import from_arrays
 
     if config.task.name not in NETWORKS:
         raise UserError(f"--run: {path} is a {config.task.name} run, which writes songs; use python -m rnnjax.sample")
@@ -86,7 +87,7 @@ def predict(options: Namespace, text: str) -> str:
         params = from_arrays(template, read_checkpoint(path, options.checkpoint).arrays, "params.")
     except ValueError as error:
         raise UserError(f"the checkpoint does not fit the run's config.yaml: {error}") from None
-    asked = Asked(options.length, options.temperature, options.seed, options.beam)
+    asked = AnswerOptions(options.length, options.temperature, options.seed, options.beam)
     return network.answer(params, make_hyper(config, dtype), text, asked)
 
 

@@ -15,7 +15,7 @@ from rnnjax.training.sharding import whole
 from rnnjax.training.state import StepInfo, TrainState, to_arrays
 
 
-class Watch:
+class Recorder:
     """Metrics, samples, validation losses and checkpoints of a run, from one step on.
 
     The metrics of a chunk are read only when the next one is already under way, so that the device never waits.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answe
 
 
 @dataclass(frozen=True)
-class Specimen:
+class TextNetwork:
     """A network and its text.
 
     Attributes:
@@ -69,15 +69,16 @@ def _names_a_run(arguments: list[str]) -> bool:
     return any(argument.split("=")[0] == "--run" for argument in arguments)
 
 
-def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
+def read_text_network(command: str, parser: Parser, options: Namespace) -> TextNetwork:
     """Reads the network that the command line names, or draws the one that a run of the config would begin with.
 
     Raises:
       UserError: if there is no such run or checkpoint, or its text has changed.
     """
+    from rnnjax.build import check_writes_text
     from rnnjax.data.corpus import load_corpus
     from rnnjax.run.device import set_up
-    from rnnjax.trained import check_writes_text, load_trained, read_config
+    from rnnjax.trained import load_trained, read_config
 
     if "checkpoint" not in options:
         config = config_of(parser, options)
@@ -85,7 +86,7 @@ def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
         set_up(config.run.platform, "float64")
         out = Path(options.out or Path(config.run.root) / f"{command}-{config.run.name}")
         corpus = load_corpus(config.data)
-        return Specimen(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
+        return TextNetwork(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
 
     if options.platform not in get_args(Platform):
         raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
@@ -99,22 +100,15 @@ def specimen_of(command: str, parser: Parser, options: Namespace) -> Specimen:
     if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):
         raise UserError(f"data.path: the text is not the one that {run} was started with")
     name = f"{config.run.name}, step {trained.step:,}"
-    return Specimen(name, in_float64(trained), corpus, False, Path(options.out or run / command))
+    return TextNetwork(name, in_float64(trained), corpus, False, Path(options.out or run / command))
 
 
 def fresh(config: Config, corpus: Corpus) -> Trained:
     """The very weights that a run of the config would begin with: drawn in its precision, then widened."""
-    import jax
-    import jax.numpy as jnp
+    from rnnjax.build import draw_network
+    from rnnjax.trained import Trained
 
-    from rnnjax.model.initializers import draw_params
-    from rnnjax.trained import Trained, make_model
-    from rnnjax.training.state import make_hyper
-
-    model = make_model(config, corpus.vocabulary)
-    dtype = jnp.dtype(config.run.precision)
-    params = draw_params(jax.random.key(config.training.seed), model, config.model, dtype)
-    return in_float64(Trained(config, corpus.vocabulary, model, params, make_hyper(config, dtype), 0))
+    return in_float64(Trained(config, corpus.vocabulary, *draw_network(config, corpus.vocabulary), step=0))
 
 
 def in_float64(trained: Trained) -> Trained:

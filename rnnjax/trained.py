@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
+from rnnjax.build import check_writes_text, make_hyper, make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
@@ -12,10 +13,10 @@ from rnnjax.errors import UserError
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Model, Params
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, Found
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint
 from rnnjax.run.directory import read_json, read_yaml
 from rnnjax.run.progress import warn
-from rnnjax.training.state import from_arrays, make_hyper
+from rnnjax.training.state import from_arrays
 
 
 @dataclass(frozen=True)
@@ -28,45 +29,6 @@ class Trained:
     params: Params
     hyper: Hyper
     step: int
-
-
-def make_model(config: Config, vocabulary: Vocabulary) -> Model:
-    """The shape of the network for a stream of text that a config describes.
-
-    Raises:
-      UserError: where the config is of another task.
-    """
-    check_writes_text(config)
-    return shape(config, len(vocabulary))
-
-
-def check_writes_text(config: Config) -> None:
-    """Raises UserError where a config is of another task than a stream of text."""
-    if not config.task.is_text:
-        raise UserError(
-            f"task.name is {config.task.name}, but this command is about networks that write text; python -m "
-            "rnnjax.train trains it, and python -m rnnjax.predict uses it"
-        )
-
-
-def shape(config: Config, classes: int, inputs: int = 0) -> Model:
-    """The shape of the network that a config describes, for so many output classes, and input ids if they differ."""
-    return Model(
-        vocabulary=classes,
-        inputs=inputs,
-        hidden=config.model.hidden_size,
-        layers=config.model.layers,
-        activation=config.model.activation,
-        scan_unroll=config.model.scan_unroll,
-        unit=config.model.cell,
-        embedding=config.model.embedding_size,
-        layer_norm=config.model.layer_norm,
-        residual=config.model.residual,
-        learned_state=config.model.learned_state,
-        bidirectional=config.model.bidirectional,
-        dropout=config.model.dropout > 0,
-        sparsity=config.model.sparsity,
-    )
 
 
 def read_config(run: Path) -> Config:
@@ -107,7 +69,7 @@ def load_trained(run: Path, which: str = "best") -> Trained:
     config = read_config(run)
     check_writes_text(config)
     vocabulary = read_vocabulary(run)
-    model = make_model(config, vocabulary)
+    model = make_text_model(config, vocabulary)
     checkpoint = read_checkpoint(run, which)
     params = params_from(config, model, checkpoint.arrays)
     hyper = make_hyper(config, jnp.dtype(config.run.precision))
@@ -123,7 +85,7 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
         if which in ("best", "newest"):
             found = checkpoints.best() if which == "best" else checkpoints.newest()
         elif which.isdigit() and int(which) in steps:
-            found = Found(checkpoints.restore(int(which)), {})
+            found = FoundCheckpoint(checkpoints.restore(int(which)), {})
         else:
             has = ", ".join(map(str, sorted(steps)))
             raise UserError(f"--checkpoint {which}: {run} has best, newest, and steps {has}")

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from command import call, door, message, write_songs
 
-from rnnjax import ablate, report
+from rnnjax import ablate
+from rnnjax.report import __main__ as report
 from rnnjax.study import results
 
 STUDY = """

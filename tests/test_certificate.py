@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from command import TINY, call, message, write_songs
 
-from rnnjax import compare
 from rnnjax.certificate import difference, draws, instances, trial
 from rnnjax.certificate.check import Check
+from rnnjax.compare import __main__ as compare
 from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
 from rnnjax.gradients import METHODS, artbp
 from rnnjax.model.network import Model

@@ -11,8 +11,10 @@ import pytest
 from command import TINY, call, read_rows, write_songs
 from test_bad_input import message
 
-from rnnjax import clipping, train
+from rnnjax import train
 from rnnjax.analysis.clipping import effect, value_threshold
+from rnnjax.clipping import __main__ as clipping
+from rnnjax.clipping.measure import measure
 from rnnjax.clipping.tables import at_same_length, at_threshold
 from rnnjax.config import Config, ModelConfig, OptimizerConfig
 from rnnjax.errors import UserError
@@ -143,8 +145,8 @@ def measured(grads, threshold):
     """What the door finds of gradients [N, ...] at the config's threshold, and its last two sentences."""
     config = Config(optimizer=OptimizerConfig(clip_threshold=threshold), model=ModelConfig(hidden_size=2))
     params = jax.tree.map(lambda leaf: leaf[0], grads)
-    specimen = SimpleNamespace(name="g", trained=SimpleNamespace(config=config, params=params))
-    found = clipping.measure(specimen, grads, SimpleNamespace(windows=3, multiples=[1.0]))
+    network = SimpleNamespace(name="g", trained=SimpleNamespace(config=config, params=params))
+    found = measure(network, grads, SimpleNamespace(windows=3, multiples=[1.0]))
     return at_threshold(found), at_same_length(found)
 
 

@@ -14,7 +14,7 @@ from test_ablate_door import begin, rows
 
 from rnnjax import ablate
 from rnnjax.study import estimate
-from rnnjax.study.board import Board, Word
+from rnnjax.study.board import Board, GroupProgress
 from rnnjax.study.cluster import Listener
 
 LONG = ["--config", "study.yaml", "--training.steps", "2000", "--run.checkpoint_every_steps", "100"]
@@ -117,13 +117,21 @@ def test_a_dry_run_needs_no_cluster(tmp_path, monkeypatch):
 def test_what_a_dead_worker_told_is_taken_back(capsys):
     board = Board(6, 60)
     listener = Listener(board)
-    listener.hear([(0, None), (1, None), (1, Word(10, 1, failed=1)), (0, Word(10, 2)), (0, Word(0, 0, 1, 2))])
+    listener.hear(
+        [
+            (0, None),
+            (1, None),
+            (1, GroupProgress(10, 1, failed=1)),
+            (0, GroupProgress(10, 2)),
+            (0, GroupProgress(0, 0, 1, 2)),
+        ]
+    )
     assert "2 of 6 arms done, 1 running, 2 failed; " in capsys.readouterr().out
     listener.hear([(0, None)])
     captured = capsys.readouterr()
     assert "0 of 6 arms done, 1 running, 1 failed; " in captured.out
     assert "the worker of group 0 died" in captured.err
-    listener.hear([(0, Word(10, finished=3, fresh=False)), (1, Word(50, 0, 1, 1))])
+    listener.hear([(0, GroupProgress(10, finished=3, fresh=False)), (1, GroupProgress(50, 0, 1, 1))])
     again, last = capsys.readouterr().out.splitlines()
     assert again.startswith("3 of 6 arms done, 1 running, 1 failed; ")
     assert last == "4 of 6 arms done, 0 running, 1 failed"

@@ -9,7 +9,6 @@ import pytest
 from command import call, door, write_songs
 from test_bad_input import message
 
-from rnnjax import explore
 from rnnjax.config import DataConfig
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
@@ -17,6 +16,7 @@ from rnnjax.data.songs import Songs
 from rnnjax.data.split import draw_parts
 from rnnjax.data.statistics import artist_statistics, song_statistics
 from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.explore import __main__ as explore
 
 PICTURES = {"characters.png", "ngrams.png", "song_lengths.png", "artists.png"}
 ALL = ("--data.validation_fraction", "0", "--data.test_fraction", "0")

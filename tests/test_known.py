@@ -13,12 +13,12 @@ from agreement import compare
 from command import call, message, read_rows, saved_arrays
 
 from rnnjax import predict, sample, train
+from rnnjax.build import draw_params
 from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
 from rnnjax.data.known import make_problem
 from rnnjax.gradients import METHODS, make_method
 from rnnjax.loop import state_from
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import draw_params
 from rnnjax.model.network import initial_carry
 from rnnjax.run import plots
 from rnnjax.tasks import make_task

@@ -11,9 +11,11 @@ import pytest
 from command import TINY, call, write_songs
 from test_bad_input import message
 
-from rnnjax import clipping, lags, specimen, train
+from rnnjax import text_network, train
+from rnnjax.clipping import __main__ as clipping
 from rnnjax.config import Config, DataConfig, ModelConfig
 from rnnjax.data.vocabulary import Vocabulary
+from rnnjax.lags import __main__ as lags
 from rnnjax.training.state import init_state
 
 
@@ -117,7 +119,7 @@ def test_units_that_are_all_off_are_no_warning(trained, monkeypatch):
 def test_fresh_weights_are_those_that_training_begins_with():
     config = Config(data=DataConfig(path="bundled"), model=ModelConfig(hidden_size=5))
     vocabulary = SimpleNamespace(vocabulary=Vocabulary("abc"))
-    fresh = specimen.fresh(config, vocabulary)
+    fresh = text_network.fresh(config, vocabulary)
     begun = init_state(config, fresh.model, jnp.dtype("float32"))
     jax.tree.map(np.testing.assert_array_equal, fresh.params, begun.params)
     assert {leaf.dtype for leaf in jax.tree.leaves(fresh.params)} == {jnp.dtype("float64")}

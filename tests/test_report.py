@@ -14,7 +14,7 @@ from command import call, message
 from scipy import stats
 from study_folder import write_study
 
-from rnnjax import report
+from rnnjax.report import __main__ as report
 from rnnjax.report import figures, maps, summary, tables
 from rnnjax.report.page import Code, Paragraph, Table, to_html, to_markdown
 from rnnjax.report.read import read_study

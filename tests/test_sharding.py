@@ -15,7 +15,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp, numpy as np
 from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, TrainingConfig
-from rnnjax.trained import make_model
+from rnnjax.build import make_text_model
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -25,7 +25,7 @@ config = Config(
     gradient=GradientConfig(sys.argv[2]),
     training=TrainingConfig(steps=8, batch_size=4, sequence_length=6, steps_per_dispatch=3),
 )
-model = make_model(config, range(7))
+model = make_text_model(config, range(7))
 ids = jnp.asarray(np.random.default_rng(0).integers(6, size=(4, 25)), jnp.uint8)
 results = []
 for devices in (1, 2):

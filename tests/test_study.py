@@ -11,9 +11,9 @@ from rnnjax import ablate
 from rnnjax.config import Config, DataConfig, ModelConfig, OptimizerConfig, RunConfig, TaskConfig, TrainingConfig
 from rnnjax.errors import UserError
 from rnnjax.study.arms import Arm, make_arms, make_trials, with_learning_rate
+from rnnjax.study.compiled import arms_at_once
 from rnnjax.study.fields import set_fields
 from rnnjax.study.groups import Group, make_groups
-from rnnjax.study.memory import arms_at_once
 from rnnjax.study.program import is_frozen, make_chunk, make_mesh, one_arm, place, start_arms
 from rnnjax.study.results import Means
 from rnnjax.study.study import Axes, Range, Study, Tune

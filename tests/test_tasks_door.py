@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from command import TINY, call, message, read_rows, saved_arrays
 
-from rnnjax import compare, predict, sample, train
+from rnnjax import predict, sample, train
+from rnnjax.compare import __main__ as compare
 from rnnjax.data.numbers import in_words
 from rnnjax.errors import UserError
 from rnnjax.run.directory import RunDirectory

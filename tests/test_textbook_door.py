@@ -9,8 +9,9 @@ from command import call, door
 
 from rnnjax.gradients import METHODS, autodiff, printed
 from rnnjax.gradients.method import Method
-from rnnjax.textbook import clipping, forward, main
-from rnnjax.textbook.claims import AGREES, DIFFERS, NO_VALUE, Claim, judge
+from rnnjax.textbook import clipping, forward
+from rnnjax.textbook.__main__ import main
+from rnnjax.textbook.formula import AGREES, DIFFERS, NO_VALUE, Formula, judge
 from rnnjax.textbook.network import small_case, square_case, trace
 
 LAST_DIGIT = 0.51e-4
@@ -260,7 +261,7 @@ ONE = np.array([2.0, 0.0])
     ],
 )
 def test_judging(gives, claim, holds):
-    assert judge(Claim("", gives, [ONE, ONE], claim)).holds is holds
+    assert judge(Formula("", gives, [ONE, ONE], claim)).holds is holds
 
 
 def angle(a, b):

@@ -7,10 +7,10 @@ import numpy as np
 from benchmarks.peers import DIVIDED, Run
 from benchmarks.problem import CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, VOCABULARY, Size, Text
 from benchmarks.weights import Weights
+from rnnjax.build import make_text_model
 from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, RunConfig, TrainingConfig
 from rnnjax.model.network import Layer, Params
 from rnnjax.run.device import set_up
-from rnnjax.trained import make_model
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -23,7 +23,7 @@ def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run
     devices = 2 if style == DIVIDED else 1
     set_up("auto", "float32", devices)
     config = make_config(cell, size, style.partition(",")[0])
-    model = make_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
+    model = make_text_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
     state = init_state(config, model, jnp.dtype("float32"))
     mesh = make_mesh(devices, size.batch)
     state = place(mesh, state.replace(params=jax.tree.map(jnp.asarray, make_params(cell, weights))))

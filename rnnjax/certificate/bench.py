@@ -39,7 +39,7 @@ class Bench:
         return self.instance.model, self.instance.params, self.instance.hyper
 
     @cached_property
-    def windows(self) -> list[exact.Truth]:
+    def windows(self) -> list[exact.ExactGradient]:
         """The exact gradient of each window, its state before constant."""
         carry, found = self.instance.carry, []
         for index in range(self.instance.number):
@@ -48,7 +48,7 @@ class Bench:
         return jax.device_get(found)
 
     @cached_property
-    def stream(self) -> exact.Truth:
+    def stream(self) -> exact.ExactGradient:
         return jax.device_get(exact.gradient(*self.setting, self.instance.carry, self.instance.stream))
 
     @cached_property

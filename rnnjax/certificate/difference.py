@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnjax.model.network import leaf_name
 
-ROUNDING = 1e-14
+SMALLEST_SHARE = 1e-14
 """As a share of the largest entry of all: what a leaf may differ by where it would be exactly zero without rounding."""
 
 
@@ -36,7 +36,7 @@ def difference(found: Any, truth: Any, floor: float = 0.0) -> Difference:
         raise ValueError(f"{structures[0]} instead of {structures[1]}")
     truths = [np.asarray(leaf, np.float64) for _, leaf in named]
     founds = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
-    atol = ROUNDING * max((np.abs(leaf).max(initial=0) for leaf in truths), default=0)
+    atol = SMALLEST_SHARE * max((np.abs(leaf).max(initial=0) for leaf in truths), default=0)
     errors = [of_leaf(a, e, atol, floor) for a, e in zip(founds, truths, strict=True)]
     worst = int(np.argmax(errors))
     a, e = (np.concatenate([leaf.ravel() for leaf in leaves]) for leaves in (founds, truths))
@@ -51,5 +51,5 @@ def of_leaf(found: np.ndarray, truth: np.ndarray, atol: float, floor: float) -> 
     if not np.isfinite(apart):
         return float("inf")
     if apart <= atol:
-        return float(min(apart / largest, ROUNDING)) if largest else 0.0
+        return float(min(apart / largest, SMALLEST_SHARE)) if largest else 0.0
     return float(apart / largest) if largest else float("inf")

@@ -32,7 +32,7 @@ def quick(function: Callable, static: int | tuple[int, ...] = ()) -> Callable:
     return jax.jit(function, static_argnums=static, compiler_options=QUICK)
 
 
-class Truth(NamedTuple):
+class ExactGradient(NamedTuple):
     """Loss, gradient of the parameters and of the initial state, and the state after the window."""
 
     loss: Array
@@ -66,7 +66,7 @@ def weighted(surprise: Array, batch: Batch) -> Array:
 
 
 @partial(quick, static=0)
-def gradient(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> Truth:
+def gradient(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> ExactGradient:
     """The exact gradient of a window whose initial state is a constant; of the whole stream, where it is one window."""
 
     def of(params: Params, carry: Carry) -> tuple[Array, Carry]:
@@ -75,7 +75,7 @@ def gradient(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Ba
 
     (value, new_carry), found = jax.value_and_grad(of, argnums=(0, 1), has_aux=True)(params, carry)
     d_params, d_carry = found
-    return Truth(value, d_params, d_carry, new_carry)
+    return ExactGradient(value, d_params, d_carry, new_carry)
 
 
 @partial(quick, static=0)

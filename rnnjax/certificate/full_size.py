@@ -11,7 +11,7 @@ from rnnjax.certificate.bench import KEY
 from rnnjax.certificate.check import raised
 from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance, narrow, on_text
-from rnnjax.certificate.trial import Cost, compile_for, make, run
+from rnnjax.certificate.trial import MeasuredCost, compile_for, make, run
 from rnnjax.config import Config
 from rnnjax.gradients.limits import weights
 from rnnjax.model.network import Model
@@ -33,7 +33,7 @@ class FullRow(NamedTuple):
     precision: str
     error: float | None
     leaf: str
-    cost: Cost | None
+    cost: MeasuredCost | None
     verdict: str
     reason: str
 
@@ -54,7 +54,7 @@ def rows(names: list[str], config: Config, model: Model, ids: np.ndarray) -> lis
     return [row(name, config, narrow(instance, precision), truth) for name in cheap] + found
 
 
-def row(name: str, config: Config, instance: Instance, truth: exact.Truth) -> FullRow:
+def row(name: str, config: Config, instance: Instance, truth: exact.ExactGradient) -> FullRow:
     precision = config.run.precision
     try:
         trial = run(compile_for(make(name, config.gradient), instance, jax.random.key(KEY)), instance)
@@ -72,7 +72,7 @@ def row(name: str, config: Config, instance: Instance, truth: exact.Truth) -> Fu
     return FullRow(name, precision, apart.error, apart.leaf, trial.cost, verdict, reason)
 
 
-def rounding(instance: Instance, truth: exact.Truth) -> float:
+def rounding(instance: Instance, truth: exact.ExactGradient) -> float:
     """How far the exact gradient itself is off in the instance's precision."""
     found = exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.window(0))
     return difference(found.gradient, truth.gradient).error

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import draw_params
 from rnnjax.certificate import exact
 from rnnjax.config import Config, GradientConfig
 from rnnjax.gradients.method import Method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.dropout import draw_noise
-from rnnjax.model.initializers import draw_params, param_shapes
+from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
 
 Array = jax.Array

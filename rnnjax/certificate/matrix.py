@@ -17,7 +17,7 @@ from rnnjax.certificate.check import DIFFERENT, Check, raised
 from rnnjax.certificate.definitions import DEFINITIONS
 from rnnjax.certificate.difference import Difference, difference
 from rnnjax.certificate.instances import stand_ins
-from rnnjax.certificate.trial import NOTHING, Cost, Trial, make, mean
+from rnnjax.certificate.trial import NOTHING, MeasuredCost, Trial, make, mean
 from rnnjax.gradients.claim import ROUNDING, Claim
 
 
@@ -38,7 +38,7 @@ class Row:
     window: Difference | None = None
     stream: Difference | None = None
     bias: str = ""
-    cost: Cost | None = None
+    cost: MeasuredCost | None = None
     tolerance: float = ROUNDING
     verdict: str = "n/a"
     reason: str = ""

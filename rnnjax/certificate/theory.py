@@ -67,7 +67,7 @@ def limits_of(name: str, bench: Bench) -> dict[str, Any]:
     return {"limit": bench.tolerance(name), "floor": claim_of(name, bench.config).floor}
 
 
-def both(gradient: Gradient | exact.Truth) -> dict[str, Any]:
+def both(gradient: Gradient | exact.ExactGradient) -> dict[str, Any]:
     """The gradient of the parameters, and of the initial state."""
     return {"params": gradient.params, "carry": gradient.carry}
 

@@ -26,7 +26,7 @@ SECONDS, MOST_RUNS = 0.3, 50
 """How long, and how often, a method is run to be timed."""
 
 
-class Cost(NamedTuple):
+class MeasuredCost(NamedTuple):
     """Seconds to compile, median seconds of a window's gradient, bytes of temporary memory and of the trace that goes
     on into the next window (None: not known)."""
 
@@ -49,7 +49,7 @@ class Trial(NamedTuple):
     """What a method gives for each window of an instance, the trace handed on, and what one window costs."""
 
     windows: list[Gradient]
-    cost: Cost
+    cost: MeasuredCost
 
     @property
     def mean(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def run(program: Program, instance: Instance) -> Trial:
         carry, trace = result.new_carry, result.trace
     while sum(times) < SECONDS and len(times) < MOST_RUNS:
         times.append(timed(program.run, arguments)[1])
-    return Trial(found, Cost(program.seconds, float(np.median(times[1:] or times)), program.memory))
+    return Trial(found, MeasuredCost(program.seconds, float(np.median(times[1:] or times)), program.memory))
 
 
 def timed(program: Callable, arguments: tuple) -> tuple[Gradient, float]:

@@ -8,37 +8,14 @@ leaf; at the config's threshold and at multiples of the gradients' median norm. 
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING
 
-import numpy as np
 from jsonargparse import Namespace
 
 from rnnjax.cli import run
 from rnnjax.errors import UserError
-from rnnjax.text_network import Specimen, leaf_names, parser_for, specimen_of, whole_numbers
-
-if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
-    import jax
-
-    from rnnjax.analysis.clipping import Effect
-    from rnnjax.model.network import Params
-
-KINDS = ("value", "global_norm", "per_leaf_norm")
+from rnnjax.text_network import TextNetwork, parser_for, read_text_network, whole_numbers
 
 MULTIPLES = [0.01, 0.1, 0.5, 1.0]
-
-SWEEP = np.geomspace(1e-4, 3, 19)
-"""Thresholds of the figure, as multiples of the median norm."""
-
-SHARE = 0.5
-"""Of the length: what both kinds leave, where they are compared at the same length."""
-
-TINY = np.finfo(np.float64).tiny
-"""In the place of a length of 0, to divide by."""
-
-MOST_BYTES = 1e9
-"""Of gradients; clipping needs several times as much."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,168 +29,28 @@ def main(argv: list[str] | None = None) -> int:
     for multiple in options.multiples:
         if not (math.isfinite(multiple) and multiple > 0):
             raise UserError(f"--multiples has {multiple}, but must have finite numbers above 0")
-    return clipping(specimen_of("clipping", parser, options), options)
+    return clipping(read_text_network("clipping", parser, options), options)
 
 
-def clipping(specimen: Specimen, options: Namespace) -> int:
+def clipping(network: TextNetwork, options: Namespace) -> int:
     """Computes the gradients, clips them, prints the tables, and writes clipping.json and the figures."""
     from rich.console import Console
 
     from rnnjax.clipping.figures import plot_clipping
+    from rnnjax.clipping.measure import gradients, measure
     from rnnjax.clipping.tables import tables
     from rnnjax.run.results import make_directory, write_json
 
-    grads = gradients(specimen, options.windows)
-    make_directory(specimen.out)
-    found = measure(specimen, grads, options)
+    grads = gradients(network, options.windows)
+    make_directory(network.out)
+    found = measure(network, grads, options)
     console = Console(highlight=False, soft_wrap=True)
     for table in tables(found):
         console.print(table)
-    write_json(specimen.out / "clipping.json", found)
-    written = plot_clipping(specimen.out, found)
-    console.print(f"clipping.json and {', '.join(written)} are in {specimen.out}")
+    write_json(network.out / "clipping.json", found)
+    written = plot_clipping(network.out, found)
+    console.print(f"clipping.json and {', '.join(written)} are in {network.out}")
     return 0
-
-
-def measure(specimen: Specimen, grads: Params, options: Namespace) -> dict:
-    """What every kind does to the gradients [N, ...]; all numbers are medians over the windows.
-
-    Raises:
-      UserError: if there is nothing to measure.
-    """
-    norms, for_share, shares = lengths(grads)
-    median = float(np.median(norms))
-    if not np.isfinite(norms).all():
-        raise UserError(f"{specimen.name}: the gradient of a window is not finite; clipping cannot mend it")
-    if not median:
-        raise UserError(
-            f"{specimen.name}: the gradients of half the windows or more are zero; no clipping changes them"
-        )
-    config = specimen.trained.config.optimizer
-    wanted = {"config": config.clip_threshold}
-    wanted |= {f"{multiple:g} x median": multiple * median for multiple in options.multiples}
-    thresholds = np.array([*wanted.values(), *(median * SWEEP)])
-    names = leaf_names(specimen.trained.params)
-    rows, sweeps, same_length = [], {}, {}
-    for kind in KINDS:
-        # Every window meets the same thresholds, and then its own, which leaves it a share of its length.
-        own = for_share if kind == "value" else SHARE * norms
-        whole, leaves = effects(kind, np.vstack([np.tile(thresholds[:, None], len(norms)), own]), grads)
-        kept = np.median(whole.after / np.maximum(norms, TINY), axis=1)
-        shares_after = np.median(leaves.after / np.maximum(whole.after, TINY)[..., None], axis=1)
-        for index, (which, threshold) in enumerate(wanted.items()):
-            by_leaf = {
-                name: {**medians(leaves, (index, ..., leaf)), "share_of_length": shares_after[index, leaf]}
-                for leaf, name in enumerate(names)
-            }
-            row = {"kind": kind, "which": which, "threshold": threshold}
-            rows.append({**row, "whole": medians(whole, index), "leaves": by_leaf})
-        swept = slice(len(wanted), len(thresholds))
-        sweeps[kind] = {"length_kept": kept[swept], "angle": np.median(whole.angle[swept], axis=1)}
-        if kind != "per_leaf_norm":  # which has no threshold that leaves every leaf the same share
-            same_length[kind] = {"threshold": np.median(own), "length_kept": kept[-1], **medians(whole, -1)}
-    return {
-        "name": specimen.name,
-        "windows": options.windows,
-        "config": {"clip": config.clip, "clip_threshold": config.clip_threshold},
-        "norm": {"median": median, "smallest": norms.min(), "largest": norms.max()},
-        "share_of_length": dict(zip(names, np.median(shares, axis=0), strict=True)),
-        "rows": rows,
-        "same_length": {"share_of_length": SHARE, **same_length},
-        "sweep": {"multiples_of_median_norm": SWEEP, **sweeps},
-    }
-
-
-def gradients(specimen: Specimen, windows: int) -> Params:
-    """The gradients of consecutive windows of the training text, as a training step computes them, stacked [N, ...];
-    one more window, before them, gives the first state.
-
-    Raises:
-      UserError: if the text has fewer windows, or their gradients are too big to keep.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.data.streams import fold_into_streams
-    from rnnjax.gradients import make_applicable
-    from rnnjax.model.initializers import count_parameters
-    from rnnjax.model.network import Carry, initial_carry
-    from rnnjax.training.step import draw_noise_of, window_at
-
-    trained = specimen.trained
-    config, model, params = trained.config, trained.model, trained.params
-    T, B = config.training.sequence_length, config.training.batch_size
-    folded = fold_into_streams(specimen.corpus.ids.train, B, T)
-    if (has := (folded.shape[1] - 1) // T) < windows + 1:
-        raise UserError(f"--windows is {windows}, but the training text has {has} windows, one of them for the state")
-    weights = count_parameters(params)
-    if (size := 8 * windows * weights) > MOST_BYTES:
-        raise UserError(
-            f"--windows {windows} x {weights:,} weights are {size / 1e9:.1f} GB of gradients, more than "
-            f"{MOST_BYTES / 1e9:.1f} GB; lower one"
-        )
-    method = make_applicable(config.gradient, model, T, B, "float64")
-    streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
-
-    def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:
-        carry, trace = loop
-        batch, _ = window_at(streams, step, T)
-        batch, noise = draw_noise_of(model, method, params, batch, seed, step)
-        result = method.gradient(model, params, trained.hyper, carry, batch, trace, noise)
-        return (result.new_carry, result.trace), result.params
-
-    start = initial_carry(model, params, (B,)), method.init(model, params, (B,))
-    after_first, _ = jax.jit(body)(start, jnp.int32(0))
-    run_windows = jax.jit(lambda loop: jax.lax.scan(body, loop, 1 + jnp.arange(windows, dtype=jnp.int32))[1])
-    return run_windows(after_first)
-
-
-def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The norm of every window's gradient [N], the threshold by value that would leave it SHARE of that [N], and the
-    length of each leaf as a share of the whole [N, leaves].
-    """
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    from rnnjax.analysis.clipping import value_threshold
-
-    def of_one(g: Params) -> tuple:
-        norm = optax.tree.norm(g)
-        leaves = jnp.stack([jnp.linalg.norm(leaf) for leaf in jax.tree.leaves(g)])
-        return norm, value_threshold(g, SHARE * norm), leaves / jnp.maximum(norm, TINY)
-
-    return jax.tree.map(np.asarray, jax.jit(lambda grads: jax.lax.map(of_one, grads))(grads))
-
-
-def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, Effect]:
-    """What the clip of a kind, the one that trains, does to every window's gradient.
-
-    Args:
-      thresholds: [M, N], M of them for each window.
-
-    Returns:
-      Of the whole gradient [M, N], and leaf by leaf [M, N, leaves].
-    """
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.analysis.clipping import effect
-    from rnnjax.training.optimizer import CLIPS, clipped_by
-
-    def of_window(threshold: jax.Array, g: Params) -> tuple[Effect, Effect]:
-        return effect(partial(clipped_by, CLIPS[kind](threshold)), g)
-
-    @jax.jit
-    def of_all(thresholds: jax.Array, grads: Params) -> tuple[Effect, Effect]:
-        return jax.lax.map(lambda row: jax.vmap(of_window)(row, grads), thresholds)
-
-    return jax.tree.map(np.asarray, of_all(jnp.asarray(thresholds), grads))
-
-
-def medians(found: Effect, index) -> dict[str, float]:
-    """Over the windows, at one of the thresholds."""
-    return {field: float(np.median(values[index])) for field, values in found._asdict().items()}
 
 
 if __name__ == "__main__":

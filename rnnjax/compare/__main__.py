@@ -53,17 +53,17 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     import jax
     from rich.console import Console
 
+    from rnnjax.build import check_writes_text, make_text_model
     from rnnjax.certificate.certificate import certify
     from rnnjax.compare import figures, tables
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.streams import fold_into_streams
     from rnnjax.run.results import make_directory
-    from rnnjax.trained import check_writes_text, make_model
 
     check_writes_text(config)
     make_directory(out)
     corpus = load_corpus(config.data)
-    model = make_model(config, corpus.vocabulary)
+    model = make_text_model(config, corpus.vocabulary)
     fold_into_streams(corpus.ids.train, config.training.batch_size, config.training.sequence_length)  # or it says why
     jax.config.update("jax_default_matmul_precision", "highest")  # of all threads, which a context manager is not
     with Console(stderr=True).status("...") as line, warnings.catch_warnings():

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.segments import pad, piece_loss
+from rnnjax.gradients.segments import pad, segment_loss
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator
 from rnnjax.model.network import Batch, Carry, Model, Params
@@ -59,10 +59,12 @@ def gradient(
     padding = math.prod(counts) * length - T
     if padding:
         batch = pad(batch, 0, padding)
-    pieces = jax.tree.map(lambda leaf: leaf.reshape(*counts, length, *leaf.shape[1:]), batch)
+    segments = jax.tree.map(lambda leaf: leaf.reshape(*counts, length, *leaf.shape[1:]), batch)
 
     def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        return nest(lambda carry, piece: piece_loss(model, params, hyper, carry, piece, total), counts)(carry, pieces)
+        return nest(lambda carry, segment: segment_loss(model, params, hyper, carry, segment, total), counts)(
+            carry, segments
+        )
 
     (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
         params, carry
@@ -74,19 +76,19 @@ def nest(run: Callable[..., tuple[Array, Carry]], counts: list[int]) -> Callable
     """A scan over counts[0] parts, each a scan over counts[1] parts, ...; a part keeps nothing but where it began.
 
     Args:
-      run: (carry, piece) -> (loss, carry) over one segment.
+      run: (carry, segment) -> (loss, carry) over one segment.
     """
     if not counts:
         return run
     part = jax.checkpoint(nest(run, counts[1:]), prevent_cse=False)  # inside a scan nothing can be merged
 
-    def parts(carry: Carry, pieces: Batch) -> tuple[Array, Carry]:
-        def body(loop: tuple[Array, Carry], piece: Batch) -> tuple[tuple[Array, Carry], None]:
+    def parts(carry: Carry, segments: Batch) -> tuple[Array, Carry]:
+        def body(loop: tuple[Array, Carry], segment: Batch) -> tuple[tuple[Array, Carry], None]:
             loss, carry = loop
-            more, carry = part(carry, piece)
+            more, carry = part(carry, segment)
             return (loss + more, carry), None
 
-        return jax.lax.scan(body, (jnp.zeros((), carry[0].dtype), carry), pieces)[0]
+        return jax.lax.scan(body, (jnp.zeros((), carry[0].dtype), carry), segments)[0]
 
     return parts
 

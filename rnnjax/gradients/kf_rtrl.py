@@ -24,7 +24,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unpack, walk
+from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, unpack, walk
 from rnnjax.gradients.uoro import balance, norm
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
@@ -64,7 +64,9 @@ def gradient(
       Its `carry` is ∂L/∂ the state with which the trace began.
     """
 
-    def visit(step: Step, p: Array, readout: Readout, s: Array, trace: Factors, batch_t: Batch, signs: Array) -> Found:
+    def visit(
+        step: Step, p: Array, readout: Readout, s: Array, trace: Factors, batch_t: Batch, signs: Array
+    ) -> StepGradient:
         (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
         d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
         past = [jnp.outer(u, d_s @ A) for u, A in zip(trace.u, trace.A, strict=True)]
@@ -79,7 +81,9 @@ def gradient(
             rho_2, inverse_2 = balance(norm(F_t), norm(x))
             us.append(rho_1 * u + sign * rho_2 * x)
             As.append(inverse_1 * DA + sign * inverse_2 * F_t)
-        return Found(new, Factors(tuple(us), tuple(As), D_t @ trace.carry), loss, d_p, d_readout, d_s @ trace.carry)
+        return StepGradient(
+            new, Factors(tuple(us), tuple(As), D_t @ trace.carry), loss, d_p, d_readout, d_s @ trace.carry
+        )
 
     def immediate(step: Step, p: Array, s: Array, new: Array, batch_t: Batch) -> tuple[list[Array], list[Array]]:
         """x̂ₜ and Fₜ for each matrix: the products are shifted where they enter one step."""

@@ -46,7 +46,7 @@ from rnnjax.model.rnn import (
 Array = jax.Array
 
 
-class Reading(NamedTuple):
+class InputTape(NamedTuple):
     """What a layer's product with U keeps for the backward pass: its input, and the product normalised, if it is."""
 
     x: Array
@@ -123,13 +123,13 @@ def passes(model: Model, level: int) -> Iterator[tuple[int, Callable]]:
     return zip(range(first, first + model.directions), (unchanged, backward_in_time), strict=False)
 
 
-def read(layer: Layer, x: Array) -> tuple[Array, Reading]:
+def read(layer: Layer, x: Array) -> tuple[Array, InputTape]:
     """`model.rnn.input_to_hidden`, keeping what its adjoint needs."""
     product = input_product(layer, x)
     if layer.gain_a is None:
-        return product + layer.bh, Reading(x, None)
+        return product + layer.bh, InputTape(x, None)
     normalized = normalize(product, layer.W.shape[0])
-    return layer.gain_a * normalized.value + layer.bh, Reading(x, normalized)
+    return layer.gain_a * normalized.value + layer.bh, InputTape(x, normalized)
 
 
 def forward(
@@ -247,7 +247,7 @@ def recurrent_weights(layer: Layer, tape: Tape, found: Adjoints) -> Layer:
     )
 
 
-def input_weights(layer: Layer, reading: Reading, d_a: Array, d_layer: Layer) -> tuple[Layer, Array | float]:
+def input_weights(layer: Layer, reading: InputTape, d_a: Array, d_layer: Layer) -> tuple[Layer, Array | float]:
     """Adds dU = Σₜ xₜᵀ d_aₜ, and what belongs to a, to a layer's gradient.
 
     Returns:

@@ -21,7 +21,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, unit_of, walk
+from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, unit_of, walk
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 
@@ -63,7 +63,7 @@ def gradient(
 
     def visit(
         step: Step, p: Array, readout: Readout, s: Array, trace: Eligibility, batch_t: Batch, noise_t: Any
-    ) -> Found:
+    ) -> StepGradient:
         new, pull = jax.vjp(lambda p: step.advance(p, readout, s, batch_t)[0], p)
         (immediate,) = pull(jnp.ones_like(new))  # each weight acts on one unit: the sum over units has one term
         # 1 - α; 1 where the state is held and 0 where it is reset: without W the derivative of a step is diagonal.
@@ -74,7 +74,9 @@ def gradient(
         loss, d_readout = jax.value_and_grad(step.read)(readout, new, batch_t)
         _, pull_out = jax.vjp(lambda s: step.out(s, batch_t), new)
         (signal,) = pull_out(d_readout[1] @ F)
-        return Found(new, eligibility, loss, signal[unit] * eligibility.params, d_readout, signal * eligibility.carry)
+        return StepGradient(
+            new, eligibility, loss, signal[unit] * eligibility.params, d_readout, signal * eligibility.carry
+        )
 
     return walk(model, params, hyper, carry, batch, trace, noise, visit)
 

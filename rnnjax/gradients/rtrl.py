@@ -20,7 +20,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
+from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 
@@ -48,13 +48,15 @@ def gradient(
     return walk(model, params, hyper, carry, batch, trace, noise, visit)
 
 
-def visit(step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any) -> Found:
+def visit(
+    step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
+) -> StepGradient:
     """One step of one stream: pulling the S unit vectors back through the step gives Dₜ and Iₜ row by row."""
     (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
     d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
     I_t, _, D_t = jax.vmap(lambda row: pull((row, jnp.zeros_like(loss))))(jnp.eye(s.size, dtype=s.dtype))
     influence = Influence(D_t @ trace.params + I_t, D_t @ trace.carry)
-    return Found(new, influence, loss, d_p + d_s @ trace.params, d_readout, d_s @ trace.carry)
+    return StepGradient(new, influence, loss, d_p + d_s @ trace.params, d_readout, d_s @ trace.carry)
 
 
 def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Influence:

@@ -1,4 +1,4 @@
-"""A window cut into pieces of time."""
+"""A window cut into segments of time."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ Array = jax.Array
 
 
 def pad(batch: Batch, before: int, after: int) -> Batch:
-    """Adds steps that hold the state and count nothing, so that every piece of a window can have the same length.
+    """Adds steps that hold the state and count nothing, so that every segment of a window can have the same length.
 
     Returns:
       The batch with `before` and `after` more steps [before + T + after, B]; weight and valid are arrays.
@@ -33,12 +33,12 @@ def pad(batch: Batch, before: int, after: int) -> Batch:
     )
 
 
-def piece_loss(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, piece: Batch, total: Array | float
+def segment_loss(
+    model: Model, params: Params, hyper: Hyper, carry: Carry, segment: Batch, total: Array | float
 ) -> tuple[Array, Carry]:
-    """What a piece adds to the loss of its window, Σ wₜ Lₜ / total, and the carry after it."""
-    carry, logits = apply(model, params, hyper, carry, piece)
-    surprise = negative_log_likelihood(logits, piece.y)
-    if piece.weight is not None:
-        surprise = surprise * piece.weight.astype(surprise.dtype)
+    """What a segment adds to the loss of its window, Σ wₜ Lₜ / total, and the carry after it."""
+    carry, logits = apply(model, params, hyper, carry, segment)
+    surprise = negative_log_likelihood(logits, segment.y)
+    if segment.weight is not None:
+        surprise = surprise * segment.weight.astype(surprise.dtype)
     return jnp.sum(surprise) / total, carry

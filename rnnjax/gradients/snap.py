@@ -24,7 +24,7 @@ from rnnjax.gradients import rtrl
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method
 from rnnjax.gradients.rtrl import Influence
-from rnnjax.gradients.stepwise import Found, Readout, Step, unit_of, walk
+from rnnjax.gradients.stepwise import Readout, Step, StepGradient, unit_of, walk
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 
@@ -57,14 +57,14 @@ def gradient(
 
     def visit(
         step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
-    ) -> Found:
+    ) -> StepGradient:
         new, pull = jax.vjp(lambda p, s: step.advance(p, readout, s, batch_t)[0], p, s)
         I_t, D_t = jax.vmap(pull)(jnp.eye(s.size, dtype=s.dtype))
         influence = Influence(
             jnp.where(mask.params, D_t @ trace.params + I_t, 0), jnp.where(mask.carry, D_t @ trace.carry, 0)
         )
         loss, (d_readout, d_new) = jax.value_and_grad(step.read, argnums=(0, 1))(readout, new, batch_t)
-        return Found(new, influence, loss, d_new @ influence.params, d_readout, d_new @ influence.carry)
+        return StepGradient(new, influence, loss, d_new @ influence.params, d_readout, d_new @ influence.carry)
 
     return walk(model, params, hyper, carry, batch, trace, noise, visit)
 

@@ -47,7 +47,7 @@ class Step(NamedTuple):
     state_of: Callable[[Params, Array, Batch], Array]
 
 
-class Found(NamedTuple):
+class StepGradient(NamedTuple):
     """What a method finds at one step of one stream: the new state [S] and trace, ℓₜ, and what is added to the gradient
     with respect to p [P], to V and by, and to the state with which the trace began [S]."""
 
@@ -67,7 +67,7 @@ def walk(
     batch: Batch,
     trace: Any,
     noise: Any,
-    visit: Callable[[Step, Array, Readout, Array, Any, Batch, Any], Found],
+    visit: Callable[[Step, Array, Readout, Array, Any, Batch, Any], StepGradient],
 ) -> Gradient:
     """Loss and gradient of one window by a method that visits each step once, in the order of time; the same as
 

@@ -18,7 +18,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.segments import pad, piece_loss
+from rnnjax.gradients.segments import pad, segment_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator
@@ -56,19 +56,21 @@ def gradient(
         return step(model, params, hyper, carry, batch_t)[0], carry
 
     new_carry, before = jax.lax.scan(advance, carry, batch)
-    padded = pad(batch, k2, 0)  # so that the first pieces are as long as the others
+    padded = pad(batch, k2, 0)  # so that the first segments are as long as the others
 
     def take_back(found: tuple, index: Array) -> tuple[tuple, None]:
         end = jnp.minimum((index + 1) * k1, T)
-        piece = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, end, k2), padded)
+        segment = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, end, k2), padded)
         steps = end - k2 + jnp.arange(k2)
         counts = (steps >= index * k1).reshape(k2, *[1] * (batch.y.ndim - 1))
-        piece = piece._replace(weight=piece.weight * counts)
+        segment = segment._replace(weight=segment.weight * counts)
         start = jax.tree.map(lambda leaf: leaf[jnp.maximum(end - k2, 0)], before)
         (loss, _), (d_params, d_carry) = jax.value_and_grad(
-            lambda params, carry: piece_loss(model, params, hyper, carry, piece, total), argnums=(0, 1), has_aux=True
+            lambda params, carry: segment_loss(model, params, hyper, carry, segment, total),
+            argnums=(0, 1),
+            has_aux=True,
         )(params, start)
-        d_carry = jax.tree.map(lambda d: jnp.where(end <= k2, d, 0), d_carry)  # of the pieces that reach the start
+        d_carry = jax.tree.map(lambda d: jnp.where(end <= k2, d, 0), d_carry)  # of the segments that reach the start
         return jax.tree.map(jnp.add, found, (loss, d_params, d_carry)), None
 
     zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), params.V.dtype), params, carry))
@@ -83,16 +85,18 @@ def method(config: GradientConfig) -> Method:
 
 
 def cost(model: Model, T: int, B: int, *, k1: int, k2: int) -> Cost:
-    """The window forward, and each of its pieces forward and back."""
+    """The window forward, and each of its segments forward and back."""
     k1, k2 = min(k1, T), min(k2, T)
-    pieces = -(-T // k1)
+    segments = -(-T // k1)
     return Cost(
-        plain(model, T + k2, B).numbers, (T + 3 * pieces * k2) * B * weights(model), T + 2 * pieces * k2 * model.layers
+        plain(model, T + k2, B).numbers,
+        (T + 3 * segments * k2) * B * weights(model),
+        T + 2 * segments * k2 * model.layers,
     )
 
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, k1: int, k2: int) -> str | None:
-    """Many long pieces that overlap take the time of many windows."""
+    """Many long segments that overlap take the time of many windows."""
     if reason := refuse_bidirectional(model):
         return reason
     instead = "raise gradient.k1_steps, or lower gradient.k2_steps"

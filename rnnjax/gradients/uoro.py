@@ -18,7 +18,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method
-from rnnjax.gradients.stepwise import Found, Readout, Step, refuse_bidirectional, sizes, walk
+from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 
@@ -51,7 +51,9 @@ def gradient(
     return walk(model, params, hyper, carry, batch, trace, noise, visit)
 
 
-def visit(step: Step, p: Array, readout: Readout, s: Array, trace: OuterProduct, batch_t: Batch, nu: Array) -> Found:
+def visit(
+    step: Step, p: Array, readout: Readout, s: Array, trace: OuterProduct, batch_t: Batch, nu: Array
+) -> StepGradient:
     """One step of one stream: one product with Dₜ from the right, and two vectors pulled back."""
     (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
     d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
@@ -69,7 +71,7 @@ def visit(step: Step, p: Array, readout: Readout, s: Array, trace: OuterProduct,
         inverse_0 * trace.carry + inverse_1 * of_carry,
         jnp.ones_like(trace.begun),
     )
-    return Found(new, product, loss, d_p + along * trace.params, d_readout, d_carry)
+    return StepGradient(new, product, loss, d_p + along * trace.params, d_readout, d_carry)
 
 
 def balance(large: Array, small: Array) -> tuple[Array, Array]:

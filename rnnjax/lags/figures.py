@@ -8,7 +8,7 @@ import numpy as np
 from rnnjax.lags.tables import character
 from rnnjax.run.directory import write_figure
 
-ROUNDING = 1e-14
+SMALLEST_BIAS = 1e-14
 """What is left out below this share is the rounding error of the sum."""
 
 
@@ -75,7 +75,7 @@ def _gradient_norm(axes, found: dict, lags: int, label: str | None, color: str) 
 def _bias(axes, found: dict, lags: int, label: str | None, color: str) -> None:
     k = np.arange(1, lags + 2)
     bias = found["truncation"]["bias"][: lags + 1]
-    axes.plot(k, np.where(bias > ROUNDING, bias, np.nan), color=color, label=label)
+    axes.plot(k, np.where(bias > SMALLEST_BIAS, bias, np.nan), color=color, label=label)
     axes.set(xlabel="k (steps kept of each loss's history)", ylabel="|g(<k) - g| / |g|", yscale="log")
     axes.set_title("what truncation leaves out:\nrelative bias of the whole gradient", fontsize="medium")
 

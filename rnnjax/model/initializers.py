@@ -5,7 +5,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnjax.config import ModelConfig
 from rnnjax.model.network import Layer, Model, Params
 
 Array = jax.Array
@@ -76,11 +75,6 @@ def sparse(key: Array, W: Array, sparsity: float) -> Array:
         return W
     kept = jax.random.permutation(key, W.size).reshape(W.shape) >= round(sparsity * W.size)
     return jnp.where(kept, W, 0)
-
-
-def draw_params(key: Array, model: Model, config: ModelConfig, dtype: jnp.dtype) -> Params:
-    """The parameters that a run of the config begins with."""
-    return init_params(key, model, config.init, config.scale, dtype, forget_bias=config.forget_bias)
 
 
 def param_shapes(model: Model, dtype: jnp.dtype = jnp.float32) -> Params:

@@ -34,7 +34,7 @@ class Beams(NamedTuple):
     score: Array
 
 
-class Found(NamedTuple):
+class BeamResult(NamedTuple):
     """What a beam search has found.
 
     Attributes:
@@ -55,7 +55,7 @@ def beam_search(
     end: int,
     length: int,
     width: int,
-) -> Found:
+) -> BeamResult:
     """Follows the `width` likeliest beginnings of a text side by side; at width 1 it is greedy, and the likeliest id is
     taken at every step. The last id, which stands for unknown characters, is never written.
 
@@ -75,7 +75,7 @@ def beam_search(
         return extend(model, params, hyper, memory, end, beams)
 
     beams = jax.lax.while_loop(goes_on, body, begin(carry, memory, end, length, width))
-    return Found(beams.ids[:, 0], beams.score[0])
+    return BeamResult(beams.ids[:, 0], beams.score[0])
 
 
 def begin(carry: Carry, memory: Memory, end: int, length: int, width: int) -> Beams:

@@ -29,7 +29,7 @@ class DamagedCheckpoint(Exception):
     """A checkpoint that cannot be read back as it was written."""
 
 
-class Found(NamedTuple):
+class FoundCheckpoint(NamedTuple):
     """The checkpoint that was looked for, None where none is whole, and the damaged ones that were passed over."""
 
     checkpoint: Checkpoint | None
@@ -135,23 +135,23 @@ class Checkpoints:
         metrics = {step: self._manager.metrics(step) for step in self.steps()}
         return {step: found["validation_loss"] for step, found in metrics.items() if found}
 
-    def newest(self) -> "Found":
+    def newest(self) -> "FoundCheckpoint":
         """The newest checkpoint that is whole."""
         return self._first_whole(self.steps())
 
-    def best(self) -> "Found":
+    def best(self) -> "FoundCheckpoint":
         """The checkpoint with the lowest validation loss that is whole; the newest where none was ever read."""
         losses = self.validation_losses()
         return self._first_whole(sorted(self.steps(), key=lambda step: (losses.get(step, math.inf), -step)))
 
-    def _first_whole(self, steps: Iterable[int]) -> "Found":
+    def _first_whole(self, steps: Iterable[int]) -> "FoundCheckpoint":
         damaged: dict[int, DamagedCheckpoint] = {}
         for step in steps:
             try:
-                return Found(self.restore(step), damaged)
+                return FoundCheckpoint(self.restore(step), damaged)
             except DamagedCheckpoint as damage:
                 damaged[step] = damage
-        return Found(None, damaged)
+        return FoundCheckpoint(None, damaged)
 
     def put_aside(self, step: int) -> Path:
         """Moves a damaged checkpoint out of the way, where whoever wants to can still look into it."""

@@ -23,7 +23,7 @@ import numpy as np
 from rnnjax.cli import BAD_INPUT, INTERRUPTED
 from rnnjax.config import RunConfig
 from rnnjax.errors import UserError
-from rnnjax.run.checkpoint import Arrays, Checkpoints, Found
+from rnnjax.run.checkpoint import Arrays, Checkpoints, FoundCheckpoint
 
 Result = TypeVar("Result")
 
@@ -178,8 +178,8 @@ class NoCheckpoints(Checkpoints):
     def wait(self) -> None:
         pass
 
-    def newest(self) -> Found:
-        return Found(None, {})
+    def newest(self) -> FoundCheckpoint:
+        return FoundCheckpoint(None, {})
 
     def validation_losses(self) -> dict[int, float]:
         return {}

@@ -10,7 +10,7 @@ from rich.text import Text
 from rnnjax.run.progress import SECONDS_BETWEEN_LINES
 
 
-class Word(NamedTuple):
+class GroupProgress(NamedTuple):
     """What a group tells while it is trained.
 
     Attributes:
@@ -52,7 +52,7 @@ class Board:
         """A line of its own, above the bar."""
         self.console.print(Text(line))
 
-    def take(self, word: Word, group: int = 0) -> None:
+    def take(self, word: GroupProgress, group: int = 0) -> None:
         """Shows what a group tells of itself; groups that are trained side by side each have a number."""
         self._done += word.steps
         self._fresh += word.steps if word.fresh else 0

@@ -15,7 +15,7 @@ from rnnjax.errors import UserError
 from rnnjax.run.directory import Lock
 from rnnjax.run.interrupt import Interrupt
 from rnnjax.run.progress import warn
-from rnnjax.study.board import Board, Word
+from rnnjax.study.board import Board, GroupProgress
 from rnnjax.study.groups import Group
 from rnnjax.study.training import Work, group_folder, train_group
 
@@ -146,7 +146,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._workers: dict[int, str] = {}
-        self._words: list[tuple[int, Word | None]] = []
+        self._words: list[tuple[int, GroupProgress | None]] = []
         self._stop = False
 
     def begin(self, group: int, worker: str) -> bool:
@@ -155,14 +155,14 @@ class Desk:
         self._words.append((group, None))
         return self._stop
 
-    def tell(self, group: int, worker: str, word: Word) -> bool:
+    def tell(self, group: int, worker: str, word: GroupProgress) -> bool:
         """Takes a word. Returns whether to stop."""
         if self._workers.setdefault(group, worker) != worker:
             return True
         self._words.append((group, word))
         return self._stop
 
-    def collect(self) -> list[tuple[int, Word | None]]:
+    def collect(self) -> list[tuple[int, GroupProgress | None]]:
         """All words since the last time: (group, word), None where a worker began with it."""
         words, self._words = self._words, []
         return words
@@ -191,9 +191,9 @@ class Listener:
     def __init__(self, board: Board) -> None:
         self.begun: set[int] = set()
         self._board = board
-        self._told: dict[int, list[Word]] = {}
+        self._told: dict[int, list[GroupProgress]] = {}
 
-    def hear(self, words: list[tuple[int, Word | None]]) -> None:
+    def hear(self, words: list[tuple[int, GroupProgress | None]]) -> None:
         for group, word in words:
             if word is None:
                 self._begin(group)
@@ -207,7 +207,9 @@ class Listener:
             told = self._told[group]
             over = [word for word in told if not word.running]
             failed, finished = (sum(getattr(word, name) for word in over) for name in ("failed", "finished"))
-            self._board.take(Word(-sum(word.steps for word in told), 0, -failed, -finished, fresh=False), group)
+            self._board.take(
+                GroupProgress(-sum(word.steps for word in told), 0, -failed, -finished, fresh=False), group
+            )
         self.begun.add(group)
         self._told[group] = []
 
@@ -221,7 +223,7 @@ def train_here(work: Work, group: Group, desk: Any, where: str) -> bool:
     worker, run = uuid.uuid4().hex, group.config.run
     stop = ray.get(desk.begin.remote(group.index, worker))
 
-    def tell(word: Word) -> None:
+    def tell(word: GroupProgress) -> None:
         nonlocal stop
         stop = ray.get(desk.tell.remote(group.index, worker, word))
 

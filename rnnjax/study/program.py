@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from rnnjax.build import make_hyper
 from rnnjax.config import Config
 from rnnjax.study.arms import Arm
 from rnnjax.study.fields import get
@@ -21,7 +22,7 @@ from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.optimizer import make_numbers
 from rnnjax.training.sharding import make_row
-from rnnjax.training.state import StepInfo, TrainState, make_hyper
+from rnnjax.training.state import StepInfo, TrainState
 from rnnjax.training.step import Step, run_steps
 
 Array = jax.Array

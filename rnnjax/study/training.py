@@ -21,7 +21,7 @@ from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.run.directory import read_json, write_whole
 from rnnjax.study import results
 from rnnjax.study.arms import Arm
-from rnnjax.study.board import Word
+from rnnjax.study.board import GroupProgress
 from rnnjax.study.compiled import Programs, compile_group
 from rnnjax.study.groups import Group
 from rnnjax.study.measures import floor_of, measured_names, on_host
@@ -31,10 +31,10 @@ from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.state import TrainState, from_arrays, to_arrays
 
-Asked = Callable[[], bool]
+ShouldStop = Callable[[], bool]
 """Whether to save and stop."""
 
-Tell = Callable[[Word], None]
+Tell = Callable[[GroupProgress], None]
 """Hears how far a group is."""
 
 
@@ -51,7 +51,7 @@ class Work(NamedTuple):
     devices: int
 
 
-class Course(NamedTuple):
+class BatchState(NamedTuple):
     """How far a batch is; all of it is in its checkpoints.
 
     Attributes:
@@ -65,7 +65,7 @@ class Course(NamedTuple):
     seconds: float
 
 
-def train_group(work: Work, group: Group, asked: Asked, tell: Tell) -> bool:
+def train_group(work: Work, group: Group, should_stop: ShouldStop, tell: Tell) -> bool:
     """Trains the arms of a group that are not finished yet.
 
     Returns:
@@ -79,7 +79,7 @@ def train_group(work: Work, group: Group, asked: Asked, tell: Tell) -> bool:
     plan = {"arms_at_once": programs.arms, "data": task.fingerprint, "arms": [arm.index for arm in group.arms]}
     write_whole(folder / "plan.json", json.dumps(plan) + "\n")
     batches = range(math.ceil(len(group.arms) / programs.arms))
-    return all(train_batch(work, group, programs, number, asked, tell) for number in batches)
+    return all(train_batch(work, group, programs, number, should_stop, tell) for number in batches)
 
 
 def group_folder(work: Work, group: Group) -> Path:
@@ -101,63 +101,71 @@ def pinned_plan(folder: Path, task: Task) -> dict[str, Any]:
     return plan
 
 
-def train_batch(work: Work, group: Group, programs: Programs, number: int, asked: Asked, tell: Tell) -> bool:
+def train_batch(work: Work, group: Group, programs: Programs, number: int, should_stop: ShouldStop, tell: Tell) -> bool:
     """Trains arms side by side, writing their results as they come. Returns whether they are finished."""
     arms = group.arms[number * programs.arms :][: programs.arms]
     folder = group_folder(work, group) / f"batch-{number}"
     count, total = len(arms), group.config.training.steps
     if (folder / "finished").exists():
-        tell(Word(total * count, finished=count, fresh=False))
+        tell(GroupProgress(total * count, finished=count, fresh=False))
         return True
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     try:
-        course = train(work, group, programs, number, checkpoints, asked, tell)
+        batch = train(work, group, programs, number, checkpoints, should_stop, tell)
         checkpoints.wait()
     finally:
         checkpoints.close()
-    step, failed = int(course.states.step), count_frozen(group.config, course, count)
+    step, failed = int(batch.states.step), count_frozen(group.config, batch, count)
     if step < total and failed < count:
         return False
-    write_samples(work, programs, course, arms)
+    write_samples(work, programs, batch, arms)
     write_whole(folder / "finished", "")
     shutil.rmtree(folder / "checkpoints")
-    tell(Word((total - step) * count, 0, failed, count - failed, fresh=False))
+    tell(GroupProgress((total - step) * count, 0, failed, count - failed, fresh=False))
     return True
 
 
 def train(
-    work: Work, group: Group, programs: Programs, number: int, checkpoints: Checkpoints, asked: Asked, tell: Tell
-) -> Course:
+    work: Work,
+    group: Group,
+    programs: Programs,
+    number: int,
+    checkpoints: Checkpoints,
+    should_stop: ShouldStop,
+    tell: Tell,
+) -> BatchState:
     """The steps of a batch that are left: to the last, until no arm is left, or until someone asks."""
     arms, config = group.arms[number * programs.arms :][: programs.arms], group.config
     count, total = len(arms), config.training.steps
-    course = begin(programs, arms, checkpoints)
-    step, failed = int(course.states.step), count_frozen(config, course, count)
-    tell(Word(step * count, running=count, fresh=False))
-    began = time.monotonic() - course.seconds
-    while step < total and failed < count and not asked():
+    batch = begin(programs, arms, checkpoints)
+    step, failed = int(batch.states.step), count_frozen(config, batch, count)
+    tell(GroupProgress(step * count, running=count, fresh=False))
+    began = time.monotonic() - batch.seconds
+    while step < total and failed < count and not should_stop():
         stop = next_stop(config, step)
-        states, infos = programs.chunk(course.states, programs.data, np.int32(stop - step))
-        course.means.add(np.asarray(infos)[: stop - step, :count])
-        course = course._replace(states=states, seconds=time.monotonic() - began)
-        failed = count_frozen(config, course, count)
+        states, infos = programs.chunk(batch.states, programs.data, np.int32(stop - step))
+        batch.means.add(np.asarray(infos)[: stop - step, :count])
+        batch = batch._replace(states=states, seconds=time.monotonic() - began)
+        failed = count_frozen(config, batch, count)
         running = count - failed
-        tell(Word((stop - step) * count, running, failed if running else 0))  # with none running, its end is told below
+        tell(
+            GroupProgress((stop - step) * count, running, failed if running else 0)
+        )  # with none running, its end is told below
         step, ended = stop, stop == total or failed == count
         if ended or is_due(step, config.training.eval_every_steps):
-            course, numbers = evaluate(programs, config, course, count, ended)
+            batch, numbers = evaluate(programs, config, batch, count, ended)
             numbers |= {"group": group.index, "memory_bytes": programs.memory}
             results.write_part(
                 work.path / "results", group.index, part_of(config, number, step), work.study, arms, numbers
             )
         if is_due(step, config.run.checkpoint_every_steps) and not ended:
-            save(checkpoints, course)
+            save(checkpoints, batch)
     if step < total and failed < count and step not in checkpoints.steps():
-        save(checkpoints, course)
-    return course
+        save(checkpoints, batch)
+    return batch
 
 
-def begin(programs: Programs, arms: tuple[Arm, ...], checkpoints: Checkpoints) -> Course:
+def begin(programs: Programs, arms: tuple[Arm, ...], checkpoints: Checkpoints) -> BatchState:
     """The newest checkpoint of a batch that is whole, or the state before the first step.
 
     Arms that it lacks, so that devices and batches have equally many, are copies of its last; nobody looks at them.
@@ -169,23 +177,23 @@ def begin(programs: Programs, arms: tuple[Arm, ...], checkpoints: Checkpoints) -
         template = {"states": programs.shapes, "best": Best(loss, programs.shapes.params)}
         saved = place(programs.mesh, from_arrays(template, arrays))
         means = results.Means(len(arms), arrays["sums"])
-        return Course(saved["states"], saved["best"], means, float(arrays["seconds"]))
+        return BatchState(saved["states"], saved["best"], means, float(arrays["seconds"]))
     states = start_arms(programs.task, [*arms, *[arms[-1]] * (programs.arms - len(arms))])
     best = Best(np.full(loss.shape, np.inf, loss.dtype), jax.tree.map(np.copy, states.params))
     states, best = place(programs.mesh, (states, best))
-    return Course(states, best, results.Means(len(arms)), seconds=0.0)
+    return BatchState(states, best, results.Means(len(arms)), seconds=0.0)
 
 
-def save(checkpoints: Checkpoints, course: Course) -> None:
+def save(checkpoints: Checkpoints, batch: BatchState) -> None:
     """Hands all of a batch over to its checkpoints."""
-    arrays = to_arrays({"states": course.states, "best": course.best})
-    arrays |= {"sums": course.means.sums, "seconds": np.array(course.seconds)}
-    checkpoints.save(int(course.states.step), arrays, None)
+    arrays = to_arrays({"states": batch.states, "best": batch.best})
+    arrays |= {"sums": batch.means.sums, "seconds": np.array(batch.seconds)}
+    checkpoints.save(int(batch.states.step), arrays, None)
 
 
-def count_frozen(config: Config, course: Course, count: int) -> int:
+def count_frozen(config: Config, batch: BatchState, count: int) -> int:
     """How many of the first arms have diverged."""
-    return int(is_frozen(config, course.states)[:count].sum())
+    return int(is_frozen(config, batch.states)[:count].sum())
 
 
 def part_of(config: Config, number: int, step: int) -> int:
@@ -195,32 +203,32 @@ def part_of(config: Config, number: int, step: int) -> int:
 
 
 def evaluate(
-    programs: Programs, config: Config, course: Course, count: int, ended: bool
-) -> tuple[Course, dict[str, Any]]:
+    programs: Programs, config: Config, batch: BatchState, count: int, ended: bool
+) -> tuple[BatchState, dict[str, Any]]:
     """Measures the arms on validation, and at the end on test: columns [count] of the results."""
-    states = course.states
+    states = batch.states
     diverged = is_frozen(config, states)[:count]
     names = ["validation_loss", "test_loss", *measured_names(programs.task)]
-    numbers: dict[str, Any] = {name: np.full(count, np.nan) for name in names} | course.means.take()
-    numbers |= {"step": int(states.step), "final": ended, "seconds": course.seconds / count}
+    numbers: dict[str, Any] = {name: np.full(count, np.nan) for name in names} | batch.means.take()
+    numbers |= {"step": int(states.step), "final": ended, "seconds": batch.seconds / count}
     numbers |= floor_of(programs.task)
     numbers |= {"skipped": np.asarray(states.skipped)[:count], "diverged": diverged}
     if programs.validate is None:
-        course = course._replace(best=course.best._replace(params=jax.tree.map(jnp.copy, states.params)))
+        batch = batch._replace(best=batch.best._replace(params=jax.tree.map(jnp.copy, states.params)))
     else:
         found = programs.validate(states.params, states.hyper)
-        course = course._replace(best=keep_best(course.best, states.params, found["loss"]))
+        batch = batch._replace(best=keep_best(batch.best, states.params, found["loss"]))
         numbers |= on_host(found, "validation_loss", "", count)
     if ended and programs.test is not None:
-        found = on_host(programs.test(course.best.params, states.hyper), "test_loss", "test_", count)
+        found = on_host(programs.test(batch.best.params, states.hyper), "test_loss", "test_", count)
         numbers |= {name: np.where(diverged, np.nan, values) for name, values in found.items()}
-    return course, numbers
+    return batch, numbers
 
 
-def write_samples(work: Work, programs: Programs, course: Course, arms: tuple[Arm, ...]) -> None:
+def write_samples(work: Work, programs: Programs, batch: BatchState, arms: tuple[Arm, ...]) -> None:
     """What the network of each arm that has not diverged writes, or says of some examples."""
     task, data = programs.task, jax.device_get(programs.data)
-    states = jax.tree.map(np.asarray, replace(course.states, params=course.best.params))
+    states = jax.tree.map(np.asarray, replace(batch.states, params=batch.best.params))
     frozen = is_frozen(arms[0].config, states)
     for index, arm in enumerate(arms):
         if not frozen[index]:

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import draw_params
 from rnnjax.config import Config
 from rnnjax.data.split import Split
 from rnnjax.errors import UserError
 from rnnjax.model.architectures import steps_within
 from rnnjax.model.dropout import draw_noise
-from rnnjax.model.initializers import draw_params
 from rnnjax.model.loss import negative_log_likelihood
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.tasks.task import Network, Task

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import make_model
 from rnnjax.config import Config
 from rnnjax.data.known import make_problem
 from rnnjax.data.known.problem import Problem, Sequence, draw_many
@@ -27,8 +28,7 @@ from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll
 from rnnjax.tasks.examples import draw_all, fingerprint, held_out_losses, shown
 from rnnjax.tasks.spelling import read_input, told
-from rnnjax.tasks.task import Asked, Conclusion, Network, Task
-from rnnjax.trained import shape
+from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
 from rnnjax.training.examples import ROWS, Surprise, in_blocks, make_mean_surprise
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import TrainState, init_state
@@ -80,7 +80,7 @@ def make(config: Config) -> Task:
 def shape_of(config: Config, problem: Problem) -> Model:
     """An output for each class, or one for a real target."""
     classes = 1 if problem.classes is None else len(problem.classes)
-    return shape(config, classes, problem.width if problem.inputs is None else len(problem.inputs))
+    return make_model(config, classes, problem.width if problem.inputs is None else len(problem.inputs))
 
 
 def method_of(config: Config, problem: Problem) -> Method:
@@ -134,7 +134,7 @@ def network(config: Config, _: Any = None) -> Network:
     def surprise(params: Params, hyper: Hyper, rows: Sequence, key: Array | None, unroll: Unroll) -> Surprise:
         return judge(params, hyper, rows).lost
 
-    def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
+    def answer(params: Params, hyper: Hyper, text: str, asked: AnswerOptions) -> str:
         x = read_input(problem, text)
         _, out = logits(params, hyper, Sequence(jnp.asarray(x)[None], jnp.zeros((1, len(x)), jnp.int32)))
         found = np.asarray(answers(problem, out)[:, 0])

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import make_model
 from rnnjax.config import Config
 from rnnjax.data.corpus import Corpus, load_corpus
 from rnnjax.data.labelled import cut_into_pieces
@@ -34,8 +35,7 @@ from rnnjax.tasks.examples import (
     shown,
     surprise_within,
 )
-from rnnjax.tasks.task import Asked, Conclusion, Network, Task
-from rnnjax.trained import shape
+from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
 from rnnjax.training.examples import Surprise, in_blocks
 from rnnjax.training.state import TrainState
 
@@ -89,7 +89,7 @@ def encode(lines: list[str], vocabulary: Vocabulary, most: int) -> Example:
 
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
-    return shape(config, len(names["labels"]), len(names["characters"]) + 1)
+    return make_model(config, len(names["labels"]), len(names["characters"]) + 1)
 
 
 def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
@@ -113,7 +113,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         y = rows.y.T
         return surprise_within(logits(params, hyper, rows, key, unroll), y, steps_within(rows.length, len(y)))
 
-    def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
+    def answer(params: Params, hyper: Hyper, text: str, asked: AnswerOptions) -> str:
         check_text(text, characters.replace("\n", ""), names["steps"])
         ids = Vocabulary(characters).encode(text)
         rows = Example(ids[None], np.array([len(ids)], np.int32), ids[None])

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import make_model
 from rnnjax.config import Config
 from rnnjax.data.digits import SIDE, load_digits
 from rnnjax.data.labelled import Labelled, cut_into_pieces, draw_parts_within, load_labelled
@@ -36,8 +37,7 @@ from rnnjax.tasks.examples import (
     shown,
 )
 from rnnjax.tasks.song_pieces import Example, count_pairs, make_pieces
-from rnnjax.tasks.task import Asked, Conclusion, Network, Task
-from rnnjax.trained import shape
+from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
 from rnnjax.training.examples import Surprise, in_blocks
 from rnnjax.training.state import TrainState
 
@@ -144,7 +144,7 @@ def image_baselines(examples: Split[Any]) -> dict[str, np.ndarray]:
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
     """An output for each label; the input is one pixel, or a character."""
-    return shape(config, len(names["labels"]), len(names["characters"]) + 1 if "characters" in names else 1)
+    return make_model(config, len(names["labels"]), len(names["characters"]) + 1 if "characters" in names else 1)
 
 
 def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
@@ -171,7 +171,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         nats = negative_log_likelihood(logits(params, hyper, rows, key, unroll), rows.label)
         return Surprise(nats, jnp.ones_like(nats))
 
-    def answer(params: Params, hyper: Hyper, text: str, asked: Asked) -> str:
+    def answer(params: Params, hyper: Hyper, text: str, asked: AnswerOptions) -> str:
         rows = read_image(text) if characters is None else read_song(text, characters, names["steps"])
         log_p = jax.nn.log_softmax(jax.jit(logits)(params, hyper, rows))
         p = np.asarray(jax.nn.softmax(jnp.sum(log_p, axis=0)))

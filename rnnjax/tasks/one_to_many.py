@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import draw_params, make_model
 from rnnjax.config import Config
 from rnnjax.data.labelled import Labelled, load_labelled
 from rnnjax.data.ngram_classifier import permutation_p, train_classifier
@@ -21,14 +22,12 @@ from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
 from rnnjax.model.architectures import Conditioned, conditioned_carry, one_to_many
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import draw_params
 from rnnjax.model.network import Model
 from rnnjax.model.rnn import Unroll
 from rnnjax.model.sampling import generate, gumbel_noise
 from rnnjax.tasks.examples import held_out_losses, loss_lines, make_example_task, noise_for, shifted, surprise_within
 from rnnjax.tasks.song_pieces import Example, count_pairs, make_pieces
-from rnnjax.tasks.task import Asked, Conclusion, Network, Task
-from rnnjax.trained import shape
+from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
 from rnnjax.training.examples import Surprise
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import TrainState
@@ -76,7 +75,7 @@ def make(config: Config) -> Task:
 
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
-    return shape(config, len(names["characters"]) + 1)
+    return make_model(config, len(names["characters"]) + 1)
 
 
 def network(config: Config, names: dict[str, Any]) -> Network:
@@ -94,7 +93,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         logits = one_to_many(model, params, hyper, rows.label, batch, unroll=unroll)
         return surprise_within(logits, batch.y, batch.valid)
 
-    def answer(params: Conditioned, hyper: Hyper, text: str, asked: Asked) -> str:
+    def answer(params: Conditioned, hyper: Hyper, text: str, asked: AnswerOptions) -> str:
         label = np.array([label_of(text, names["labels"])])
         key = jax.random.key(asked.seed)
         ids = sing(model, start, params, hyper, label, key, asked.length, asked.temperature, 0)

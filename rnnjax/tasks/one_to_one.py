@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import make_text_model
 from rnnjax.config import Config
 from rnnjax.data.corpus import load_corpus
 from rnnjax.model.cells import Hyper
@@ -24,7 +25,6 @@ from rnnjax.model.rnn import apply
 from rnnjax.model.sampling import absorb, fed_back, gumbel_noise
 from rnnjax.tasks import text
 from rnnjax.tasks.task import Conclusion, Task
-from rnnjax.trained import make_model
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import TrainState
 
@@ -46,7 +46,7 @@ DRAWS = 8
 def make(config: Config) -> Task:
     """The character model's task, with another end; raises what `text.make` raises."""
     corpus = load_corpus(config.data)
-    task, model = text.of_corpus(config, corpus), make_model(config, corpus.vocabulary)
+    task, model = text.of_corpus(config, corpus), make_text_model(config, corpus.vocabulary)
     held_out = corpus.ids.test if corpus.ids.test.size else corpus.ids.validation
     return task._replace(conclude=partial(conclude, task, model, held_out), report=report, figures=figures)
 

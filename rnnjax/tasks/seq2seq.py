@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import draw_params, make_model
 from rnnjax.config import Config
 from rnnjax.data.numbers import (
     CHARACTERS,
@@ -39,7 +40,7 @@ from rnnjax.model.architectures import (
     steps_within,
 )
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import draw_params, uniform
+from rnnjax.model.initializers import uniform
 from rnnjax.model.network import Batch, Model
 from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.model.search import beam_search
@@ -54,8 +55,7 @@ from rnnjax.tasks.examples import (
     shown,
     surprise_within,
 )
-from rnnjax.tasks.task import Asked, Conclusion, Network, Task
-from rnnjax.trained import shape
+from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
 from rnnjax.training.examples import Surprise, in_blocks
 from rnnjax.training.state import TrainState
 
@@ -92,7 +92,7 @@ def make(config: Config) -> Task:
 
 
 def shape_of(config: Config) -> Model:
-    return shape(config, len(CHARACTERS) + 1)
+    return make_model(config, len(CHARACTERS) + 1)
 
 
 def init(model: Model, config: Config, key: Array, dtype: Any) -> EncoderDecoder:
@@ -154,7 +154,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         found, _, batch = logits(params, hyper, rows, key, unroll)
         return surprise_within(found, batch.y, batch.valid)
 
-    def answer(params: EncoderDecoder, hyper: Hyper, text: str, asked: Asked) -> str:
+    def answer(params: EncoderDecoder, hyper: Hyper, text: str, asked: AnswerOptions) -> str:
         source = encode_texts([plain_number(text)])
         rows = Pairs(*source, *source)  # the targets are not read
         ids = jax.jit(partial(search, width=asked.beam or config.task.beam))(params, hyper, rows)

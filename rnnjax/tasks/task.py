@@ -79,8 +79,8 @@ class Network(NamedTuple):
     Attributes:
       init: (key, dtype) -> params.
       surprise: the loss.
-      answer: (params, hyper, input, Asked) -> what the network says of one input, as text. Raises UserError where the
-        input is not one that it can read.
+      answer: (params, hyper, input, AnswerOptions) -> what the network says of one input, as text. Raises UserError
+        where the input is not one that it can read.
     """
 
     init: Callable[[Array, Any], Any]
@@ -88,7 +88,7 @@ class Network(NamedTuple):
     answer: Callable[..., str]
 
 
-class Asked(NamedTuple):
+class AnswerOptions(NamedTuple):
     """How a network that writes is to write.
 
     Attributes:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.build import make_text_model
 from rnnjax.config import Config
 from rnnjax.data.corpus import Corpus, load_corpus
 from rnnjax.data.ngrams import best_order, held_out_bits
@@ -15,7 +16,6 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.model.network import Model, Params
 from rnnjax.tasks.task import Conclusion, Task
-from rnnjax.trained import make_model
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.state import TrainState, init_state
@@ -33,7 +33,7 @@ def make(config: Config) -> Task:
 
 def of_corpus(config: Config, corpus: Corpus) -> Task:
     """The same, of a text that has been read."""
-    model = make_model(config, corpus.vocabulary)
+    model = make_text_model(config, corpus.vocabulary)
     B, T = config.training.batch_size, config.training.sequence_length
     make_applicable(config.gradient, model, T, B, config.run.precision)
     sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))

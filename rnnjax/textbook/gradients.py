@@ -12,7 +12,7 @@ from rnnjax.gradients.printed import AS_PRINTED, CORRECTED, Reading
 from rnnjax.gradients.textbook import DERIVATIVES
 from rnnjax.model.loss import negative_log_likelihood
 from rnnjax.model.network import Params
-from rnnjax.textbook.claims import AGREES, DIFFERS, NO_VALUE, Claim, judge
+from rnnjax.textbook.formula import AGREES, DIFFERS, NO_VALUE, Formula, judge
 from rnnjax.textbook.layout import as_in_the_book, lines, make_console, make_table, numbers
 from rnnjax.textbook.network import Case, Trace, gradient, small_case, square_case, summed_loss, trace
 
@@ -34,7 +34,7 @@ READINGS = {
 LETTERS = "abc"
 
 
-class Truth(NamedTuple):
+class References(NamedTuple):
     """The gradient of the summed loss, in two ways that owe nothing to a formula."""
 
     autodiff: Params
@@ -89,13 +89,13 @@ def show(seed: int) -> int:
     return WRONG if broken else 0
 
 
-def true_gradient(case: Case) -> Truth:
+def true_gradient(case: Case) -> References:
     """The gradient of the summed loss by autodiff, and as (L(w + ε) - L(w - ε)) / 2ε for each weight w on its own."""
     point, restore = ravel_pytree(case.params)
     loss = jax.jit(jax.vmap(lambda weights: summed_loss(case, restore(weights))))
     shifts = EPSILON * jnp.eye(point.size)
     differences = (loss(point + shifts) - loss(point - shifts)) / (2 * EPSILON)
-    return Truth(of_the_sum(case, "autodiff"), restore(differences))
+    return References(of_the_sum(case, "autodiff"), restore(differences))
 
 
 def of_the_sum(case: Case, method: str) -> Params:
@@ -103,7 +103,7 @@ def of_the_sum(case: Case, method: str) -> Params:
     return jax.tree.map(lambda leaf: case.steps * leaf, gradient(case, method))
 
 
-def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> list[Claim]:
+def make_formulas(case: Case, steps: Trace, truth: References, as_printed: Formula) -> list[Formula]:
     """The chapter's formulas in the order in which a hand calculation needs them."""
     y, corrected = case.batch.y, of_the_sum(case, "textbook")
     error = printed.output_error(steps.logits, y)
@@ -113,10 +113,10 @@ def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> 
     true_V = [as_in_the_book(one.V) for one in truth]
     true_W, true_U = ([as_in_the_book(getattr(one.layers[0], name)) for one in truth] for name in "WU")
     return [
-        Claim("∂L_j/∂(V h_j) = ŷ_j - y_j\n(row j: step j)", error, [d_logits]),
-        Claim("tanh' =\n  1 - tanh²(W h_(m-1) + U x_m)\n(row m: step m)", DERIVATIVES["tanh"](steps.h), [d_tanh]),
-        Claim("∂L/∂V = Σ_j (ŷ_j - y_j) ⊗ h_j", as_in_the_book(dV), true_V),
-        Claim(
+        Formula("∂L_j/∂(V h_j) = ŷ_j - y_j\n(row j: step j)", error, [d_logits]),
+        Formula("tanh' =\n  1 - tanh²(W h_(m-1) + U x_m)\n(row m: step m)", DERIVATIVES["tanh"](steps.h), [d_tanh]),
+        Formula("∂L/∂V = Σ_j (ŷ_j - y_j) ⊗ h_j", as_in_the_book(dV), true_V),
+        Formula(
             "the same, as the gradient of the\n  code's loss, the average",
             as_in_the_book(dV),
             [dV_sum / case.steps for dV_sum in true_V],
@@ -125,13 +125,13 @@ def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> 
         as_printed._replace(
             text="∂L/∂W as printed =\n  Σ_j Σ_k≤j (ŷ_j - y_j)\n  ∏_m=k+1..j Wᵀ diag(1 - h_m²)\n  ⊗ h_(k-1)"
         ),
-        Claim(
+        Formula(
             "∂L/∂W corrected =\n  Σ_j Σ_k≤j diag(1 - h_k²)\n  [∏_m=k+1..j Wᵀ diag(1 - h_m²)]\n"
             "  Vᵀ (ŷ_j - y_j) ⊗ h_(k-1)",
             as_in_the_book(corrected.layers[0].W),
             true_W,
         ),
-        Claim(
+        Formula(
             "∂L/∂U, not in the chapter:\n  the same with x_k for h_(k-1)",
             as_in_the_book(corrected.layers[0].U),
             true_U,
@@ -139,7 +139,7 @@ def make_formulas(case: Case, steps: Trace, truth: Truth, as_printed: Claim) -> 
     ]
 
 
-def make_readings(case: Case, steps: Trace, truth: Truth) -> list[Claim]:
+def make_readings(case: Case, steps: Trace, truth: References) -> list[Formula]:
     """∂L/∂W in each of its readings. Where outputs and units are as many, what had no value has a wrong one."""
     error = printed.output_error(steps.logits, case.batch.y)
     true_W = [as_in_the_book(one.layers[0].W) for one in truth]
@@ -151,7 +151,7 @@ def make_readings(case: Case, steps: Trace, truth: Truth) -> list[Claim]:
             reason = ""
         except ValueError as unfit:
             dW, reason = None, str(unfit)
-        claims.append(Claim(text, dW, true_W, DIFFERS if square and claim == NO_VALUE else claim, reason))
+        claims.append(Formula(text, dW, true_W, DIFFERS if square and claim == NO_VALUE else claim, reason))
     return claims
 
 
@@ -173,7 +173,7 @@ def step_table(case: Case, steps: Trace):
     return table
 
 
-def formula_table(formulas: list[Claim]):
+def formula_table(formulas: list[Formula]):
     table = make_table("formula", "gives", "autodiff", "verdict", title="The chapter's formulas", lines=True)
     table.columns[0].no_wrap = True
     for formula in formulas:
@@ -197,7 +197,7 @@ def term_table(case: Case, steps: Trace):
     return table
 
 
-def reading_table(small: list[Claim], square: list[Claim]):
+def reading_table(small: list[Formula], square: list[Formula]):
     columns = ("∂L/∂W", "2 units, 3 outputs", "10 units, 10 outputs")
     table = make_table(*columns, title="The printed ∂L/∂W, mended step by step")
     for claims in zip(small, square, strict=True):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rnnjax.build import draw_params, make_hyper
 from rnnjax.config import Config
 from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
-from rnnjax.model.initializers import draw_params
 from rnnjax.model.network import Model, initial_carry, leaf_name
 from rnnjax.training.optimizer import Numbers, make_optimizer
 
@@ -93,11 +93,6 @@ def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.
         skipped=jnp.zeros((), jnp.int32),
         skipped_in_a_row=jnp.zeros((), jnp.int32),
     )
-
-
-def make_hyper(config: Config, dtype: jnp.dtype) -> Hyper:
-    """The numbers of a config's network that are neither weights nor shape."""
-    return Hyper(leak=jnp.asarray(config.model.leak, dtype), dropout=jnp.asarray(config.model.dropout, dtype))
 
 
 def to_arrays(tree: object) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ WAYS = ("autodiff", "central differences")
 """The names of the references."""
 
 
-class Claim(NamedTuple):
+class Formula(NamedTuple):
     """One formula.
 
     Attributes:
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
     holds: bool
 
 
-def judge(claim: Claim) -> Verdict:
+def judge(claim: Formula) -> Verdict:
     """Holds the number of a formula against each reference."""
     if claim.gives is None:
         return Verdict(NO_VALUE, claim.claim == NO_VALUE)

@@ -1,0 +1,73 @@
+"""From a config to a network: its shape, its numbers, its first weights."""
+
+from collections.abc import Sized
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import Config, ModelConfig
+from rnnjax.errors import UserError
+from rnnjax.model.cells import Hyper
+from rnnjax.model.initializers import init_params
+from rnnjax.model.network import Model, Params
+
+Array = jax.Array
+
+
+def make_text_model(config: Config, vocabulary: Sized) -> Model:
+    """The shape of the network for a stream of text that a config describes.
+
+    Raises:
+      UserError: where the config is of another task.
+    """
+    check_writes_text(config)
+    return make_model(config, len(vocabulary))
+
+
+def check_writes_text(config: Config) -> None:
+    """Raises UserError where a config is of another task than a stream of text."""
+    if not config.task.is_text:
+        raise UserError(
+            f"task.name is {config.task.name}, but this command is about networks that write text; python -m "
+            "rnnjax.train trains it, and python -m rnnjax.predict uses it"
+        )
+
+
+def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
+    """The shape of the network that a config describes, for so many output classes, and input ids if they differ."""
+    return Model(
+        vocabulary=classes,
+        inputs=inputs,
+        hidden=config.model.hidden_size,
+        layers=config.model.layers,
+        activation=config.model.activation,
+        scan_unroll=config.model.scan_unroll,
+        unit=config.model.cell,
+        embedding=config.model.embedding_size,
+        layer_norm=config.model.layer_norm,
+        residual=config.model.residual,
+        learned_state=config.model.learned_state,
+        bidirectional=config.model.bidirectional,
+        dropout=config.model.dropout > 0,
+        sparsity=config.model.sparsity,
+    )
+
+
+def make_hyper(config: Config, dtype: jnp.dtype) -> Hyper:
+    """The numbers of a config's network that are neither weights nor shape."""
+    return Hyper(leak=jnp.asarray(config.model.leak, dtype), dropout=jnp.asarray(config.model.dropout, dtype))
+
+
+def draw_params(key: Array, model: Model, config: ModelConfig, dtype: jnp.dtype) -> Params:
+    """The parameters that a run of the config begins with."""
+    return init_params(key, model, config.init, config.scale, dtype, forget_bias=config.forget_bias)
+
+
+def draw_network(config: Config, vocabulary: Sized) -> tuple[Model, Params, Hyper]:
+    """The network for a stream of text that a run of the config begins with, in its precision."""
+    model, dtype = make_text_model(config, vocabulary), jnp.dtype(config.run.precision)
+    return (
+        model,
+        draw_params(jax.random.key(config.training.seed), model, config.model, dtype),
+        make_hyper(config, dtype),
+    )
