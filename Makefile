@@ -1,16 +1,26 @@
-# Two commands: `make train` writes songs, `make test` checks every claim. Both set up .venv first.
+# Two commands: `make train` writes songs, `make test` checks what a change is likely to break. Both set up .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS = requirements/$(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3, 12) else "py312")').txt
 
-.PHONY: train test interop notebook check lint clean lock
+.PHONY: train test test-slow test-all interop notebook check lint clean lock
 
 train: $(VENV)/.installed
 	$(BIN)/python -m rnnjax.train --config configs/lyrics.yaml
 
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+# Less than five minutes on two cores.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(PYTEST) -m 'not slow'
+
+# The rest: tests of the tests, clusters, several hosts, notebooks.
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow
+
+test-all: test
+	$(MAKE) test-slow
 
 # Adds PyTorch and safetensors; `make test` then holds our cells against PyTorch's own, where without it there is only what
 # PyTorch once computed (tests/parity). It is not part of `make test`: the package index has no CPU build for Linux on
@@ -25,7 +35,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: test lint
+check: test-all lint
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rnnjax needs Python 3.11 or later; this is " + sys.version.split()[0] + " (try make PYTHON=python3.13 ...)")'

@@ -19,17 +19,29 @@ if version("jaxlib").startswith("0.10."):  # which has two ways of compiling a f
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
-LONGEST = ["test_cluster.py", "test_certificate.py", "test_planted.py", "test_hosts.py", "test_notebook.py"]
-"""They come first, so that two workers end together."""
+LEFT_OUT = {"slow": 0}
+"""The slow tests that `-m "not slow"` leaves out."""
 
 
-def pytest_collection_modifyitems(items):
-    place = {name: index for index, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+def pytest_deselected(items):
+    """Counts them, in a process of several for that process: each collects all tests."""
+    counted = getattr(items[0].config, "workeroutput", LEFT_OUT)
+    counted["slow"] = sum("slow" in item.keywords for item in items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    LEFT_OUT.update(getattr(node, "workeroutput", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if LEFT_OUT["slow"]:
+        terminalreporter.write_line(f"{LEFT_OUT['slow']} slow tests left out; `make test-all` runs them too")
 
 
 def pytest_unconfigure():

@@ -89,6 +89,7 @@ def test_a_study_leaves_a_row_for_each_arm_and_evaluation(straight):
     assert "python -m rnnjax.ablate --config study.yaml" in (run / "study.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_stopped_politely_it_ends_with_the_same_numbers(straight, tmp_path):
     place = begin(tmp_path / "place")
     # In the second group, when its checkpoint of step 8 is complete but for its name.

@@ -10,6 +10,8 @@ from rnnjax.gradients import manual
 from rnnjax.model.cells import CELLS, Hyper
 from rnnjax.model.rnn import join, split
 
+pytestmark = pytest.mark.slow
+
 H = HIDDEN
 
 

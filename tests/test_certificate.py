@@ -55,7 +55,7 @@ def certify(songs, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("kind", RIGHT)
+@pytest.mark.parametrize("kind", ["vanilla", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_what_is_right_passes(certify, songs, kind):
     methods, options = RIGHT[kind]
     answer, found = certify(kind, *options, "--methods", ",".join(methods))

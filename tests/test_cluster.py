@@ -52,6 +52,7 @@ def started(place, nodes):
         begun.kill()
 
 
+@pytest.mark.slow
 def test_stopped_politely_and_after_a_node_died_a_study_ends_with_the_numbers_of_one_machine(cluster, tmp_path):
     straight, place = begin(tmp_path / "straight"), begin(tmp_path / "place")
     answer = door("ablate", *LONG, cwd=straight)
@@ -73,6 +74,7 @@ def test_stopped_politely_and_after_a_node_died_a_study_ends_with_the_numbers_of
     pd.testing.assert_frame_equal(rows(place), rows(straight), check_exact=True)
 
 
+@pytest.mark.slow
 def test_what_a_user_can_mend_on_a_worker_is_one_line(cluster, tmp_path):
     place = begin(tmp_path / "place")
     plan = place / "runs" / "tiny" / "groups" / "1" / "plan.json"

@@ -55,6 +55,7 @@ def both(place, *command, at=None):
     return [Answer(process.returncode, *words) for process, words in zip(started, said, strict=True)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_stop_and_go_on_together(tmp_path):
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
@@ -88,6 +89,7 @@ def test_two_processes_train_as_one_and_stop_and_go_on_together(tmp_path):
     assert sorted(path.name for path in runs[1].iterdir()) == sorted(path.name for path in runs[0].iterdir())
 
 
+@pytest.mark.slow
 def test_where_the_first_process_cannot_begin_the_other_ends_too(tmp_path):
     write_songs(tmp_path / "songs.csv")
     lock = Lock(tmp_path / "runs" / "run", "taken")
@@ -97,6 +99,7 @@ def test_where_the_first_process_cannot_begin_the_other_ends_too(tmp_path):
     assert "another process of the run cannot begin, and says why" in message(followed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", ["0", "1"])
 def test_a_process_that_waits_in_vain_says_so(tmp_path, process):
     write_songs(tmp_path / "songs.csv")

@@ -8,6 +8,8 @@ import pytest
 from rnnjax.gradients import manual
 from rnnjax.model.cells import CELLS
 
+pytestmark = pytest.mark.slow
+
 KIND = ("vanilla", "tanh")
 CASE = agreement.Case(4, (3,), 2, "tanh", "wvr", seed=5)
 

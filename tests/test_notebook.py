@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "textbook.ipynb"
@@ -25,10 +26,14 @@ def test_it_is_shown_with_what_it_computed():
     assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= 5
 
 
-def test_it_runs_and_defines_no_mathematics():
-    notebook = nbformat.read(NOTEBOOK, 4)
-    lines = [line.lstrip() for _, text in sources(notebook) for line in text.split("\n")]
+def test_it_defines_no_mathematics():
+    lines = [line.lstrip() for _, text in sources(nbformat.read(NOTEBOOK, 4)) for line in text.split("\n")]
     assert not any(line.startswith(("def ", "class ")) for line in lines)
+
+
+@pytest.mark.slow
+def test_it_runs():
+    notebook = nbformat.read(NOTEBOOK, 4)
     for cell in notebook.cells:  # what its networks learn is in what it is shown with; here they take few steps
         cell.source = re.sub(r"TrainingConfig\(steps=[\d_]+", "TrainingConfig(steps=20", cell.source)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()

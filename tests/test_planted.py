@@ -18,6 +18,8 @@ from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
 from rnnjax.gradients import METHODS
 from rnnjax.model.network import Model
 
+pytestmark = pytest.mark.slow
+
 
 @functools.cache
 def bench_of(unit):

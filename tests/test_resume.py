@@ -49,6 +49,7 @@ def test_the_run_is_long_enough_to_prove_something(straight):
     assert sorted(straight["samples"]) == ["00000000.txt", "00000013.txt", "00000026.txt", "00000039.txt"]
 
 
+@pytest.mark.slow
 def test_killed_three_times_and_twice_while_saving_it_ends_in_the_same_bytes(straight, tmp_path):
     place = tmp_path / "place"
     checkpoints = place / "runs" / "run" / "checkpoints"

@@ -58,6 +58,7 @@ def test_two_devices_train_as_one(cell, method):
     assert two["weights"] == pytest.approx(one["weights"], rel=1e-10)
 
 
+@pytest.mark.slow
 def test_a_run_over_two_devices(tmp_path):
     write_songs(tmp_path / "songs.csv")
     command = [*TINY, "--run.devices", "2", "--training.steps", "14", "--run.checkpoint_every_steps", "7"]
