@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import Config
 from rnnjax.gradients import make_method
+from rnnjax.gradients.method import Window
 from rnnjax.model.network import Batch, Model
 from rnnjax.training.state import init_state
 
@@ -15,6 +16,6 @@ def gradient_memory(config: Config, model: Model) -> int:
     method = make_method(config.gradient)
     ids = jax.ShapeDtypeStruct((config.training.sequence_length, config.training.batch_size), jnp.uint8)
     noise = jax.eval_shape(lambda params: method.draw(jax.random.key(0), model, params, ids.shape), state.params)
-    arguments = (state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
-    program = jax.jit(method.gradient, static_argnums=0).lower(model, *arguments).compile()
+    window = Window(state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
+    program = jax.jit(method.gradient, static_argnums=0).lower(model, window).compile()
     return program.memory_analysis().temp_size_in_bytes

@@ -10,7 +10,7 @@ import oracle
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS, autodiff, manual
-from rnnjax.gradients.method import Gradient
+from rnnjax.gradients.method import Gradient, Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
 
@@ -77,10 +77,10 @@ def reference(model, params, carry, batch):
 def compute(name, model, params, carry, batch):
     """The gradient by a method of the table, or by `jax.grad` through the hand-written derivative of `unroll`."""
     if name == "custom_vjp":
-        return autodiff.gradient(model, params, Hyper(), carry, batch, unroll=manual.unroll)
+        return autodiff.gradient(model, Window(params, Hyper(), carry, batch), unroll=manual.unroll)
     method = METHODS[name](GradientConfig())
     trace = method.init(model, params, batch.y.shape[1:])
-    return method.gradient(model, params, Hyper(), carry, batch, trace, None)._replace(trace=None)
+    return method.gradient(model, Window(params, Hyper(), carry, batch, trace))._replace(trace=None)
 
 
 def compare(actual, expected, tolerance=TOLERANCE):

@@ -9,6 +9,7 @@ import numpy as np
 import oracle_cells
 
 from rnnjax.gradients import autodiff, manual
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Layer, Model, Params
@@ -110,7 +111,7 @@ GRADIENTS = {
 def compute(names, model, params, carry, batch):
     """The logits [T, B, V], and the gradients by several ways, in one program, as compiling takes most of the time."""
     _, logits = apply(model, params, HYPER, carry, batch)
-    return logits, [GRADIENTS[name](model, params, HYPER, carry, batch) for name in names]
+    return logits, [GRADIENTS[name](model, Window(params, HYPER, carry, batch)) for name in names]
 
 
 def gradient(name, model, *arrays):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.gradients import METHODS, autodiff
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Batch, Model, zero_carry
@@ -56,14 +57,14 @@ def make(case):
 
 @partial(jax.jit, static_argnums=0)
 def reference(model, params, carry, batch):
-    return autodiff.gradient(model, params, HYPER, carry, batch)
+    return autodiff.gradient(model, Window(params, HYPER, carry, batch))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def gradient(config, model, params, carry, batch, noise):
     method = METHODS[config.method](config)
     trace = method.init(model, params, batch.y.shape[1:])
-    return method.gradient(model, params, HYPER, carry, batch, trace, noise)
+    return method.gradient(model, Window(params, HYPER, carry, batch, trace, noise))
 
 
 def compute(config, model, params, carry, batch, noise=None):
@@ -92,7 +93,7 @@ def over_windows(config, model, params, carry, batch, noise, count):
     trace = method.init(model, params, batch.y.shape[1:])
     parts = []
     for window, noise_of_window in zip(windows_of(batch, count), windows_of(noise, count), strict=True):
-        found = method.gradient(model, params, HYPER, carry, window, trace, noise_of_window)
+        found = method.gradient(model, Window(params, HYPER, carry, window, trace, noise_of_window))
         carry, trace = found.new_carry, found.trace
         parts.append((found.loss, found.params, found.carry))
     return jax.tree.map(lambda *leaves: sum(leaves) / count, *parts)

@@ -10,6 +10,7 @@ from method_cases import Case, compute, make
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS, checkpointed
 from rnnjax.gradients.claim import ROUNDING
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Model
 
@@ -86,7 +87,7 @@ def test_checkpointing_keeps_less():
 
     def kept(name, **options):
         run = METHODS[name](GradientConfig(name, **options)).gradient
-        program = jax.jit(run, static_argnums=0).lower(model, params, Hyper(), carry, batch).compile()
+        program = jax.jit(run, static_argnums=0).lower(model, Window(params, Hyper(), carry, batch)).compile()
         return program.memory_analysis().temp_size_in_bytes
 
     everything, some, few = (kept("autodiff"), kept("checkpointed"), kept("checkpointed", segments="recursive"))

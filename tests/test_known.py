@@ -17,6 +17,7 @@ from rnnjax.build import draw_params
 from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
 from rnnjax.data.known import make_problem
 from rnnjax.gradients import METHODS, make_method
+from rnnjax.gradients.method import Window
 from rnnjax.loop import state_from
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import initial_carry
@@ -57,7 +58,7 @@ def gradient_of(config):
         assert begins is True
         carry, trace = initial_carry(model, params, (4,)), method.init(model, params, (4,))
         noise = method.draw(jax.random.key(1), model, params, batch.y.shape)
-        found = method.gradient(model, params, Hyper(leak=jnp.float64(0.5)), carry, batch, trace, noise)
+        found = method.gradient(model, Window(params, Hyper(leak=jnp.float64(0.5)), carry, batch, trace, noise))
         return found.loss, found.params, batch
 
     return once(params)
@@ -80,7 +81,7 @@ def test_a_squared_error_is_the_mean_over_the_asked_steps():
     params = jax.tree.map(jnp.zeros_like, state.params)._replace(by=jnp.array([0.25]))
     batch, _ = make_read(config, problem)(state, ())
     carry = initial_carry(model, params, (4,))
-    found = jax.jit(lambda params: method.gradient(model, params, Hyper(), carry, batch, None, None))(params)
+    found = jax.jit(lambda params: method.gradient(model, Window(params, Hyper(), carry, batch)))(params)
     targets = [batch.y[int(batch.valid[:, b].sum()) - 1, b] for b in range(4)]
     assert float(found.loss) == pytest.approx(np.mean([(0.25 - float(y)) ** 2 for y in targets]), rel=1e-12)
     assert float(found.params.by[0]) == pytest.approx(np.mean([2 * (0.25 - float(y)) for y in targets]), rel=1e-12)

@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.analysis import lyapunov, units
 from rnnjax.analysis.lags import by_lag, refuse, split, steps_for, trajectory, truncation
 from rnnjax.gradients import autodiff
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import negative_log_likelihood
@@ -50,7 +51,7 @@ analyse = jax.jit(by_lag, static_argnums=0)
 def test_the_parts_sum_to_the_gradient(unit, layers, extras):
     model, params, carry, batch = case(unit, layers, **extras)
     hyper = HYPER._replace(dropout=0.3)
-    both = jax.jit(lambda *case: (split(model, *case), autodiff.gradient(model, *case).params))
+    both = jax.jit(lambda *case: (split(model, *case), autodiff.gradient(model, Window(*case)).params))
     parts, whole = both(params, hyper, carry, batch)
     agreement.compare(jax.tree.map(lambda part: part.sum(0), parts), whole)
     assert all(np.abs(part[1]).max() > 0 for part in jax.tree.leaves([layer.W for layer in parts.layers]))

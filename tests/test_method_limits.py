@@ -24,6 +24,7 @@ from rnnjax.gradients import (
     truncated,
     uoro,
 )
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Model, zero_carry
 
@@ -158,7 +159,7 @@ def test_the_memory_that_is_estimated_is_about_what_the_compiler_plans(name):
 
     def of_window(params, carry, batch, key):
         trace, noise = method.init(model, params, (B,)), method.draw(key, model, params, (T, B))
-        return method.gradient(model, params, Hyper(), carry, batch, trace, noise)
+        return method.gradient(model, Window(params, Hyper(), carry, batch, trace, noise))
 
     ids = jax.ShapeDtypeStruct((T, B), jnp.int32)
     arguments = params, zero_carry(model, (B,), dtype), Batch(ids, ids), jax.random.key(0)

@@ -11,6 +11,7 @@ from agreement import Case
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS, manual
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import count_parameters, init_params
 from rnnjax.model.loss import cross_entropy, negative_log_likelihood
@@ -169,7 +170,7 @@ def test_precision_is_that_of_the_parameters(name, dtype):
 
     def gradient(params, carry, batch):
         trace, noise = method.init(model, params, (3,)), method.draw(jax.random.key(0), model, params, (2, 3))
-        return method.gradient(model, params, Hyper(), carry, batch, trace, noise), trace
+        return method.gradient(model, Window(params, Hyper(), carry, batch, trace, noise)), trace
 
     result, trace = jax.eval_shape(gradient, params, carry, batch)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (result.trace, None)) == jax.tree.map(

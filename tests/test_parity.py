@@ -17,6 +17,7 @@ from libraries import CASES, HIDDEN, Case, require
 
 from rnnjax import interop
 from rnnjax.gradients import autodiff, manual
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Model, zero_carry
 from rnnjax.model.rnn import apply
@@ -56,7 +57,7 @@ def compute(gradient, library, model, named, states, x, y):
     params, pull_params = jax.vjp(functools.partial(to_params, library, model), named)
     carry, pull_carry = jax.vjp(to_carry, *states)
     batch = Batch(x, y)
-    result = gradient(model, params, Hyper(), carry, batch)
+    result = gradient(model, Window(params, Hyper(), carry, batch))
     _, logits = apply(model, params, Hyper(), carry, batch)
     last = jnp.stack(result.new_carry)
     found = {"logits": logits, "loss": result.loss, "h1": last[..., :HIDDEN]}

@@ -109,9 +109,9 @@ def test_an_online_method_that_forgets_its_trace_is_told(judge):
     def forgetful(config):
         method = right(config)
 
-        def gradient(model, params, hyper, carry, batch, trace, noise=None):
-            fresh = method.init(model, params, batch.y.shape[1:])
-            return method.gradient(model, params, hyper, carry, batch, fresh, noise)
+        def gradient(model, window):
+            fresh = method.init(model, window.params, window.batch.y.shape[1:])
+            return method.gradient(model, window._replace(trace=fresh))
 
         return method._replace(gradient=gradient)
 
@@ -146,8 +146,8 @@ SLIPS = {  # (method, what its file says, what it says instead)
     ),
     "checkpointed: nothing passes at the second level": (
         "checkpointed",
-        "part(carry, piece)",
-        "part(jax.lax.stop_gradient(carry) if len(counts) > 1 else carry, piece)",
+        "part(carry, segment)",
+        "part(jax.lax.stop_gradient(carry) if len(counts) > 1 else carry, segment)",
     ),
     "checkpointed: halves are rounded down": ("checkpointed", "-(-T // 2**levels)", "T // 2**levels"),
     "parallel: each loss has the same weight": (
@@ -174,13 +174,13 @@ SLIPS = {  # (method, what its file says, what it says instead)
         "jnp.where((end <= k2) & (k2 == T), d, 0)",
     ),
     "truncated forgets the steps after the last end": ("truncated", "jnp.arange(-(-T // k1))", "jnp.arange(T // k1)"),
-    "artbp does not make up for its cuts": ("artbp", "1 / (1 - noise.probability)", "1"),
+    "artbp does not make up for its cuts": ("artbp", "1 / (1 - probability)", "1"),
     "artbp cuts more often than it says": ("artbp", "< probabilities, prob", "< 2 * probabilities, prob"),
     "snap: D is transposed": ("snap", "D_t @ trace.params", "D_t.T @ trace.params"),
     "snap: the lower layer runs away": (
         "snap",
         "d_new @ influence.params,",
-        "d_new @ influence.params * jnp.where(unit_of(model, params) < s.size - model.hidden, -5, 1),",
+        "d_new @ influence.params * jnp.where(unit_of(model, window.params) < s.size - model.hidden, -5, 1),",
     ),
     "rflo has no memory": ("rflo", "kept[unit] * trace.params + immediate", "immediate"),
     "rflo keeps its own recurrent weight": ("rflo", "W=0 * layer.W", "W=layer.W * jnp.eye(len(layer.W))"),

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.gradients import autodiff
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Carry, Model, Params
@@ -141,7 +142,7 @@ def by_lag(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batc
     All is exact relative to this window: what happened before it is a constant. Memory: that of `walk_back`, and four
     times the weights.
     """
-    bptt = autodiff.gradient(model, params, hyper, carry, batch)
+    bptt = autodiff.gradient(model, Window(params, hyper, carry, batch))
 
     def observe(kept: Params, g_k: Params) -> tuple[Params, tuple[Array, ...]]:
         kept = jax.tree.map(jnp.add, kept, g_k)

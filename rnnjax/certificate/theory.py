@@ -15,7 +15,7 @@ from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare, raised
 from rnnjax.certificate.trial import claim_of, make, mean
-from rnnjax.gradients.method import Gradient
+from rnnjax.gradients.method import Gradient, Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 
@@ -87,7 +87,7 @@ def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
         left = jnp.where(step >= t, weight, 0)
         window = batch._replace(weight=left, valid=step > t)
         share = jnp.sum(left) / jnp.sum(weight)
-        return jax.tree.map(lambda leaf: leaf * share, gradient(model, params, hyper, states_t, window).carry)
+        return jax.tree.map(lambda leaf: leaf * share, gradient(model, Window(params, hyper, states_t, window)).carry)
 
     run = partial(exact.quick(after, 0), *bench.setting)
     parts = jax.device_get([run(jax.tree.map(lambda leaf, t=t: leaf[t], states), batch, t) for t in range(T)])

@@ -15,7 +15,7 @@ from rnnjax.certificate.instances import Instance
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model.network import Batch, Carry, Params
 
 Array = jax.Array
@@ -82,9 +82,9 @@ def compile_for(method: Method, instance: Instance, key: Array) -> Program:
     trace = exact.quick(method.init, (0, 2))(model, params, instance.shape[1:])
     draw = exact.quick(method.draw, (1, 3))
     noises = [draw(jax.random.fold_in(key, i), model, params, instance.shape) for i in range(instance.number)]
-    arguments = (model, params, hyper, instance.carry, instance.window(0), trace, noises[0])
+    window = Window(params, hyper, instance.carry, instance.window(0), trace, noises[0])
     began = time.perf_counter()
-    program = jax.jit(method.gradient, static_argnums=0).lower(*arguments).compile()
+    program = jax.jit(method.gradient, static_argnums=0).lower(model, window).compile()
     seconds = time.perf_counter() - began
     memory = getattr(program.memory_analysis(), "temp_size_in_bytes", None)
     if memory is not None:
@@ -97,19 +97,19 @@ def run(program: Program, instance: Instance) -> Trial:
     carry, trace = instance.carry, program.trace
     found, times = [], []
     for index, noise in enumerate(program.noises):
-        arguments = (instance.params, instance.hyper, carry, instance.window(index), trace, noise)
-        result, seconds = timed(program.run, arguments)
+        window = Window(instance.params, instance.hyper, carry, instance.window(index), trace, noise)
+        result, seconds = timed(program.run, window)
         times.append(seconds)
         found.append(jax.device_get(result))
         carry, trace = result.new_carry, result.trace
     while sum(times) < SECONDS and len(times) < MOST_RUNS:
-        times.append(timed(program.run, arguments)[1])
+        times.append(timed(program.run, window)[1])
     return Trial(found, MeasuredCost(program.seconds, float(np.median(times[1:] or times)), program.memory))
 
 
-def timed(program: Callable, arguments: tuple) -> tuple[Gradient, float]:
+def timed(program: Callable, window: Window) -> tuple[Gradient, float]:
     began = time.perf_counter()
-    result = jax.block_until_ready(program(*arguments))
+    result = jax.block_until_ready(program(window))
     return result, time.perf_counter() - began
 
 
@@ -122,8 +122,8 @@ def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) 
     carry, found = instance.carry, []
     trace = exact.quick(method.init, (0, 2))(instance.model, instance.params, instance.shape[1:])
     for index in range(instance.number):
-        arguments = (instance.model, instance.params, instance.hyper, carry, instance.window(index), trace)
-        found.append(gradient(*arguments))
+        window = Window(instance.params, instance.hyper, carry, instance.window(index), trace)
+        found.append(gradient(instance.model, window))
         carry, trace = found[-1].new_carry, found[-1].trace
     return jax.device_get(found)
 
@@ -142,7 +142,7 @@ def _walk(gradient, init, model, hyper, carry: Carry, windows: Batch, params: Pa
     def body(loop: tuple[Carry, Any], window: tuple[Batch, Any]) -> tuple[tuple[Carry, Any], dict]:
         carry, trace = loop
         batch, noise_of_window = window
-        found = gradient(model, params, hyper, carry, batch, trace, noise_of_window)
+        found = gradient(model, Window(params, hyper, carry, batch, trace, noise_of_window))
         return (found.new_carry, found.trace), {"params": found.params, "carry": found.carry}
 
     trace = init(model, params, windows.y.shape[2:])

@@ -91,6 +91,7 @@ def gradients(network: TextNetwork, windows: int) -> Params:
 
     from rnnjax.data.streams import fold_into_streams
     from rnnjax.gradients import make_applicable
+    from rnnjax.gradients.method import Window
     from rnnjax.model.initializers import count_parameters
     from rnnjax.model.network import Carry, initial_carry
     from rnnjax.training.step import draw_noise_of, window_at
@@ -114,7 +115,7 @@ def gradients(network: TextNetwork, windows: int) -> Params:
         carry, trace = loop
         batch, _ = window_at(streams, step, T)
         batch, noise = draw_noise_of(model, method, params, batch, seed, step)
-        result = method.gradient(model, params, trained.hyper, carry, batch, trace, noise)
+        result = method.gradient(model, Window(params, trained.hyper, carry, batch, trace, noise))
         return (result.new_carry, result.trace), result.params
 
     start = initial_carry(model, params, (B,)), method.init(model, params, (B,))

@@ -1,6 +1,6 @@
 """The gradient of a window, computed in several ways behind one signature:
 
-    gradient(model, params, hyper, carry, batch, trace, noise) -> Gradient(loss, params, carry, new_carry, trace)
+    gradient(model, window) -> Gradient(loss, params, carry, new_carry, trace)
 
 Adding a method is one file with such a function and a `method`, and one line in the table: what theory says of it is
 part of the `Method` (`claim.Claim`), by which the certificate and the tests know what to hold it to.

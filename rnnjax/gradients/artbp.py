@@ -9,7 +9,7 @@ whose factor is 1 on average, and independent from step to step, so that the ave
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import autodiff
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import refuse_bidirectional
 from rnnjax.model.cells import Cell, Hyper
-from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.model.network import Layer, Model, Params
 from rnnjax.model.rnn import cell_step, join, split
 
 Array = jax.Array
@@ -33,9 +33,7 @@ class Cuts(NamedTuple):
     probability: Array
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream: the pattern of the cuts is known to the program only as it runs, so
@@ -45,7 +43,8 @@ def gradient(
     Args:
       noise: the `Cuts`.
     """
-    factor = jnp.where(noise.cut, 0, 1 / (1 - noise.probability))[..., None]
+    cut, probability = window.noise
+    factor = jnp.where(cut, 0, 1 / (1 - probability))[..., None]
 
     def unroll(
         cell: Cell,
@@ -69,7 +68,7 @@ def gradient(
         steps = (factor.astype(state.dtype), a, valid, reset)
         return jax.lax.scan(body, state, steps, unroll=min(scan_unroll, a.shape[0]))
 
-    return autodiff.gradient(model, params, hyper, carry, batch, unroll=unroll)
+    return autodiff.gradient(model, window, unroll=unroll)
 
 
 def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...], *, probability: float) -> Cuts:

@@ -1,29 +1,16 @@
 """The gradient by `jax.grad` through the scan: reverse-mode automatic differentiation."""
 
-from typing import Any
-
 import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.method import Gradient, Method
-from rnnjax.model.cells import Hyper
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Carry, Model, Params
 from rnnjax.model.rnn import Unroll, unroll
 
 
-def gradient(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Any = None,
-    noise: Any = None,
-    *,
-    unroll: Unroll = unroll,
-) -> Gradient:
+def gradient(model: Model, window: Window, *, unroll: Unroll = unroll) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
@@ -31,6 +18,7 @@ def gradient(
     Args:
       unroll: how a layer is run over time, and so how it is differentiated.
     """
+    params, hyper, carry, batch, *_ = window
 
     def loss_of(params: Params, carry: Carry) -> tuple[jax.Array, Carry]:
         return window_loss(model, params, hyper, carry, batch, unroll=unroll)

@@ -14,16 +14,14 @@ Windows of any length: the last segment is filled up with steps that hold the st
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.segments import pad, segment_loss
-from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator
 from rnnjax.model.network import Batch, Carry, Model, Params
 
@@ -33,17 +31,7 @@ SHORTEST = 4
 """Steps below which a half is not cut again: keeping them costs less than cutting."""
 
 
-def gradient(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Any = None,
-    noise: Any = None,
-    *,
-    segments: str = "sqrt",
-) -> Gradient:
+def gradient(model: Model, window: Window, *, segments: str = "sqrt") -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H), and on each of its
@@ -53,6 +41,7 @@ def gradient(
     Args:
       segments: sqrt or recursive.
     """
+    params, hyper, carry, batch, *_ = window
     T = batch.y.shape[0]
     counts, length = cut_sqrt(T) if segments == "sqrt" else cut_in_halves(T)
     total = denominator(batch.y, batch.weight)

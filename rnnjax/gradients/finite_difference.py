@@ -1,7 +1,5 @@
 """Central differences: ∂L/∂θᵢ = (L(θ + ε eᵢ) - L(θ - ε eᵢ)) / 2ε + O(ε²), one parameter after the other."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -9,24 +7,22 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import sizes
-from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Carry, Model
 
 Array = jax.Array
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and numerical gradient of one window, its initial state held constant between windows.
 
     Cost: two forward passes for each number, O(P·T·H²) time and O(T·H) memory a stream: for small cases. The error is
     that of rounding, eps / ε, and that of the third derivative, ε²; ε = eps^(1/3) balances them: in float64 eight
     or nine digits are right, in float32 four or five.
     """
+    params, hyper, carry, batch, *_ = window
     point, restore = ravel_pytree((params, carry))
     epsilon = float(jnp.finfo(point.dtype).eps) ** (1 / 3)
 

@@ -7,24 +7,20 @@ direction, times the direction.
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.directions import Directions, average, draw, refuse
-from rnnjax.gradients.method import Gradient, Method
-from rnnjax.model.cells import Hyper
+from rnnjax.gradients.directions import average, draw, refuse
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Carry, Model, Params
 
 Array = jax.Array
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any, noise: Directions
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
     Cost: O(K·T·H²) time and O(K·(P + T·H)) memory: the directions, and h of every step for the read-out; no tape.
@@ -33,6 +29,7 @@ def gradient(
     Args:
       noise: the K directions, any that have E[v vᵀ] = 1.
     """
+    params, hyper, carry, batch, _, noise = window
 
     def loss_of(params: Params, carry: Carry) -> tuple[Array, Carry]:
         return window_loss(model, params, hyper, carry, batch)

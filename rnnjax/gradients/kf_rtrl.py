@@ -23,11 +23,10 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, unpack, walk
 from rnnjax.gradients.uoro import balance, norm
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.rnn import hidden, upward
 
 Array = jax.Array
@@ -50,9 +49,7 @@ class Shifts(NamedTuple):
     x: Array | None
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Factors, noise: Array
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, the way through the trace included.
 
     Cost: O(T·S²·G·H) time, which is O(T·H³), and O(S·G·H) memory a stream, whatever T is. Unbiased at fixed parameters.
@@ -63,6 +60,7 @@ def gradient(
     Returns:
       Its `carry` is ∂L/∂ the state with which the trace began.
     """
+    params, hyper = window.params, window.hyper
 
     def visit(
         step: Step, p: Array, readout: Readout, s: Array, trace: Factors, batch_t: Batch, signs: Array
@@ -121,7 +119,7 @@ def gradient(
             jacobians.append(F.x)
         return inputs, jacobians
 
-    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+    return walk(model, window, visit)
 
 
 def is_ids(x: Array) -> bool:

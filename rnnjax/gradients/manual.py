@@ -24,11 +24,11 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.loss import denominator
-from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
 from rnnjax.model.rnn import (
     Saved,
@@ -75,13 +75,12 @@ class Adjoints(NamedTuple):
     s0: Array | None
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and gradient of one window by the recurrence above, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
     """
+    params, hyper, carry, batch, *_ = window
     refuse_resets(model, batch)
     masks = (batch.valid, batch.reset)
     x, readings, tapes, states = embed(params, batch.x), [], [], []

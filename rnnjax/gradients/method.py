@@ -6,9 +6,30 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnjax.gradients.claim import Claim
-from rnnjax.model.network import Carry, Model, Params
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Carry, Model, Params
 
 Array = jax.Array
+
+
+class Window(NamedTuple):
+    """All that the gradient of one window is a function of.
+
+    Attributes:
+      params: the weights.
+      hyper: numbers that are neither weights nor shape.
+      carry: the state of each layer before the window.
+      batch: what is read, and what is to be said, [T, B].
+      trace: what an online method remembers of the windows before, from `Method.init`; None for other methods.
+      noise: the random numbers that the method takes, from `Method.draw`; None for a method that takes none.
+    """
+
+    params: Params
+    hyper: Hyper
+    carry: Carry
+    batch: Batch
+    trace: Any = None
+    noise: Any = None
 
 
 class Gradient(NamedTuple):
@@ -34,7 +55,7 @@ class Method(NamedTuple):
     """One way to compute the gradient of a window.
 
     Attributes:
-      gradient: (model, params, hyper, carry, batch, trace, noise) -> Gradient; batch is a window [T, B].
+      gradient: (model, window) -> Gradient.
       init: (model, params, batch_shape) -> the trace before the first window.
       draw: (key, model, params, shape [T, B]) -> the random numbers that one window takes. They are an input, so that
         methods can be compared under the same ones, and their average taken over all of them.

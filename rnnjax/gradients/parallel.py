@@ -10,32 +10,28 @@ and the composition of affine maps is associative, (D, g) after (D', g') is (D' 
 one scan of depth log T. All Dₜ, and the gradients of the parameters from all λₜ, are computed at once.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import refuse_bidirectional, sizes, unpack
-from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator, negative_log_likelihood
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import step
 
 Array = jax.Array
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: the forward pass is one step after the other; backward O(T·S³) work at depth O(log T), and O(T·S²) memory a
     stream: for short states and long windows. Exact within the window.
     """
+    params, hyper, carry, batch, *_ = window
     total = denominator(batch.y, batch.weight)
 
     def advance(params: Params, s: Array, batch_t: Batch) -> tuple[Array, Array]:

@@ -20,10 +20,9 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, unit_of, walk
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Model, Params
 
 Array = jax.Array
 
@@ -35,17 +34,7 @@ class Eligibility(NamedTuple):
     carry: Array
 
 
-def gradient(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Eligibility,
-    noise: Any = None,
-    *,
-    feedback: str = "readout",
-) -> Gradient:
+def gradient(model: Model, window: Window, *, feedback: str = "readout") -> Gradient:
     """Loss and approximate gradient of one window; that of V and by is exact.
 
     Cost: O(T·P) time, which is O(T·H²), and O(P) memory a stream, whatever T is. Biased.
@@ -56,6 +45,7 @@ def gradient(
     Returns:
       Its `carry` approximates ∂L/∂ the state with which the trace began.
     """
+    params = window.params
     unit = unit_of(model, params)
     F = params.V.T if feedback == "readout" else random_feedback(params)
     without_W = params._replace(layers=tuple(layer._replace(W=0 * layer.W) for layer in params.layers))
@@ -78,7 +68,7 @@ def gradient(
             new, eligibility, loss, signal[unit] * eligibility.params, d_readout, signal * eligibility.carry
         )
 
-    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+    return walk(model, window, visit)
 
 
 def random_feedback(params: Params) -> Array:

@@ -19,10 +19,9 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Model, Params
 
 Array = jax.Array
 
@@ -34,9 +33,7 @@ class Influence(NamedTuple):
     carry: Array
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Influence, noise: Any = None
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and gradient of one window, its parameters' influence on the state before it included.
 
     Cost: O(T·S²·P) time, which is O(T·H⁴), and O(S·P) memory a stream, whatever T is. Exact at fixed parameters; while
@@ -45,7 +42,7 @@ def gradient(
     Returns:
       Its `carry` is ∂L/∂ the state with which the trace began.
     """
-    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+    return walk(model, window, visit)
 
 
 def visit(

@@ -22,26 +22,15 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import rtrl
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.rtrl import Influence
 from rnnjax.gradients.stepwise import Readout, Step, StepGradient, unit_of, walk
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Model, Params
 
 Array = jax.Array
 
 
-def gradient(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Influence,
-    noise: Any = None,
-    *,
-    n: int = 1,
-) -> Gradient:
+def gradient(model: Model, window: Window, *, n: int = 1) -> Gradient:
     """Loss and approximate gradient of one window.
 
     Cost: that of `rtrl`, O(T·S²·P) time and O(S·P) memory a stream, as the dropped entries are zeros of a dense array;
@@ -53,7 +42,7 @@ def gradient(
     Returns:
       Its `carry` approximates ∂L/∂ the state with which the trace began.
     """
-    mask = pattern(model, params, n)
+    mask = pattern(model, window.params, n)
 
     def visit(
         step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
@@ -66,7 +55,7 @@ def gradient(
         loss, (d_readout, d_new) = jax.value_and_grad(step.read, argnums=(0, 1))(readout, new, batch_t)
         return StepGradient(new, influence, loss, d_new @ influence.params, d_readout, d_new @ influence.carry)
 
-    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+    return walk(model, window, visit)
 
 
 def pattern(model: Model, params: Params, n: int) -> Influence:

@@ -14,26 +14,15 @@ import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.directions import Directions, average, draw, refuse
-from rnnjax.gradients.method import Gradient, Method
-from rnnjax.model.cells import Hyper
+from rnnjax.gradients.directions import average, draw, refuse
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Carry, Model, Params
 
 Array = jax.Array
 
 
-def gradient(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Any,
-    noise: Directions,
-    *,
-    sigma: float,
-) -> Gradient:
+def gradient(model: Model, window: Window, *, sigma: float) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
     Cost: 4 K + 1 forward passes, as the initial state has directions of its own, O(K·T·H²) time and O(K·(P + T·H))
@@ -43,6 +32,7 @@ def gradient(
       noise: the K directions.
       sigma: how far the parameters are moved along each.
     """
+    params, hyper, carry, batch, _, noise = window
 
     def loss_of(params: Params, carry: Carry) -> tuple[Array, Carry]:
         return window_loss(model, params, hyper, carry, batch)

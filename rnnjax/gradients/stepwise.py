@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from rnnjax.gradients.method import Gradient
+from rnnjax.gradients.method import Gradient, Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.loss import denominator, negative_log_likelihood
@@ -61,12 +61,7 @@ class StepGradient(NamedTuple):
 
 def walk(
     model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Any,
-    noise: Any,
+    window: Window,
     visit: Callable[[Step, Array, Readout, Array, Any, Batch, Any], StepGradient],
 ) -> Gradient:
     """Loss and gradient of one window by a method that visits each step once, in the order of time; the same as
@@ -78,10 +73,10 @@ def walk(
                 gradient += found.params, found.readout, found.carry
 
     Args:
-      trace: what the method remembers, each leaf [B, ...].
-      noise: each leaf [T, B, ...].
+      window: its memory, each leaf [B, ...]; its noise, each leaf [T, B, ...].
       visit: one step of one stream.
     """
+    params, hyper, carry, batch, trace, noise = window
     axes = batch.y.ndim - 1
     batch_shape = batch.y.shape[1:]
     p, restore = ravel_pytree((params.layers, params.embedding))

@@ -14,7 +14,6 @@ shared with `gradients.manual`, which reorders it into one recurrence.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,8 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
-from rnnjax.gradients.method import Gradient, Method
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Layer, Model, Params
+from rnnjax.gradients.method import Gradient, Method, Window
+from rnnjax.model.network import Layer, Model, Params
 from rnnjax.model.rnn import hidden_to_output
 
 Array = jax.Array
@@ -39,14 +37,13 @@ DERIVATIVES = {
 FUNCTIONS = {"tanh": jnp.tanh, "relu": lambda a: jnp.maximum(a, 0), "linear": lambda a: a}
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: Any = None, noise: Any = None
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and gradient of one window by the double sum, its initial state held constant between windows.
 
     Cost: O(T²·H²) time, as each error goes back to the beginning on its own, and O(T·H) memory a stream: for small
     cases. Exact within the window.
     """
+    params, _, carry, batch, *_ = window
     ones = jnp.ones(batch.x.shape, bool)
     valid = ones if batch.valid is None else batch.valid
     reset = ~ones if batch.reset is None else batch.reset

@@ -9,7 +9,6 @@ k₁ = k₂ = T is the whole window's gradient; k₁ = 1 cuts the double sum ove
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,29 +16,17 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.segments import pad, segment_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
-from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Carry, Model
 from rnnjax.model.rnn import step
 
 Array = jax.Array
 
 
-def gradient(
-    model: Model,
-    params: Params,
-    hyper: Hyper,
-    carry: Carry,
-    batch: Batch,
-    trace: Any = None,
-    noise: Any = None,
-    *,
-    k1: int,
-    k2: int,
-) -> Gradient:
+def gradient(model: Model, window: Window, *, k1: int, k2: int) -> Gradient:
     """Loss and truncated gradient of one window, its initial state held constant between windows.
 
     Cost: O(T·k₂/k₁·H²) time, and O((T + k₂)·H) memory a stream. Biased: no error goes back more than k₂ steps, nor to
@@ -48,6 +35,7 @@ def gradient(
     Args:
       k1: steps from one end to the next; k2: steps that the errors go back. More than T is T.
     """
+    params, hyper, carry, batch, *_ = window
     T = batch.y.shape[0]
     k1, k2 = min(k1, T), min(k2, T)
     total = denominator(batch.y, batch.weight)

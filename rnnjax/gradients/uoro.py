@@ -17,10 +17,9 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
-from rnnjax.gradients.method import Gradient, Method
+from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Model, Params
 
 Array = jax.Array
 
@@ -34,9 +33,7 @@ class OuterProduct(NamedTuple):
     begun: Array
 
 
-def gradient(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, trace: OuterProduct, noise: Array
-) -> Gradient:
+def gradient(model: Model, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, the way through the trace included.
 
     Cost: O(T·P) time, which is O(T·H²), and O(P) memory a stream, whatever T is. Unbiased at fixed parameters; the
@@ -48,7 +45,7 @@ def gradient(
     Returns:
       Its `carry` estimates ∂L/∂ the state with which the trace began.
     """
-    return walk(model, params, hyper, carry, batch, trace, noise, visit)
+    return walk(model, window, visit)
 
 
 def visit(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import cross_entropy
@@ -101,4 +102,5 @@ def summed_loss(case: Case, params: Params) -> Array:
 
 def gradient(case: Case, method: str) -> Params:
     """The gradient of the average loss by a method of the table."""
-    return jax.jit(METHODS[method](GradientConfig()).gradient, static_argnums=0)(*case).params
+    window = Window(case.params, case.hyper, case.carry, case.batch)
+    return jax.jit(METHODS[method](GradientConfig()).gradient, static_argnums=0)(case.model, window).params

@@ -10,7 +10,7 @@ import optax
 
 from rnnjax.config import Config
 from rnnjax.gradients import make_method
-from rnnjax.gradients.method import Method
+from rnnjax.gradients.method import Method, Window
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
@@ -97,7 +97,7 @@ def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
             lambda new, old: jnp.where(starts_pass, new, old), fresh, (state.carry, state.trace)
         )
         batch, noise = draw_noise_of(model, method, state.params, batch, state.seed, state.step)
-        result = method.gradient(model, state.params, state.hyper, carry, batch, trace, noise)
+        result = method.gradient(model, Window(state.params, state.hyper, carry, batch, trace, noise))
         grads = result.params
         if model.learned_state:
             # An online method knows in every window how the state that began the pass acts.
