@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablation.json"))
     options = parser.parse_args(argv)
-    set_up("auto", "float32", options.devices)
+    set_up("auto", "float32", options.devices, compilation_cache=False)
     found = [measure(options, batch, method) for batch in options.batch for method in options.methods]
     Console(highlight=False).print(table(found, options.arms))
     about = {"machine": describe(), "options": {name: str(value) for name, value in vars(options).items()}}

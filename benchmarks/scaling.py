@@ -85,7 +85,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
     parser.add_argument("--name", default="scaling", help="of the results' files")
     options = parser.parse_args(argv)
-    set_up("auto", "float32", max(AXES["devices"]) if "devices" in options.axes else 1)
+    devices = max(AXES["devices"]) if "devices" in options.axes else 1
+    set_up("auto", "float32", devices, compilation_cache=False)
     base = {name: getattr(options, name) for name in ("length", "batch", "hidden")} | {"layers": 1, "devices": 1}
     values = {axis: found for axis in options.axes if len(found := along(base, axis)) > 1}
     curves = []

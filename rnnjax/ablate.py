@@ -83,8 +83,9 @@ def ablate(study: Study, base: Config, dry_run: bool, address: str | None = None
     check(address is None or base.run.devices > 0, "run.devices", 0, "at least 1 with --executor ray")
     arms = make_arms(study, base)
     platform = base.run.platform if address is None else "cpu"  # the cluster's accelerators are for its workers
-    set_up(platform, base.run.precision, base.run.devices, base.run.products)
-    path = Path(base.run.root) / study.name
+    here = base.run
+    set_up(platform, here.precision, here.devices, here.products, here.compilation_cache)
+    path = Path(here.root) / study.name
     if dry_run:
         from rnnjax.study.estimate import show
 

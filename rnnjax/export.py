@@ -49,7 +49,8 @@ def export(options: Namespace) -> int:
     from rnnjax.trained import load_trained, read_config
 
     path = Path(options.run)
-    set_up("cpu", read_config(path).run.precision)
+    here = read_config(path).run
+    set_up("cpu", here.precision, compilation_cache=here.compilation_cache)
     trained = load_trained(path, options.checkpoint)
     out = Path(options.out) if options.out else path / f"weights.{EXTENSIONS[options.format]}"
     write(options.format, out, trained)

@@ -63,7 +63,7 @@ def predict(options: Namespace, text: str) -> str:
 
     path = Path(options.run)
     config = read_config(path)
-    set_up(options.platform, config.run.precision)
+    set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
 
     # Late, so that --help and a wrong option answer at once.
     import jax

@@ -52,7 +52,8 @@ def sample(options: Namespace) -> int:
     from rnnjax.trained import load_trained, read_config
 
     path = Path(options.run)
-    set_up(options.platform, read_config(path).run.precision)
+    here = read_config(path).run
+    set_up(options.platform, here.precision, compilation_cache=here.compilation_cache)
     trained = load_trained(path, options.checkpoint)
     unknown = trained.vocabulary.missing(options.prime)
     if unknown:

@@ -83,7 +83,7 @@ def read_text_network(command: str, parser: Parser, options: Namespace) -> TextN
     if "checkpoint" not in options:
         config = config_of(parser, options)
         check_writes_text(config)
-        set_up(config.run.platform, "float64")
+        set_up(config.run.platform, "float64", compilation_cache=config.run.compilation_cache)
         out = Path(options.out or Path(config.run.root) / f"{command}-{config.run.name}")
         corpus = load_corpus(config.data)
         return TextNetwork(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
@@ -94,7 +94,7 @@ def read_text_network(command: str, parser: Parser, options: Namespace) -> TextN
 
     run = Path(options.run)
     config = read_config(run)
-    set_up(options.platform, "float64")
+    set_up(options.platform, "float64", compilation_cache=config.run.compilation_cache)
     trained = load_trained(run, options.checkpoint)
     corpus = load_corpus(config.data)
     if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):

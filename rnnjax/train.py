@@ -19,7 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     from rnnjax.run.hosts import joined
 
     with joined(config.run):
-        set_up(config.run.platform, config.run.precision, config.run.devices, config.run.products)
+        here = config.run
+        set_up(here.platform, here.precision, here.devices, here.products, here.compilation_cache)
         return train(config)
 
 

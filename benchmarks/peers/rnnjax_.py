@@ -21,7 +21,7 @@ CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     """The style is the name of the gradient method, or DIVIDED."""
     devices = 2 if style == DIVIDED else 1
-    set_up("auto", "float32", devices)
+    set_up("auto", "float32", devices, compilation_cache=False)
     config = make_config(cell, size, style.partition(",")[0])
     model = make_text_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
     state = init_state(config, model, jnp.dtype("float32"))

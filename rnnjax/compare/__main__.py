@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from rnnjax.run.device import set_up
 
-    set_up(config.run.platform, "float64")
+    set_up(config.run.platform, "float64", compilation_cache=config.run.compilation_cache)
     return compare(config, names, out)
 
 

@@ -7,23 +7,28 @@ import subprocess
 from pathlib import Path
 
 from rnnjax.errors import UserError
+from rnnjax.run.programs import keep_programs, kept_in
 
 PRODUCTS = {"float32": "highest", "bfloat16": "BF16_BF16_F32"}
 """What JAX calls them."""
 
 
-def set_up(platform: str, precision: str, devices: int = 1, products: str = "auto") -> None:
+def set_up(
+    platform: str, precision: str, devices: int = 1, products: str = "auto", compilation_cache: bool = True
+) -> None:
     """Chooses where and how precisely JAX computes; before any array is made.
 
     Args:
       devices: how many devices a CPU is to be divided into.
       products: how precisely the factors of a matrix product are read, see `RunConfig`.
+      compilation_cache: whether compiled programs are kept, see `run.programs`.
 
     Raises:
       UserError: if the platform is not there.
     """
     import jax
 
+    keep_programs(compilation_cache)
     jax.config.update("jax_enable_x64", precision == "float64")
     if products != "auto":
         jax.config.update("jax_default_matmul_precision", PRODUCTS[products])
@@ -76,7 +81,7 @@ def unused_accelerator() -> str | None:
 
 
 def environment() -> dict:
-    """Versions, device and git commit: what decides whether a run can be repeated bit for bit."""
+    """Versions, device, git commit and kept programs: what decides whether a run can be repeated bit for bit."""
     import jax
 
     packages = ("rnnjax", "jax", "jaxlib", "optax", "flax", "orbax-checkpoint", "numpy", "pandas")
@@ -87,6 +92,7 @@ def environment() -> dict:
         "platform": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
+        "compilation_cache": kept_in(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "git_commit": _git_commit(),
     }

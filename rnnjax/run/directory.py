@@ -26,7 +26,7 @@ from rnnjax.config import Config
 from rnnjax.errors import UserError
 
 FREE_TO_CHANGE = {
-    *("run.root", "sampling.show_every_steps", "run.tensorboard"),
+    *("run.root", "sampling.show_every_steps", "run.compilation_cache", "run.tensorboard"),
     *("run.coordinator", "run.processes", "run.process"),
 }
 """Fields that a resumed run may differ in: they change no number."""

@@ -228,7 +228,7 @@ def train_here(work: Work, group: Group, desk: Any, where: str) -> bool:
         stop = ray.get(desk.tell.remote(group.index, worker, word))
 
     enter(where)
-    set_up(platform_of(group), run.precision, work.devices, run.products)
+    set_up(platform_of(group), run.precision, work.devices, run.products, run.compilation_cache)
     lock = Lock(group_folder(work, group))  # a node that was given up may still be writing
     try:
         return train_group(work, group, lambda: stop, tell)
