@@ -27,8 +27,8 @@ class RunConfig:
         or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
       processes, process: how many there are, and which this is; not with auto. The streams of a batch are divided over
         all of them, on run.devices of each.
-      compilation_cache: keep compiled programs for the next start, in the user's cache directory (~/.cache/rnnjax/programs
-        on Linux), at most 1 GiB; JAX_COMPILATION_CACHE_DIR names another. false: compile at every start.
+      compilation_cache: keep compiled programs for the next start, at most 1 GiB in the user's cache directory
+        (~/.cache/rnnjax/programs on Linux); JAX_COMPILATION_CACHE_DIR names another. false: compile at every start.
       tensorboard: also write TensorBoard event files (needs the extra: pip install 'rnnjax[tensorboard]').
     """
 
