@@ -37,7 +37,7 @@ def keep_programs(wanted: bool = True) -> None:
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
     if not wanted:
         jax.config.update("jax_enable_compilation_cache", False)
-    elif jax.config.jax_compilation_cache_dir is None and is_ours(path := programs_directory()):
+    elif jax.config.values["jax_compilation_cache_dir"] is None and is_ours(path := programs_directory()):
         remove_halves(path)
         jax.config.update("jax_compilation_cache_dir", str(path))
         jax.config.update("jax_compilation_cache_max_size", LARGEST)
@@ -48,7 +48,8 @@ def kept_in() -> str | None:
     """The directory of compiled programs that is in use; None where they are not kept."""
     import jax
 
-    return (jax.config.jax_compilation_cache_dir or None) if jax.config.jax_enable_compilation_cache else None
+    settings = jax.config.values
+    return (settings["jax_compilation_cache_dir"] or None) if settings["jax_enable_compilation_cache"] else None
 
 
 def programs_directory() -> Path:
