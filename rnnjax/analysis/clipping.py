@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnjax.model.norm import global_norm, reciprocal_scale
+
 Array = jax.Array
 Tree = Any
 
@@ -47,11 +49,16 @@ def compare(g: Array, clipped: Array) -> Effect:
     The angle of unit vectors u, v is 2 atan2(‖u - v‖, ‖u + v‖): the arc cosine loses half the digits near 0 (Kahan,
     2006, "How futile are mindless assessments of roundoff in floating-point computation?").
     """
-    before, after = jnp.linalg.norm(g), jnp.linalg.norm(clipped)
-    tiny = jnp.finfo(g.dtype).tiny
-    u, v = g / jnp.maximum(before, tiny), clipped / jnp.maximum(after, tiny)
-    angle = 2 * jnp.arctan2(jnp.linalg.norm(u - v), jnp.linalg.norm(u + v))
+    before, after = global_norm(g), global_norm(clipped)
+    u, v = unit(g), unit(clipped)
+    angle = 2 * jnp.arctan2(global_norm(u - v), global_norm(u + v))
     return Effect(before, after, jnp.where(before > 0, jnp.rad2deg(angle), 0.0), jnp.mean(g != clipped))
+
+
+def unit(g: Array) -> Array:
+    """A vector of length 1 along g; 0 where g is."""
+    scaled = g * reciprocal_scale(g)
+    return scaled / jnp.maximum(global_norm(scaled), jnp.finfo(g.dtype).tiny)
 
 
 def value_threshold(grads: Tree, length: Array | float) -> Array:
@@ -62,8 +69,8 @@ def value_threshold(grads: Tree, length: Array | float) -> Array:
 
     def halve(_: int, interval: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = interval
-        middle = (low + high) / 2
-        too_long = jnp.linalg.norm(jnp.minimum(elements, middle)) > length
+        middle = low + (high - low) / 2
+        too_long = global_norm(jnp.minimum(elements, middle)) > length
         return jnp.where(too_long, low, middle), jnp.where(too_long, middle, high)
 
     return jax.lax.fori_loop(0, HALVINGS, halve, (jnp.zeros((), elements.dtype), jnp.max(elements)))[1]

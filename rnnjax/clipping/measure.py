@@ -130,13 +130,13 @@ def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     import jax
     import jax.numpy as jnp
-    import optax
 
     from rnnjax.analysis.clipping import value_threshold
+    from rnnjax.model.norm import global_norm
 
     def of_one(g: Params) -> tuple:
-        norm = optax.tree.norm(g)
-        leaves = jnp.stack([jnp.linalg.norm(leaf) for leaf in jax.tree.leaves(g)])
+        norm = global_norm(g)
+        leaves = jnp.stack([global_norm(leaf) for leaf in jax.tree.leaves(g)])
         return norm, value_threshold(g, SHARE * norm), leaves / jnp.maximum(norm, TINY)
 
     return jax.tree.map(np.asarray, jax.jit(lambda grads: jax.lax.map(of_one, grads))(grads))

@@ -20,6 +20,7 @@ from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
 from rnnjax.model.network import Batch, Model, Params
+from rnnjax.model.norm import global_norm
 
 Array = jax.Array
 
@@ -81,7 +82,7 @@ def balance(large: Array, small: Array) -> tuple[Array, Array]:
 
 def norm(*parts: Array) -> Array:
     """The Euclidean norm of all parts together."""
-    return jnp.sqrt(sum(jnp.sum(part * part) for part in parts))
+    return global_norm(parts)
 
 
 def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> OuterProduct:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.config import OptimizerConfig
+from rnnjax.model.norm import global_norm, reciprocal_scale, scaled_norm
 
 Array = jax.Array
 
@@ -41,23 +42,28 @@ def make_clip(config: OptimizerConfig, numbers: Numbers | None = None) -> optax.
     return CLIPS[config.clip]((numbers or config).clip_threshold)
 
 
+def clip_by_global_norm(threshold: Array | float) -> optax.GradientTransformation:
+    """Scales down a gradient whose norm exceeds the threshold."""
+    return optax.stateless(lambda updates, params: shorten(updates, threshold))
+
+
 def clip_by_leaf_norm(threshold: Array | float) -> optax.GradientTransformation:
     """Scales down each array of a gradient whose own norm exceeds the threshold."""
-
-    def update(updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None) -> tuple:
-        del params
-        return jax.tree.map(lambda g: g * jnp.minimum(1, threshold / _norm(g)), updates), state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(lambda updates, params: jax.tree.map(lambda g: shorten(g, threshold), updates))
 
 
-def _norm(g: Array) -> Array:
-    return jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(g))), jnp.finfo(g.dtype).tiny)
+def shorten(g: optax.Updates, threshold: Array | float) -> optax.Updates:
+    """g · threshold / ‖g‖ where ‖g‖ exceeds the threshold; any finite g is shortened, also where ‖g‖ overflows."""
+    scale = reciprocal_scale(g)
+    norm = scaled_norm(g, scale)
+    is_short = norm / scale <= threshold
+    safe = jnp.where(norm > 0, norm, 1)
+    return jax.tree.map(lambda leaf: jnp.where(is_short, leaf, leaf * scale / safe * threshold), g)
 
 
 CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "value": optax.clip,
-    "global_norm": optax.clip_by_global_norm,
+    "global_norm": clip_by_global_norm,
     "per_leaf_norm": clip_by_leaf_norm,
     "none": lambda _: optax.identity(),
 }
@@ -125,4 +131,4 @@ def report_clipping(clip: optax.GradientTransformation, grads: optax.Updates) ->
     """Compares a gradient before and after the chain's first link (XLA computes the link once for both)."""
     leaves, clipped_leaves = jax.tree.leaves(grads), jax.tree.leaves(clipped_by(clip, grads))
     changed = sum(jnp.sum(a != b) for a, b in zip(leaves, clipped_leaves, strict=True))
-    return ClipReport(optax.tree.norm(grads), changed / sum(leaf.size for leaf in leaves))
+    return ClipReport(global_norm(grads), changed / sum(leaf.size for leaf in leaves))

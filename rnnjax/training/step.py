@@ -118,7 +118,7 @@ def make_update(config: Config, learn: Learn) -> Step:
         found = learn(state, data)
         grads = keep_zeros(found.grads, state.params) if config.model.sparsity else found.grads
         report = report_clipping(clip, grads)
-        good = jnp.isfinite(found.loss) & jnp.isfinite(report.norm)
+        good = jnp.isfinite(found.loss) & is_finite(grads)
 
         def advance() -> tuple[Any, optax.OptState, Any, Any]:
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -152,6 +152,11 @@ def make_update(config: Config, learn: Learn) -> Step:
         return state, info
 
     return train_step
+
+
+def is_finite(tree: Any) -> Array:
+    """Whether every element is; their norm may overflow all the same."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Params:
