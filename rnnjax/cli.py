@@ -3,15 +3,18 @@
 import dataclasses
 import difflib
 import errno
+import io
 import re
 import sys
 import typing
 from collections.abc import Callable
 
 import jsonargparse
+import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.run.yaml_keys import given_twice
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -28,6 +31,19 @@ class Parser(jsonargparse.ArgumentParser):
             return super().parse_path(cfg_path, *args, **kwargs)
         except UnicodeDecodeError:
             raise UserError(f"--config: {cfg_path} is not UTF-8") from None
+        except UserError as error:
+            raise UserError(f"--config: {cfg_path}: {error}") from None
+
+    def parse_string(self, content: str, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
+        try:
+            twice = given_twice(content)
+        except yaml.YAMLError:
+            twice = None  # the parser says more
+        if twice:
+            raise UserError(str(twice))
+        if not content.strip():
+            raise UserError("the YAML is empty; give at least one field, or leave --config out")
+        return super().parse_string(content, *args, **kwargs)
 
 
 def make_parser(command: str, description: str) -> Parser:
@@ -68,6 +84,7 @@ def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
 
 def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
     """Runs a door as a program: what a user can mend is one line on standard error and exit code 2."""
+    show_every_character()
     try:
         code = door(None)
     except UserError as error:
@@ -90,6 +107,13 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
             "model.hidden_size; what was saved before is intact"
         )
     sys.exit(code)
+
+
+def show_every_character() -> None:
+    """Prints a character that the screen's encoding lacks as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _complain(message: str) -> int:

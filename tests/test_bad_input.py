@@ -1,13 +1,14 @@
 """What a user can mend is told in one line, with exit code 2, and nothing already saved is lost."""
 
 import importlib
+import io
 from pathlib import Path
 
 import jax
 import pytest
 from command import TINY, call, door, message, write_songs
 
-from rnnjax import train
+from rnnjax import cli, train
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig
 from rnnjax.run.directory import RunDirectory
 
@@ -103,6 +104,32 @@ def test_an_unknown_field_in_a_file(here, content, nearest):
 def test_a_malformed_config_file(here, content):
     (here / "c.yaml").write_text(content)
     refused("--config", "c.yaml")
+
+
+def test_a_key_that_a_config_file_gives_twice(here):
+    (here / "c.yaml").write_text("model: {cell: lstm, hidden_size: 8}\ntraining:\n  steps: 3\nmodel: {layers: 2}\n")
+    assert "c.yaml: model is given on line 1 and again on line 4" in refused("--config", "c.yaml")
+    (here / "c.yaml").write_text("training:\n  steps: 3\n  seed: 1\n  steps: 4\n")
+    assert "training.steps is given on line 2 and again on line 4" in refused("--config", "c.yaml")
+    (here / "s.yaml").write_text("axes:\n  grid:\n    model.leak: [0.5]\n    model.leak: [0.25]\n")
+    line = message(call(door_of("ablate"), "--config", "s.yaml"))
+    assert "axes.grid.model.leak is given on line 3 and again on line 4" in line
+
+
+def test_a_config_file_that_is_empty_or_nested_too_deep(here):
+    (here / "c.yaml").write_text("\n")
+    assert "c.yaml: the YAML is empty" in refused("--config", "c.yaml")
+    (here / "c.yaml").write_text("[" * 100_000)
+    refused("--config", "c.yaml")
+
+
+def test_a_screen_that_lacks_a_character(monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", screen)
+    cli.show_every_character()
+    print("It\u2019s \udce9")
+    screen.flush()
+    assert screen.buffer.getvalue() == b"It?s ?\n"
 
 
 def test_a_config_file_that_is_not_utf_8(here):

@@ -127,6 +127,14 @@ def test_a_plain_text_is_cut_at_line_ends():
     assert all(abs(len(part) / len(text) - 0.1) < 0.03 for part in parts[1:])
 
 
+@pytest.mark.parametrize(
+    "text", ["It was late. " * 700 + "\nThe end\nof it\n", "no line ends " * 700, "a\n" + "b" * 5000]
+)
+def test_a_text_with_few_line_ends_is_cut_where_its_parts_end(text):
+    parts = split_songs(Songs([text], 0, "a.txt", is_one_text=True), DataConfig())
+    assert [round(len(part) / len(text), 2) for part in parts] == [0.8, 0.1, 0.1]
+
+
 def test_a_vocabulary_is_the_sorted_set_of_characters():
     vocabulary = Vocabulary.of("hello é\n")
     assert vocabulary.characters == "\n ehloé"
@@ -230,6 +238,21 @@ def test_the_longest_copied_stretch_is_the_brute_force_one(text, source):
 @pytest.fixture(scope="module")
 def bundled():
     return load_corpus(DataConfig())
+
+
+def test_a_copy_of_repetitive_text_is_found():
+    source = "la la la, and on " * 12_000
+    assert longest_copied(source[5:4005] + "!", source) == source[5:4005]
+
+
+def test_stretches_that_share_a_hash_are_told_apart():
+    morse = "a"
+    while len(morse) < 4096:  # of Thue and Morse: its halves share every polynomial hash modulo 2^64
+        morse += morse.translate({97: 98, 98: 97})
+    text, source = morse[2048:], "x" + morse[:2048] + "x"
+    copied = longest_copied(text, source)
+    assert copied in source
+    assert not any(text[i : i + len(copied) + 1] in source for i in range(len(text) - len(copied)))
 
 
 def test_the_bundled_corpus_has_the_textbook_columns():

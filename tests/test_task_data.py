@@ -83,6 +83,13 @@ def test_tags_of_a_line():
     assert mark(line, tag(line)) == "A pa·per, 2 hmm!"
 
 
+@pytest.mark.parametrize("line", ["İş", "İç beni", "bİİ İstanbul'da", "ŞŞ ẞß ŉ"])
+def test_a_letter_whose_small_one_is_two_characters_shifts_no_tag(line):
+    tags = tag(line)
+    assert len(tags) == len(line)
+    assert [own == NONE for own in tags] == [character == " " for character in line]
+
+
 def test_no_character_tells_its_own_tag():
     assert tag("paper")[1] == END
     assert tag("panther")[1] == FIRST

@@ -1,53 +1,67 @@
-"""How much of a generated text is copied from the training text."""
+"""The longest stretch of a generated text that is copied from the training text."""
 
 import numpy as np
 
 SEED_LENGTH = 8
-"""Copies this long or longer are found in one pass over the source, whatever its size."""
+"""Copies this long or longer are found by their hashes, in a few passes over the source, whatever its size."""
 
 BLOCK = 1 << 20
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 def longest_copied(text: str, source: str) -> str:
-    """The longest substring of a text that stands in the source, the first of its length.
+    """The longest substring of a text that stands in the source, the first of its length."""
+    codes, written = _code_points(source), _code_points(text)
+    longest = place = 0
+    for start in range(0, len(codes), BLOCK):
+        found = _longest_from(codes[start : start + BLOCK + len(written) - 1], written)
+        longest, place = max((longest, place), found, key=lambda one: (one[0], -one[1]))
+    if longest and (copied := text[place : place + longest]) in source:
+        return copied
+    # No copy is as long as the seed, or two stretches shared a hash.
+    shorter = range(min(longest or SEED_LENGTH, len(text)), 0, -1)
+    return next((copied for length in shorter if (copied := _first(text, source, length))), "")
 
-    A rolling hash finds every place of the source that starts with SEED_LENGTH characters of the text; these few are
-    then followed, one character at a time, until none is left.
+
+def _longest_from(codes: np.ndarray, written: np.ndarray) -> tuple[int, int]:
+    """The length of the longest shared stretch, and its first place in what was written; 0, 0 if below the seed's.
+
+    What is shared at a length is shared at every smaller one: the length doubles until nothing is shared, then the
+    interval is halved, among the places of the source that are left.
     """
-    longest = 0
-    codes = _code_points(source)
-    song = _code_points(text)
-    for start in range(0, max(len(codes) - SEED_LENGTH + 1, 0), BLOCK):
-        longest = max(longest, _longest_from(np.arange(start, min(start + BLOCK, len(codes))), codes, song))
-    if longest == 0:  # no copy is as long as the seed
-        longest = next((k for k in range(min(SEED_LENGTH, len(text)), 0, -1) if _first(text, source, k) is not None), 0)
-    return _first(text, source, longest) or ""
+    source, own = _Hashes(codes), _Hashes(written)
+    low, high, places, first = 0, min(len(codes), len(written)) + 1, np.arange(len(codes)), 0
+    length = SEED_LENGTH
+    while low < length < high:
+        candidates = places[places + length <= len(codes)]
+        known = own.at(np.arange(len(written) - length + 1), length)
+        hashes = source.at(candidates, length)
+        shared = np.isin(hashes, known)
+        if shared.any():
+            low, places = length, candidates[shared]
+            first = int(np.argmax(np.isin(known, hashes[shared])))
+        else:
+            high = length
+        length = min(2 * low, (low + high) // 2) if low else 0
+    return low, first
 
 
-def _longest_from(places: np.ndarray, codes: np.ndarray, song: np.ndarray) -> int:
-    """The longest copy that begins at one of some places of the source; 0 where none is as long as the seed."""
-    longest, length = 0, 0
-    hashes = np.zeros(len(places), np.uint64)
-    song_places = np.arange(len(song))
-    song_hashes = np.zeros(len(song), np.uint64)
-    while True:
-        inside = places + length < len(codes)
-        places, hashes = places[inside], hashes[inside]
-        song_inside = song_places + length < len(song)
-        song_places, song_hashes = song_places[song_inside], song_hashes[song_inside]
-        if not len(places) or not len(song_places):
-            return longest
-        hashes = hashes * MULTIPLIER + codes[places + length]
-        song_hashes = song_hashes * MULTIPLIER + song[song_places + length]
-        length += 1
-        if length < SEED_LENGTH:
-            continue
-        known = np.sort(song_hashes)
-        found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
-        places, hashes = places[found], hashes[found]
-        if len(places):
-            longest = length
+class _Hashes:
+    """Polynomial hashes of all stretches of a text, modulo 2^64, from running sums."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        mixed = codes.astype(np.uint64) * np.uint64(MULTIPLIER)
+        mixed ^= mixed >> np.uint64(29)
+        self._sums = np.append(np.uint64(0), np.cumsum(mixed * _powers(pow(MULTIPLIER, -1, 1 << 64), len(codes))))
+        self._powers = _powers(MULTIPLIER, len(codes))
+
+    def at(self, places: np.ndarray, length: int) -> np.ndarray:
+        """The hashes of the stretches of a length that begin at some places."""
+        return (self._sums[places + length] - self._sums[places]) * self._powers[places]
+
+
+def _powers(base: int, count: int) -> np.ndarray:
+    return np.cumprod(np.append(np.uint64(1), np.full(max(count - 1, 0), base, np.uint64)))[:count]
 
 
 def _first(text: str, source: str, length: int) -> str | None:

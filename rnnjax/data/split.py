@@ -22,7 +22,7 @@ class Split(NamedTuple, Generic[Part]):
 def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
     """Draws the held-out songs, keeps the file's order within each part, and joins each part into one text.
 
-    A plain text has no songs: it is cut into three consecutive parts, at the ends of lines.
+    A plain text has no songs: it is cut into three consecutive parts, at the ends of lines where these are near.
 
     Raises:
       UserError: if there are too few songs for three parts.
@@ -54,12 +54,15 @@ def draw_parts(songs: Songs, config: DataConfig) -> np.ndarray:
 
 
 def _cut(text: str, validation: float, test: float) -> tuple[str, str, str]:
-    first = _line_end(text, len(text) * (1 - validation - test)) if validation or test else len(text)
-    second = _line_end(text, len(text) * (1 - test)) if test else len(text)
+    held_out = [fraction for fraction in (validation, test) if fraction]
+    slack = len(text) * min(held_out, default=0) / 4  # no part may lose much of its share to another
+    first = _line_end(text, len(text) * (1 - validation - test), slack) if held_out else len(text)
+    second = _line_end(text, len(text) * (1 - test), slack) if test else len(text)
     return text[:first], text[first:second], text[second:]
 
 
-def _line_end(text: str, position: float) -> int:
-    """The first line's end at or after a position; the position itself where only the text ends after it."""
-    end = text.find("\n", max(round(position) - 1, 0))
+def _line_end(text: str, position: float, slack: float) -> int:
+    """The first line's end at or after a position and near it; the position itself where there is none."""
+    start = max(round(position) - 1, 0)
+    end = text.find("\n", start, start + 1 + round(slack))
     return end + 1 if 0 <= end < len(text) - 1 else round(position)

@@ -26,7 +26,7 @@ TOGETHER = ("ch", "sh", "th", "ph", "wh")
 
 def first_syllable(word: str) -> int:
     """The number of characters in a word's first syllable, in [1, len(word)]."""
-    word = word.lower()
+    word = lower_case(word)
     vowel = [letter in VOWELS and not (letter == "y" and place == 0) for place, letter in enumerate(word)]
     if len(word) > 2 and word[-1] == "e" and not vowel[-2] and not (word[-2] == "l" and not vowel[-3]):
         vowel[-1] = False
@@ -41,6 +41,11 @@ def first_syllable(word: str) -> int:
     if len(between) == 1 or between in TOGETHER:
         return end
     return end + 2 if between[:2] == "ck" or between[:2] in TOGETHER else end + 1
+
+
+def lower_case(word: str) -> str:
+    """A word in small letters, as many as it had: the i that İ becomes loses its dot."""
+    return "".join(letter.lower()[0] for letter in word)
 
 
 def tag(line: str) -> np.ndarray:

@@ -24,6 +24,7 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.run.yaml_keys import given_twice
 
 FREE_TO_CHANGE = {
     *("run.root", "sampling.show_every_steps", "run.compilation_cache", "run.tensorboard"),
@@ -145,10 +146,19 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, 
 
 
 def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file.
+
+    Raises:
+      UserError: if it is missing, damaged, or gives a key twice.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        content = None
+        text = path.read_text(encoding="utf-8")
+        twice = given_twice(text)
+        content = yaml.safe_load(text)
+    except (OSError, yaml.YAMLError, ValueError):  # one of these is that it is not UTF-8
+        content = twice = None
+    if twice:
+        raise UserError(f"{path}: {twice}")
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: it is no YAML mapping")
     return content

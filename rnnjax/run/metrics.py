@@ -36,7 +36,7 @@ class MetricsLog:
         self._also = also
         self._pending: list[dict[str, np.ndarray]] = []
         self._began = time.monotonic()
-        self._file = open(path, "a")
+        self._file = open(path, "a", encoding="utf-8")
 
     def add(self, infos: dict[str, np.ndarray]) -> None:
         """Takes the infos of the next steps, each field [steps]."""
@@ -81,7 +81,7 @@ def read_metrics(path: Path) -> Iterator[dict]:
     """The lines of a metrics file, none where there is no file; a line that a crash cut short is left out."""
     if not path.exists():
         return
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:

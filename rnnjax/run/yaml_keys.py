@@ -1,0 +1,58 @@
+"""Keys that a YAML text gives twice: the standard forbids them, and PyYAML takes the last without a word."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import yaml
+
+from rnnjax.errors import UserError
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+DEEPEST = 50
+"""Mappings and lists within each other; libyaml's own recursion ends the process at some thousands."""
+
+
+class Twice(NamedTuple):
+    """A key, such as model.cell, and the lines on which it stands first and again, from 1."""
+
+    key: str
+    first: int
+    again: int
+
+    def __str__(self) -> str:
+        return f"{self.key} is given on line {self.first} and again on line {self.again}; keep one"
+
+
+def given_twice(text: str) -> Twice | None:
+    """The first key that a text gives twice in one mapping; None where there is none.
+
+    Raises:
+      yaml.YAMLError: for a text that is no YAML.
+      UserError: for one that is nested too deep.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise UserError(f"line {event.start_mark.line + 1}: more than {DEEPEST} lists or mappings in each other")
+    root = yaml.compose(text, Loader=LOADER)
+    return next(_twice(root, "", set()), None) if root else None
+
+
+def _twice(node: yaml.Node, prefix: str, seen: set[int]) -> Iterator[Twice]:
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))  # an alias may lead back to where it stands
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _twice(item, prefix, seen)
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = f"{prefix}{key.value}", key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if name in lines:
+                yield Twice(name, lines[name], line)
+            lines[name] = line
+        yield from _twice(value, f"{name}.", seen)
