@@ -297,7 +297,8 @@ def test_a_fault_of_our_own_is_not_hidden(error):
 
 
 def door_of(name):
-    return importlib.import_module(f"rnnjax.{name}").main
+    module = importlib.import_module(f"rnnjax.{name}")
+    return module.main if hasattr(module, "main") else importlib.import_module(f"{module.__name__}.__main__").main
 
 
 def test_a_sample_of_a_run_that_does_not_exist(here):
