@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS = requirements/$(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info < (3, 12) else "py312")').txt
 
-.PHONY: train test test-slow test-all interop notebook check lint clean lock
+.PHONY: train test test-slow test-all docs wheel interop notebook check lint clean lock
 
 train: $(VENV)/.installed
 	$(BIN)/python -m rnnjax.train --config configs/lyrics.yaml
@@ -21,6 +21,16 @@ test-slow: $(VENV)/.installed-dev
 
 test-all: test
 	$(MAKE) test-slow
+
+# The documentation as a site, site/index.html; a broken link or name fails. It opens as a file, and needs no network.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Builds the wheel, installs it into an empty environment, and uses it outside of this directory.
+wheel: $(VENV)/.installed
+	rm -rf dist build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	PYTHON=$(PYTHON) tests/wheel.sh $(CONSTRAINTS) dist/rnnjax-*.whl
 
 # Adds PyTorch and safetensors; `make test` then holds our cells against PyTorch's own, where without it there is only what
 # PyTorch once computed (tests/parity). It is not part of `make test`: the package index has no CPU build for Linux on
@@ -49,6 +59,10 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: $(VENV)/bin/python pyproject.toml requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-interop: $(VENV)/bin/python pyproject.toml requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev,interop]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev
@@ -62,10 +76,10 @@ notebook: $(VENV)/.installed-dev
 lock:
 	@mkdir -p requirements
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,interop]'
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,docs,interop]'
 	.venv-lock/bin/python -m pip freeze --exclude rnnjax --exclude setuptools \
 		| sed -e 's/+cpu$$//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton=/d' > $(CONSTRAINTS)
 	rm -rf .venv-lock build
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,80 @@
+"""The parts of the site that nobody writes by hand: reference pages, links from names to them, and MathJax."""
+
+import importlib.util
+import re
+from itertools import groupby
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "rnnjax"
+MATHJAX = "static/mathjax/es5/tex-svg-full.js"
+"""All of MathJax in one file, which draws glyphs as paths and so needs no fonts."""
+
+
+def on_config(config):
+    """Puts the reference behind the pages written by hand: a section for each room."""
+    rooms = groupby(modules(), key=lambda path: path.relative_to(PACKAGE).parts[0])
+    config.nav.append({"Reference": [section(room, list(paths)) for room, paths in rooms]})
+    return config
+
+
+def section(room, paths):
+    """The navigation of a room: its own page, then its modules. A room of one file is a page, and so is the package."""
+    first, *rest = paths
+    if first.parent == PACKAGE:
+        return address(first) if room == "__init__.py" else {first.stem: address(first)}
+    return {room: [address(first), *({name(path).removeprefix(f"rnnjax.{room}."): address(path)} for path in rest)]}
+
+
+def modules():
+    """The files of all modules, a package before what is in it; doors' `__main__` have their --help."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")
+
+
+def name(path):
+    """The name by which a module is imported."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def address(path):
+    """The page of a module; that of a package is the index of its section."""
+    return "api/" + name(path).replace(".", "/") + ("/index.md" if path.name == "__init__.py" else ".md")
+
+
+def on_files(files, config):
+    """Adds a page for each module, the figures of benchmarks, and MathJax."""
+    for path in modules():
+        files.append(File.generated(config, address(path), content=f"::: {name(path)}\n"))
+    for path in [find_mathjax(), *(ROOT / "benchmarks" / "results").glob("*.png")]:
+        place = f"images/{path.name}" if path.suffix == ".png" else f"javascripts/{path.name}"
+        files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
+
+
+def find_mathjax():
+    """The file as the package django-static-mathjax brings it, which is MathJax's own release, and no Django."""
+    return Path(importlib.util.find_spec("mathjax").submodule_search_locations[0]) / MATHJAX
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Turns names of this package into links: `gradients.manual.backward` leads to its docstring."""
+    markdown = markdown.replace("](../benchmarks/results/", "](images/")
+    fences = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.M | re.S)
+    return "".join(part if part.lstrip().startswith("```") else link_names(part) for part in fences)
+
+
+def link_names(text):
+    """Links each name in backticks that is not a link yet."""
+    return re.sub(r"(?<![\[`])`(?:rnnjax\.)?([a-z_]+(?:\.\w+)+)`(?!`)", link_name, text)
+
+
+def link_name(match):
+    room = match[1].split(".")[0]
+    is_ours = (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").is_file()
+    return f"[{match[0]}][rnnjax.{match[1]}]" if is_ours and not is_file(match[1]) else match[0]
+
+
+def is_file(name):
+    return name.endswith((".py", ".yaml", ".md", ".json"))

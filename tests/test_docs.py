@@ -1,0 +1,266 @@
+"""README and documentation: their links, names and figures are there, their commands are understood, their Python runs."""
+
+import argparse
+import re
+import shlex
+import tomllib
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from rnnjax.cli import Parser, add_config, config_of, make_parser
+from rnnjax.config import Config
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+}
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+REPORTS = "docs/studies/"
+"""Its pages, but for the index, are what `rnnjax.report` wrote."""
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+NAME = re.compile(r"`(?:rnnjax\.)?([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
+ROOMS = {path.stem for path in (ROOT / "rnnjax").iterdir() if not path.name.startswith("_")}
+NEEDS_A_RUN = ["docs/interop.md", "docs/runs.md"]
+RUNS_ITS_COMMANDS = ["docs/tutorials/study.md"]
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 150
+
+
+def test_every_link_leads_somewhere():
+    missing = []
+    for page, text in PAGES.items():
+        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", FENCE.sub("", text)):
+            path, _, heading = target.partition("#")
+            found = (ROOT / page).parent / path if path else ROOT / page
+            if path.startswith("api/"):  # made from the docstrings
+                continue
+            if not found.exists() or (heading and heading not in headings(found.read_text(encoding="utf-8"))):
+                missing.append(f"{page}: {target}")
+    assert not missing, "\n".join(missing)
+
+
+def headings(text):
+    """The anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.M)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")]
+    assert [page for page in pages if not re.search(rf": {re.escape(page)}$", navigation, re.M)] == []
+
+
+def test_every_named_function_exists():
+    sources = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in (ROOT / "rnnjax").rglob("*.py")}
+    missing = []
+    for page, text in {**PAGES, **sources}.items():
+        names = {name for name in NAME.findall(text) if name.split(".")[0] in ROOMS}
+        missing += [
+            f"{page}: {name}" for name in sorted(names) if not (is_file(name) or is_field(name) or exists(name))
+        ]
+    assert not missing, "\n".join(missing)
+
+
+def exists(name):
+    """Whether rnnjax has a module of this name, or one with such an attribute."""
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        module = "rnnjax." + ".".join(parts[:cut])
+        try:
+            spec = find_spec(module)
+        except ModuleNotFoundError:
+            continue
+        if spec is None:
+            continue
+        found = import_module(module)
+        for attribute in parts[cut:]:
+            if not hasattr(found, attribute):
+                return attribute in getattr(found, "__annotations__", {}) and attribute == parts[-1]
+            found = getattr(found, attribute)
+        return True
+    return False
+
+
+def is_file(name):
+    return name.endswith((".py", ".yaml", ".md", ".json"))
+
+
+def is_field(name):
+    """Whether it is a field of the config, such as run.devices."""
+    group, _, field = name.partition(".")
+    return hasattr(getattr(Config(), group, None), field)
+
+
+def test_every_named_file_exists():
+    folders = "benchmarks|configs|docs|notebooks|requirements|rnnjax|tests"
+    missing = []
+    for page, text in PAGES.items():
+        named = re.findall(rf"`((?:{folders})/[\w./-]*)`", text) + [
+            f"tests/{n}" for n in re.findall(r"`(test_\w+\.py)`", text)
+        ]
+        missing += [f"{page}: {path}" for path in sorted(set(named)) if not (ROOT / path).exists()]
+    assert not missing, "\n".join(missing)
+
+
+def test_every_figure_names_the_command_that_made_it():
+    nameless = []
+    for page, text in PAGES.items():
+        is_report = page.startswith(REPORTS) and page != f"{REPORTS}index.md"
+        made = text.rstrip()[-400:] if is_report else None
+        for image in re.finditer(r"^!\[.*$", text, re.M):
+            if not re.search(r"`(python -m|make) ", made or text[image.end() : image.end() + 80]):
+                nameless.append(f"{page}: {image[0]}")
+    assert nameless == []
+
+
+class Understood(Exception):
+    """A command line was parsed; what it asks for is not done."""
+
+
+def commands():
+    """(page, command) of every command in a fence or in backticks."""
+    for page, text in PAGES.items():
+        fenced = [line for language, block in FENCE.findall(text) if not language for line in block.splitlines()]
+        inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text).replace("\n", " "))
+        for line in [*fenced, *inline]:
+            if line.startswith(("python -m ", "make ", "pip install ")):
+                yield page, line.split("#")[0].strip()
+
+
+def test_every_command_is_understood(monkeypatch, tmp_path):
+    stop_after(Parser, "parse_args", monkeypatch)
+    stop_after(argparse.ArgumentParser, "parse_known_args", monkeypatch)
+    make_directory(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    misunderstood = {}
+    for page, command in sorted(set(commands())):
+        for language, block in FENCE.findall(PAGES[page]):
+            if language == "yaml" and (name := re.match(r"# (\S+\.yaml)\n", block)):
+                (tmp_path / name[1]).write_text(block, encoding="utf-8")
+        try:
+            understand(command)
+        except (Exception, SystemExit) as error:
+            misunderstood[page, command] = error
+    assert misunderstood == {}
+
+
+def stop_after(parser, name, monkeypatch):
+    """Lets a kind of parser, but not those derived from it, stop where it has parsed."""
+    parse = getattr(parser, name)
+
+    def stop(self, *args, **kwargs):
+        parsed = parse(self, *args, **kwargs)
+        if type(self) is parser:
+            raise Understood
+        return parsed
+
+    monkeypatch.setattr(parser, name, stop)
+
+
+def understand(command):
+    """Parses a command by its own parser; a make target and an extra of the package are looked up."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        target = [word for word in words[1:] if "=" not in word]
+        assert re.search(rf"^{target[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M), target
+    elif words[0] == "pip":
+        for extra in re.findall(r"\[([\w,]+)\]", command):
+            assert set(extra.split(",")) <= set(PYPROJECT["project"]["optional-dependencies"]), extra
+    else:
+        module = words[2] if not (ROOT / words[2].replace(".", "/")).is_dir() else f"{words[2]}.__main__"
+        main = import_module(module).main
+        if words[3:]:  # otherwise it is a name, not a command line
+            with pytest.raises((Understood, SystemExit)) as stopped:
+                main(words[3:])
+            assert getattr(stopped.value, "code", 0) == 0  # as --print_config has it
+
+
+def make_directory(path):
+    """A directory as one has it in which the commands are given."""
+    (path / "configs").symlink_to(ROOT / "configs")
+
+
+def run_page(page, tmp_path, monkeypatch, commands=False):
+    """Runs a page's Python from top to bottom, as one program; and its commands, where asked."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    if not (tmp_path / "configs").exists():
+        make_directory(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for language, block in FENCE.findall(PAGES[page]):
+        if language == "python":
+            exec(compile(block, page, "exec"), namespace)
+        elif language == "yaml" and (name := re.match(r"# (\S+)\n", block)):
+            (tmp_path / name[1]).write_text(block, encoding="utf-8")
+        elif commands and not language:
+            for line in block.splitlines():
+                _, _, door, *words = shlex.split(line)
+                module = door if not (ROOT / door.replace(".", "/")).is_dir() else f"{door}.__main__"
+                assert import_module(module).main(words) == 0, line
+
+
+WITH_PYTHON = [page for page, text in PAGES.items() if "```python\n" in text]
+
+
+@pytest.mark.parametrize("page", sorted(set(WITH_PYTHON) - set(NEEDS_A_RUN) - set(RUNS_ITS_COMMANDS)))
+def test_its_python_runs(page, tmp_path, monkeypatch):
+    run_page(page, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", NEEDS_A_RUN)
+def test_its_python_runs_on_a_run(page, tmp_path, monkeypatch):
+    if "import torch" in PAGES[page]:
+        pytest.importorskip("torch")
+    make_directory(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    small = ["--training.steps", "20", "--model.hidden_size", "8", "--sampling.length", "20", "--run.platform", "cpu"]
+    assert import_module("rnnjax.train").main(["--config", "configs/lyrics.yaml", *small]) == 0
+    if page == "docs/interop.md":
+        assert import_module("rnnjax.export").main(["--run", "runs/lyrics", "--format", "torch"]) == 0
+    run_page(page, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUNS_ITS_COMMANDS)
+def test_its_commands_run(page, tmp_path, monkeypatch):
+    run_page(page, tmp_path, monkeypatch, commands=True)
+
+
+def test_the_picture_of_the_floors_is_the_linters():
+    contract = next(c for c in PYPROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    floors = [
+        {room.strip().removeprefix("rnnjax.") for room in re.split("[:|]", layer)} for layer in contract["layers"]
+    ]
+    table = re.search(r"\| Rooms of a floor.*?\n\n", PAGES["docs/architecture.md"], re.S)[0].rstrip().splitlines()[2:]
+    assert [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table] == floors
+
+
+def test_the_version_is_the_same_everywhere():
+    version = PYPROJECT["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", PAGES["CHANGELOG.md"], re.M)[1] == version
+
+
+def test_the_config_of_the_book_has_its_numbers():
+    parser = make_parser("train", "")
+    add_config(parser)
+    config = config_of(parser, parser.parse_args(["--config", str(ROOT / "configs" / "textbook.yaml")]))
+    assert (config.data.separator, config.data.validation_fraction, config.data.test_fraction) == (", ", 0, 0)
+    assert (config.model.cell, config.model.hidden_size, config.model.layers) == ("vanilla", 100, 1)
+    assert (config.model.init, config.model.init_scale) == ("normal", 0.1)
+    assert (config.optimizer.learning_rate, config.optimizer.clip, config.optimizer.clip_threshold) == (
+        1e-3,
+        "value",
+        5,
+    )
+    assert (config.training.steps, config.training.batch_size, config.training.sequence_length) == (50_001, 1, 25)
+    assert (config.sampling.every_steps, config.sampling.show_every_steps, config.sampling.length) == (500, 5_000, 500)
