@@ -1,4 +1,4 @@
-"""README and documentation: their links, names and figures are there, their commands are understood, their Python runs."""
+"""README and documentation: links, names and figures are there, commands are understood, Python runs."""
 
 import argparse
 import re
