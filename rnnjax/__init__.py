@@ -20,3 +20,11 @@ The layers, from the mathematics outwards; each imports only what stands above i
     ablate, report
                       the doors: python -m rnnjax.<door> --help
 """
+
+import sys
+
+if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
+    # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.
+    from rnnjax.run.interrupt import listen
+
+    listen()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import jsonargparse
 
-from rnnjax.cli import INTERRUPTED, add_config, config_of, make_parser, run
+from rnnjax.cli import add_config, config_of, make_parser, run
 from rnnjax.config import Config
 from rnnjax.config.checks import check
 from rnnjax.errors import UserError
+from rnnjax.run.interrupt import INTERRUPTED
 from rnnjax.study.study import Study
 
 SECTIONS = tuple(Config.__dataclass_fields__)

@@ -14,10 +14,10 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.run.interrupt import INTERRUPTED, done, listen
 from rnnjax.run.yaml_keys import given_twice
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -84,7 +84,9 @@ def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
 
 def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
     """Runs a door as a program: what a user can mend is one line on standard error and exit code 2."""
-    show_every_character()
+    prepare_screen()
+    if listens := door.__module__ == "__main__":
+        listen()
     try:
         code = door(None)
     except UserError as error:
@@ -106,14 +108,33 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
             f"out of memory ({str(error).splitlines()[0]}); lower training.batch_size, training.sequence_length or "
             "model.hidden_size; what was saved before is intact"
         )
+    if listens:
+        done()
     sys.exit(code)
 
 
-def show_every_character() -> None:
-    """Prints a character that the screen's encoding lacks as a question mark."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+class Terminal(io.FileIO):
+    """A terminal that may be closed while the work on it goes on to save."""
+
+    def write(self, data: typing.Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
+def prepare_screen() -> None:
+    """Prints a character that the screen's encoding lacks as a question mark, and outlives a terminal."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        stream.reconfigure(errors="replace")
+        if stream.isatty():
+            raw = io.BufferedWriter(Terminal(stream.fileno(), "w", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "replace", line_buffering=True))
 
 
 def _complain(message: str) -> int:

@@ -17,7 +17,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnjax.cli import INTERRUPTED
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
@@ -26,7 +25,7 @@ from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
 from rnnjax.run.directory import RunDirectory, read_json, write_figure, write_whole
-from rnnjax.run.interrupt import Interrupt
+from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
@@ -52,8 +51,7 @@ def train(config: Config) -> int:
     with hosts.own_directory(Path(config.run.root) / config.run.name) as path, ExitStack() as opened:
         directory, checkpoints = hosts.each(partial(open_run, config, task, path, opened))
         data = jax.tree.map(partial(divide, mesh), task.data)
-        with Interrupt() as interrupt:
-            finished = learn(config, task, data, mesh, directory, checkpoints, interrupt)
+        finished = learn(config, task, data, mesh, directory, checkpoints)
         if hosts.leads():
             # What lies on several hosts no single one can read.
             finish(config, task, task.data if mesh.is_multi_process else data, directory, checkpoints, finished)
@@ -125,7 +123,6 @@ def learn(
     mesh: jax.sharding.Mesh,
     directory: RunDirectory,
     checkpoints: Checkpoints,
-    interrupt: Interrupt,
 ) -> bool:
     """Runs the steps that are left. Returns False where an interrupt came first."""
     resumed, lowest = resume_together(task, checkpoints)
@@ -157,7 +154,7 @@ def learn(
         drawn = sample(state.params, state.hyper, state.carry, data, np.int32(recorder.step))
         recorder.write_sample(task.write(jax.device_get(whole(drawn))))
 
-    with reporter:
+    with reporter, Interrupt() as interrupt:
         if step == 0 and config.sampling.every_steps:
             write_sample()
         asked = hosts.agree(interrupt.asked)
@@ -175,12 +172,11 @@ def learn(
             if is_best or at_end or asked or is_due(recorder.step, config.run.checkpoint_every_steps):
                 recorder.save(state)
         recorder.close()
-    if recorder.step < total:
-        reporter.say(
-            f"stopped at step {recorder.step:,} of {total:,}, saved at {recorder.saved:,}; "
-            "the same command goes on from there"
-        )
-    return recorder.step >= total
+        asked = asked or hosts.agree(interrupt.asked)
+    if asked:
+        saved = f", saved at {recorder.saved:,}" if recorder.saved else ", before there was anything to save"
+        reporter.say(f"stopped at step {recorder.step:,} of {total:,}{saved}; the same command goes on from there")
+    return not asked
 
 
 def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints) -> dict:

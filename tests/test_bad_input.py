@@ -126,7 +126,7 @@ def test_a_config_file_that_is_empty_or_nested_too_deep(here):
 def test_a_screen_that_lacks_a_character(monkeypatch):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", screen)
-    cli.show_every_character()
+    cli.prepare_screen()
     print("It\u2019s \udce9")
     screen.flush()
     assert screen.buffer.getvalue() == b"It?s ?\n"

@@ -20,7 +20,7 @@ def longest_copied(text: str, source: str) -> str:
         return copied
     # No copy is as long as the seed, or two stretches shared a hash.
     shorter = range(min(longest or SEED_LENGTH, len(text)), 0, -1)
-    return next((copied for length in shorter if (copied := _first(text, source, length))), "")
+    return next((piece for length in shorter if (piece := _first(text, source, length))), "")
 
 
 def _longest_from(codes: np.ndarray, written: np.ndarray) -> tuple[int, int]:

@@ -20,10 +20,11 @@ from typing import Any, NoReturn, TypeVar
 import jax
 import numpy as np
 
-from rnnjax.cli import BAD_INPUT, INTERRUPTED
+from rnnjax.cli import BAD_INPUT
 from rnnjax.config import RunConfig
 from rnnjax.errors import UserError
 from rnnjax.run.checkpoint import Arrays, Checkpoints, FoundCheckpoint
+from rnnjax.run.interrupt import INTERRUPTED
 
 Result = TypeVar("Result")
 

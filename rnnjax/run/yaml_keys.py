@@ -35,7 +35,7 @@ def given_twice(text: str) -> Twice | None:
     for event in yaml.parse(text, Loader=LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise UserError(f"line {event.start_mark.line + 1}: more than {DEEPEST} lists or mappings in each other")
+            raise UserError(f"the YAML has more than {DEEPEST} lists or mappings in each other")
     root = yaml.compose(text, Loader=LOADER)
     return next(_twice(root, "", set()), None) if root else None
 
