@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import Config, ModelConfig
 from rnnjax.errors import UserError
-from rnnjax.model.cells import Hyper
+from rnnjax.model.cells import Hyper, find
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Model, Params
 
@@ -42,7 +42,7 @@ def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
         layers=config.model.layers,
         activation=config.model.activation,
         scan_unroll=config.model.scan_unroll,
-        unit=config.model.cell,
+        cell=find(config.model.cell, config.model.activation),
         embedding=config.model.embedding_size,
         layer_norm=config.model.layer_norm,
         residual=config.model.residual,

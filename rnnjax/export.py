@@ -54,7 +54,7 @@ def export(options: Namespace) -> int:
     trained = load_trained(path, options.checkpoint)
     out = Path(options.out) if options.out else path / f"weights.{EXTENSIONS[options.format]}"
     write(options.format, out, trained)
-    units = f"{trained.model.layers} x {trained.model.hidden} {trained.model.unit} units"
+    units = f"{trained.model.layers} x {trained.model.hidden} {trained.model.cell.name} units"
     print(f"{out}: {out.stat().st_size:,} bytes, {units} of step {trained.step:,}")
     if options.format != "safetensors":
         print(f"the characters of its ids are in {path / 'vocabulary.json'}")

@@ -27,7 +27,7 @@ class Case(NamedTuple):
       options: of e (embedding), n (layer norm), x (residual), s (learned state), d (dropout), b (bidirectional).
     """
 
-    unit: str
+    cell: str
     activation: str = "tanh"
     layers: int = 1
     masks: str = ""
@@ -44,7 +44,7 @@ def make_model(case):
         HIDDEN,
         case.layers,
         case.activation,
-        unit=case.unit,
+        cell=case.cell,
         embedding=EMBEDDING if has("e") else 0,
         layer_norm=has("n"),
         residual=has("x"),
@@ -57,7 +57,7 @@ def make_model(case):
 def make(case):
     """Random numbers for a case: ((params, carry, batch), model). Biases, gains and states are random too."""
     rng, model = np.random.default_rng(case.seed), make_model(case)
-    gates, width = model.cell.gates * HIDDEN, model.cell.states * HIDDEN
+    gates, width = len(model.cell.gates) * HIDDEN, model.state_width
     layers = []
     for index in range(model.layers * model.directions):
         layer = Layer(
@@ -90,9 +90,9 @@ def by_oracle(model, params, carry, batch):
     """The oracle's loss, last states and logits."""
     params, carry, batch = jax.tree.map(np.asarray, (params, carry, batch))
     given = lambda item: {name: array for name, array in item._asdict().items() if array is not None}
-    shape = {name: getattr(model, name) for name in ("unit", "activation", "hidden", "residual", "directions")}
+    shape = {name: getattr(model, name) for name in ("activation", "hidden", "residual", "directions")}
     plain = given(params) | {"layers": [given(layer) for layer in params.layers]}
-    return oracle_cells.run(shape | HYPER._asdict(), plain, list(carry), batch._asdict())
+    return oracle_cells.run(shape | {"cell": model.cell.name} | HYPER._asdict(), plain, list(carry), batch._asdict())
 
 
 def loss(model, params, carry, batch):

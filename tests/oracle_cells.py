@@ -1,7 +1,7 @@
 """The equations of every cell and option once more, as plain as they can be: float64 NumPy, one stream after the other,
 Python loops over time, levels and gates. It knows nothing of the package that it checks.
 
-    shape  = {"unit", "activation", "hidden", "residual", "directions", "leak", "dropout"}
+    shape  = {"cell", "activation", "hidden", "residual", "directions", "leak", "dropout"}
     params = {"layers": [{"U": [I, G·H], "W": [H, G·H], "bh": [G·H], and what else a layer has}, ...], "V", "by",
               "embedding": [V, E] or absent}; the layers of a bidirectional level stand next to each other
     carry  = [[B, states·H], ...], one for each layer
@@ -40,11 +40,11 @@ def unit_step(shape, layer, state, x):
     a = [gate + layer["bh"][k * H : (k + 1) * H] for k, gate in enumerate(a)]
     z = product(h, layer["W"], layer.get("gain_z"), H)
     phi = ACTIVATIONS[shape["activation"]]
-    if shape["unit"] == "vanilla":
+    if shape["cell"] == "vanilla":
         return phi(a[0] + z[0])
-    if shape["unit"] == "leaky":
+    if shape["cell"] == "leaky":
         return (1 - shape["leak"]) * h + shape["leak"] * phi(a[0] + z[0])
-    if shape["unit"] == "gru":
+    if shape["cell"] == "gru":
         z = [gate + layer["bz"][k * H : (k + 1) * H] for k, gate in enumerate(z)]
         r, u = logistic(a[0] + z[0]), logistic(a[1] + z[1])
         return (1 - u) * np.tanh(a[2] + r * z[2]) + u * h

@@ -1,5 +1,7 @@
 """Mistakes made on purpose in the adjoint of every cell and option: the comparison with autodiff must see each one."""
 
+from dataclasses import replace
+
 import agreement
 import cell_cases
 import jax.numpy as jnp
@@ -36,7 +38,7 @@ def adjoint(unit, change):
             d_a, d_z, d_prev = change(true, hyper, local, join(d_state))
             return d_a, d_z, split(d_prev, cell)
 
-        patch.setitem(CELLS, kind, cell._replace(adjoint=mutant))
+        patch.setitem(CELLS, kind, replace(cell, adjoint=mutant))
 
     return mutate
 
@@ -47,7 +49,7 @@ def derivatives(unit, change):
 
     def mutate(patch):
         true = CELLS[kind].derivatives
-        patch.setitem(CELLS, kind, CELLS[kind]._replace(derivatives=lambda *args: change(true, *args)))
+        patch.setitem(CELLS, kind, replace(CELLS[kind], derivatives=lambda *args: change(true, *args)))
 
     return mutate
 
@@ -191,7 +193,7 @@ def fresh():
     cell_cases.compute.clear_cache()
 
 
-@pytest.mark.parametrize("case", [*map(case_of, CELL_MUTANTS), OPTIONS], ids=lambda case: case.unit + case.options)
+@pytest.mark.parametrize("case", [*map(case_of, CELL_MUTANTS), OPTIONS], ids=lambda case: case.cell + case.options)
 def test_without_a_mutation_the_case_passes(case, truth):
     check(case, truth(case))
 

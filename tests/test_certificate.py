@@ -239,7 +239,7 @@ def test_what_is_cut_is_said():
     ("W", "exact_from"), [(np.eye(3), 1), (np.eye(3) + np.eye(3, k=1), 3), (np.ones((3, 3)), 2), (np.zeros((3, 3)), 1)]
 )
 def test_when_snap_covers_the_graph(W, exact_from):
-    instance = instances.with_recurrence(instances.tiny("tiny", 2, 1, hidden=3, unit="gru"), W)
+    instance = instances.with_recurrence(instances.tiny("tiny", 2, 1, hidden=3, cell="gru"), W)
     for n in (1, 2, 3):
         for steps in (1, 2, 3):
             claim = METHODS["snap"](GradientConfig(snap_steps=n)).claim

@@ -16,12 +16,12 @@ from rnnjax.model.network import Model
 
 CASES = {
     "vanilla, two layers, two batch axes": Case(5, (2, 2), "wvr", options=(("layers", 2),)),
-    "leaky, one stream, one step": Case(1, (), "", options=(("unit", "leaky"),)),
+    "leaky, one stream, one step": Case(1, (), "", options=(("cell", "leaky"),)),
     "gru, two layers, embedding, residual, dropout": Case(
-        6, (2,), "wr", options=(("unit", "gru"), ("layers", 2), ("embedding", 2), ("residual", True), ("dropout", True))
+        6, (2,), "wr", options=(("cell", "gru"), ("layers", 2), ("embedding", 2), ("residual", True), ("dropout", True))
     ),
     "lstm, layer norm, learned state": Case(
-        3, (2,), "vr", options=(("unit", "lstm"), ("layer_norm", True), ("learned_state", True))
+        3, (2,), "vr", options=(("cell", "lstm"), ("layer_norm", True), ("learned_state", True))
     ),
 }
 

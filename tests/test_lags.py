@@ -23,9 +23,9 @@ HYPER = Hyper(leak=0.3)
 V, H, T, B = 6, 4, 7, 2
 
 
-def case(unit, layers=1, masks=True, seed=0, **extras):
+def case(cell, layers=1, masks=True, seed=0, **extras):
     """A random network of a kind, and a window with every mask, or with masks that mask nothing."""
-    model = Model(V, H, layers, unit=unit, **extras)
+    model = Model(V, H, layers, cell=cell, **extras)
     rng = np.random.default_rng(seed)
     params = init_params(jax.random.key(seed), model, "normal", 0.6, jnp.float64)
     params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape), params)
@@ -47,9 +47,9 @@ walk = jax.jit(trajectory, static_argnums=0)
 analyse = jax.jit(by_lag, static_argnums=0)
 
 
-@pytest.mark.parametrize(("unit", "layers", "extras"), KINDS)
-def test_the_parts_sum_to_the_gradient(unit, layers, extras):
-    model, params, carry, batch = case(unit, layers, **extras)
+@pytest.mark.parametrize(("cell", "layers", "extras"), KINDS)
+def test_the_parts_sum_to_the_gradient(cell, layers, extras):
+    model, params, carry, batch = case(cell, layers, **extras)
     hyper = HYPER._replace(dropout=0.3)
     both = jax.jit(lambda *case: (split(model, *case), autodiff.gradient(model, Window(*case)).params))
     parts, whole = both(params, hyper, carry, batch)

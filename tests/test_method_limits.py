@@ -30,7 +30,7 @@ from rnnjax.model.network import Batch, Model, zero_carry
 
 
 def test_draws_have_the_shape_and_the_odds_that_they_should():
-    model = Model(vocabulary=5, hidden=3, unit="gru")
+    model = Model(vocabulary=5, hidden=3, cell="gru")
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes_of(model))
     key, shape = jax.random.key(0), (50, 40)
 
@@ -67,7 +67,7 @@ BIG, BOTH = Model(vocabulary=80, hidden=2000), Model(vocabulary=5, hidden=3, bid
         ("snap", Model(vocabulary=5, hidden=3, layer_norm=True), "layer normalisation"),
         ("snap", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
         ("kf_rtrl", Model(vocabulary=5, hidden=3, learned_state=True), "learned_state"),
-        ("rflo", Model(vocabulary=5, hidden=3, unit="gru"), "gru"),
+        ("rflo", Model(vocabulary=5, hidden=3, cell="gru"), "gru"),
         ("rflo", Model(vocabulary=5, hidden=3, layers=2), "one layer"),
         ("rflo", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
         *((name, BOTH, "bidirectional|backward") for name in ("rtrl", "snap", "rflo", "uoro", "kf_rtrl", "parallel")),

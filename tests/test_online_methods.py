@@ -26,8 +26,8 @@ from rnnjax.gradients import snap
 from rnnjax.model.network import Model
 from rnnjax.model.rnn import apply
 
-STREAM = Case(6, (2,), "vr", options=(("unit", "gru"), ("layers", 2)))
-DIAGONAL = Case(6, (2,), "vr", options=(("unit", "leaky"), ("learned_state", True)))
+STREAM = Case(6, (2,), "vr", options=(("cell", "gru"), ("layers", 2)))
+DIAGONAL = Case(6, (2,), "vr", options=(("cell", "leaky"), ("learned_state", True)))
 
 
 def without_recurrence(params, keep):
@@ -101,7 +101,7 @@ def test_truncated_at_lags():
 # --- online: what is left out
 
 
-CHAIN = Case(6, (2,), "wr", 4, (("unit", "gru"), ("learned_state", True)))
+CHAIN = Case(6, (2,), "wr", 4, (("cell", "gru"), ("learned_state", True)))
 
 
 @pytest.mark.parametrize("n", [1, 3, 4])
@@ -130,7 +130,7 @@ def test_the_pattern_of_snap_grows_along_the_graph():
         np.testing.assert_array_equal(found.params[:, b], expected)
 
 
-LEAKY = Case(5, (2,), "wvr", options=(("unit", "leaky"), ("dropout", True)))
+LEAKY = Case(5, (2,), "wvr", options=(("cell", "leaky"), ("dropout", True)))
 
 
 @pytest.mark.parametrize("W", [0.0, 1.0])
@@ -148,7 +148,7 @@ def test_rflo_is_exact_without_recurrent_weights_alone(W):
 
 def test_rflo_is_the_equations_of_the_paper():
     """In plain NumPy: for each weight of W its own eligibility, which forgets with the leak and knows nothing of W."""
-    model, (params, carry, batch), expected = make(Case(5, (), "", options=(("unit", "leaky"),)))
+    model, (params, carry, batch), expected = make(Case(5, (), "", options=(("cell", "leaky"),)))
     U, W, bh = (np.asarray(w) for w in (params.layers[0].U, params.layers[0].W, params.layers[0].bh))
     V, h, e, dW = np.asarray(params.V), np.asarray(carry[0]), 0, 0
     for x, y in zip(batch.x, batch.y, strict=True):

@@ -72,7 +72,7 @@ def few_steps(model_config, model, method, optimizer, steps):
 
 
 def test_a_learned_state_is_also_learned_from_later_windows():
-    model = Model(vocabulary=5, hidden=3, unit="gru", learned_state=True)
+    model = Model(vocabulary=5, hidden=3, cell="gru", learned_state=True)
     optimizer = OptimizerConfig(learning_rate=1e-300, clip="none")
     of_model = ModelConfig(cell="gru", hidden_size=3, learned_state=True, init="normal", init_scale=0.5)
     first, streams, _, infos = few_steps(of_model, model, "rtrl", optimizer, 3)

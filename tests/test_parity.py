@@ -33,7 +33,7 @@ def model_of(case):
         HIDDEN,
         case.layers,
         activation if UNITS[kind] == "vanilla" else "tanh",
-        unit=UNITS[kind],
+        cell=UNITS[kind],
         embedding=libraries.EMBEDDING if case.layers == 2 else 0,
         bidirectional=case.directions == 2,
     )

@@ -27,7 +27,7 @@ def bench_of(unit):
     config = Config(
         model=ModelConfig(hidden_size=4, cell=unit), training=TrainingConfig(sequence_length=5, batch_size=2)
     )
-    model, ids = Model(vocabulary=12, hidden=4, unit=unit), np.random.default_rng(0).integers(12, size=200)
+    model, ids = Model(vocabulary=12, hidden=4, cell=unit), np.random.default_rng(0).integers(12, size=200)
     return Bench(instances.cut(config, model, ids), instances.shorten(config.gradient, 5, 5))
 
 

@@ -20,10 +20,10 @@ def all_signs(*shape):
     return jnp.asarray(list(itertools.product([-1.0, 1.0], repeat=int(np.prod(shape))))).reshape(-1, *shape)
 
 
-GRU, STACK = (("unit", "gru"),), (("layers", 2), ("residual", True), ("embedding", 2))
+GRU, STACK = (("cell", "gru"),), (("layers", 2), ("residual", True), ("embedding", 2))
 UNBIASED = {  # method, case, how many signs a step takes, windows
     "uoro, two layers": (GradientConfig("uoro"), Case(2, (), "w", 2, (*GRU, ("layers", 2))), 4, 1),
-    "uoro, windows": (GradientConfig("uoro"), Case(4, (), "", 2, (("unit", "leaky"),)), 2, 2),
+    "uoro, windows": (GradientConfig("uoro"), Case(4, (), "", 2, (("cell", "leaky"),)), 2, 2),
     "uoro, masks": (GradientConfig("uoro"), Case(4, (), "vr", 2, (("learned_state", True),)), 2, 1),
     "kf_rtrl, two layers, windows": (GradientConfig("kf_rtrl"), Case(4, (), "", 2, STACK), 3, 2),
     "kf_rtrl, masks": (GradientConfig("kf_rtrl"), Case(6, (), "vr", 2, GRU), 2, 1),
@@ -50,7 +50,7 @@ def close(actual, expected):
 
 
 def test_the_average_over_all_truncations_is_the_gradient():
-    model, arrays, expected = make(Case(5, (), "wv", 2, (("unit", "lstm"), ("layers", 2))))
+    model, arrays, expected = make(Case(5, (), "wv", 2, (("cell", "lstm"), ("layers", 2))))
     probability = jnp.array([0.0, 0.3, 0.5, 0.1, 0.8])
     cuts = jnp.concatenate([jnp.zeros((16, 1), bool), all_signs(4) > 0], axis=1)
     run = partial(gradient, GradientConfig("artbp"), model, *arrays)
@@ -76,13 +76,13 @@ def hadamard_directions(params, carry):
 
 
 def test_the_forward_gradient_over_hadamard_rows_is_the_gradient():
-    model, (params, carry, batch), expected = make(Case(4, (2,), "wvr", 2, (("unit", "leaky"),)))
+    model, (params, carry, batch), expected = make(Case(4, (2,), "wvr", 2, (("cell", "leaky"),)))
     found = compute(GradientConfig("forward_gradient"), model, params, carry, batch, hadamard_directions(params, carry))
     close(found, expected)
 
 
 def test_the_bias_of_spsa_falls_with_the_square_of_sigma():
-    model, (params, carry, batch), expected = make(Case(4, (2,), "wvr", 2, (("unit", "leaky"),)))
+    model, (params, carry, batch), expected = make(Case(4, (2,), "wvr", 2, (("cell", "leaky"),)))
     directions = hadamard_directions(params, carry)
     errors = []
     for sigma in (0.02, 0.01):

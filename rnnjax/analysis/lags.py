@@ -202,7 +202,7 @@ def refuse(model: Model, weights: int, T: int, B: int) -> str | None:
     products = 2 * T * T * B * weights
     if products > MOST_PRODUCTS:
         return f"2 T^2 B x {weights:,} weights = {products:.0e} products, more than {MOST_PRODUCTS:.0e}"
-    width = model.hidden * (4 * model.cell.gates + 6 * model.cell.states) * model.layers + 3 * model.vocabulary
+    width = (4 * len(model.cell.gates) * model.hidden + 6 * model.state_width) * model.layers + 3 * model.vocabulary
     size = 8 * (T * B * (width + 2 * T) + 6 * weights)
     if size > MOST_BYTES:
         return f"about {size / 1e9:.1f} GB of memory, more than {MOST_BYTES / 1e9:.0f} GB"

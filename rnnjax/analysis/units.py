@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.model.cells import Hyper
+from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
 from rnnjax.model.rnn import cell_step, embed, input_to_hidden, split, upward
 
@@ -14,9 +14,6 @@ Array = jax.Array
 
 NEAR = 0.01
 """A unit is saturated where it is closer than this to the end of its range."""
-
-BLOCKS = {"vanilla": ("W",), "leaky": ("W",), "gru": ("W_r", "W_u", "W_n"), "lstm": ("W_i", "W_f", "W_g", "W_o")}
-"""The [H, H] blocks of W, side by side in the order of the cell's gates."""
 
 
 class Block(NamedTuple):
@@ -45,8 +42,8 @@ def spectra(model: Model, params: Params, hyper: Hyper) -> list[Block]:
     found = []
     for layer, weights in enumerate(params.layers):
         W = np.asarray(weights.W)
-        blocks = dict(zip(BLOCKS[model.unit], np.split(W, model.cell.gates, axis=1), strict=True))
-        if model.unit == "leaky":
+        blocks = blocks_of(model.cell, W)
+        if model.cell.name == "leaky":
             leak = float(hyper.leak)
             blocks["(1-a) I + a W"] = (1 - leak) * np.eye(len(W)) + leak * W
         for name, block in blocks.items():
@@ -55,22 +52,19 @@ def spectra(model: Model, params: Params, hyper: Hyper) -> list[Block]:
     return found
 
 
+def blocks_of(cell: Cell, W: np.ndarray) -> dict[str, np.ndarray]:
+    """The [H, H] block of each gate in W, by name: W where there is one gate, otherwise such as W_i."""
+    names = [f"W_{gate}" for gate in cell.gates] if cell.gated else ["W"]
+    return dict(zip(names, np.split(W, len(cell.gates), axis=1), strict=True))
+
+
 def values(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Batch) -> list[dict[str, Array]]:
     """What each layer's nonlinearities give at every step, from the states before it, by name: [T, *B, H] each."""
     x, found = embed(params, batch.x), []
     for level, (layer, state) in enumerate(zip(params.layers, before, strict=True)):
         a = input_to_hidden(layer, x)
         parts, saved = cell_step(model.cell, layer, hyper, split(state, model.cell), a, batch.valid, batch.reset)
-        if model.unit == "gru":
-            gates, n, *_ = saved.cell
-            r, u = jnp.split(gates, 2, axis=-1)
-            found.append({"gate r": r, "gate u": u, "tanh n": n})
-        elif model.unit == "lstm":
-            gates, _, tanh_c = saved.cell
-            i, f, g, o = jnp.split(gates, 4, axis=-1)
-            found.append({"gate i": i, "gate f": f, "tanh g": g, "gate o": o, "tanh c": tanh_c})
-        else:
-            found.append({f"{model.activation} unit": saved.cell})
+        found.append(model.cell.named_values(saved.cell))
         x = upward(model, level, hyper, x, parts[0], batch.noise)
     return found
 

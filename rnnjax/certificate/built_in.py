@@ -16,6 +16,7 @@ from rnnjax.certificate.trial import claim_of, make, mean, truth_of_stream, walk
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import ROUNDING
 from rnnjax.gradients.method import Gradient
+from rnnjax.model.cells import Cell
 from rnnjax.model.network import Model
 
 UNITS = 3
@@ -45,24 +46,24 @@ def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
     elif claim.of == "stream" and claim.noise == "none":
         for options in claim.variants or ({},):
             yield from along_graphs(name, kinds[-1], config, options)
-        yield from of_stack(name, kinds[-1]["unit"], config)
+        yield from of_stack(name, kinds[-1]["cell"], config)
 
 
 def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
     """In a window of an odd length, for methods that divide it; of one that does not take the config's network; and of
     central differences, which have eight digits where loss and gradient are of one size and nothing is steep."""
     method, claim = make(name, config), claim_of(name, config)
-    unit = "leaky" if method.refuse(Model(vocabulary=3, hidden=2), 4, 2) else "vanilla"
+    cell = "leaky" if method.refuse(Model(vocabulary=3, hidden=2), 4, 2) else "vanilla"
     numerical = claim.tolerance > ROUNDING
     for options in () if numerical else claim.variants or ({},):
-        instance = tiny(f"tiny {unit}", ODD, 1, unit=unit)
+        instance = tiny(f"tiny {cell}", ODD, 1, cell=cell)
         found = exact.quick(walker(make(name, config, **options), instance))(instance.params)
         words = "".join(f", {option} {value}" for option, value in options.items())
         yield compare(
             1, name, f"the exact gradient of {ODD} steps{words}", instance.name, found, truth_of_stream(instance)
         )
     if numerical or method.refuse(cut_model(model), 4, 2):
-        instance = tiny(f"tiny {unit}", 4, 1, unit=unit)
+        instance = tiny(f"tiny {cell}", 4, 1, cell=cell)
         found = exact.quick(walker(method, instance))(instance.params)
         words, limit = ("to eight digits", EIGHT_DIGITS) if numerical else ("initial state included", ROUNDING)
         yield compare(1, name, f"the exact gradient, {words}", instance.name, found, truth_of_stream(instance), limit)
@@ -70,7 +71,7 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
 
 def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
     """In windows that k₂ does not cover, whatever the config's does."""
-    instance = tiny(f"tiny {kind['unit']}", 5, 2, **kind)
+    instance = tiny(f"tiny {kind['cell']}", 5, 2, **kind)
     short: dict[str, Any] = {"k1_steps": 2, "k2_steps": 3}  # the last end is not k₁ steps after the one before
     method = make(name, config, **short)
     found = walk(exact.quick(method.gradient, 0), method, instance)
@@ -83,7 +84,7 @@ def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, option
     """One layer, whose parameters act on one unit each, in windows of two steps, so that a trace must go on: whether a
     method is exact follows from the graph of W."""
     own = kind | {"layers": 1, "embedding": 0, "layer_norm": False, "residual": False}
-    dense = tiny(f"tiny {kind['unit']}", 2, 3, hidden=UNITS, **own)
+    dense = tiny(f"tiny {kind['cell']}", 2, 3, hidden=UNITS, **own)
     method, claim = make(name, config, **options), claim_of(name, config, **options)
     words = ", ".join(f"{option} {value}" for option, value in options.items())
     gradient = exact.quick(method.gradient, 0)
@@ -100,10 +101,10 @@ def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, option
             yield as_defined(6, name, instance, defined, found, statement)
 
 
-def of_stack(name: str, unit: str, config: GradientConfig) -> Iterator[Check]:
+def of_stack(name: str, cell: Cell, config: GradientConfig) -> Iterator[Check]:
     """Two layers, of which the lower one must learn through the upper."""
     method, claim = make(name, config), claim_of(name, config)
-    instance = tiny(f"tiny {unit}, two layers", 2, 3, unit=unit, layers=2)
+    instance = tiny(f"tiny {cell}, two layers", 2, 3, cell=cell, layers=2)
     if claim.definition and not method.refuse(instance.model, 2, 2):
         found = walk(exact.quick(method.gradient, 0), method, instance)
         yield as_defined(6, name, instance, config, found, "as it is defined, both layers")

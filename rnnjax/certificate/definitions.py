@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
-from rnnjax.model.cells import Hyper
+from rnnjax.model.cells import Hyper, with_tanh
 from rnnjax.model.network import Batch, Layer, Model, Params
 
 Windows = list[dict[str, Any]]
@@ -66,10 +66,10 @@ def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarra
     [S, S]: read off the derivatives of one step, at random weights where there are any and random input, which are zero
     where there is no way. A unit counts as a whole, and as connected with itself."""
     draw = np.random.default_rng(0)
-    H, L, width = model.hidden, model.layers, model.hidden * model.cell.states
-    smooth = dataclasses.replace(model, activation="tanh", dropout=False)
+    H, L, width = model.hidden, model.layers, model.state_width
+    smooth = dataclasses.replace(model, cell=with_tanh(model.cell), activation="", dropout=False)
     filled = jax.tree.map(lambda leaf: 0.5 * draw.normal(size=leaf.shape), params)
-    alone = np.tile(np.eye(H, dtype=bool), model.cell.gates)
+    alone = np.tile(np.eye(H, dtype=bool), len(model.cell.gates))
     layers = (
         random._replace(W=np.where((np.asarray(layer.W) != 0) | alone, random.W, 0))
         for random, layer in zip(filled.layers, params.layers, strict=True)
@@ -83,7 +83,7 @@ def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarra
         batch = Batch(x, nothing, reset=nothing + reset > 0)
         return jax.device_get(exact.derivatives(smooth, filled, Hyper(0.5), carry, batch))
 
-    as_units = np.kron(np.eye(L), np.tile(np.eye(H), model.cell.states))  # [L·H, S]
+    as_units = np.kron(np.eye(L), np.tile(np.eye(H), len(model.cell.states)))  # [L·H, S]
     acts = as_units @ (one(False).of_state[0, 0] != 0) @ as_units.T > 0
     at_once = as_units @ (one(False).of_params[0, 0] != 0) > 0
     if model.learned_state:  # which acts where a reset leads back to it
@@ -118,7 +118,7 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
     instance, stream = bench.instance, bench.instance.stream
     model, params, (T, B) = instance.model, instance.params, instance.shape
     phi, slope = PHI[model.activation]
-    alpha = float(instance.hyper.leak) if model.unit == "leaky" else 1.0
+    alpha = float(instance.hyper.leak) if model.cell.name == "leaky" else 1.0
     U, W, bh, V, by = (np.asarray(leaf) for leaf in (*params.layers[0][:3], params.V, params.by))
     H, outputs = V.shape
     F = V.T if config.feedback == "readout" else np.asarray(fixed_feedback(outputs, H))

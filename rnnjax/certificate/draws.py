@@ -25,7 +25,7 @@ WITHIN_ONE = math.erf(math.sqrt(0.5))
 
 def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
     """The worst deviation of a statistic, as a share of what chance allows."""
-    instance = tiny(f"tiny {options['unit']}", 3, 1, **options)
+    instance = tiny(f"tiny {options['cell']}", 3, 1, **options)
     method, noise = make(name, config, directions=2), claim_of(name, config).noise
     draw = jax.vmap(lambda key: method.draw(key, instance.model, instance.params, instance.shape))
     drawn = jax.device_get(quick(lambda key: draw(jax.random.split(key, COUNT)))(jax.random.key(KEY)))

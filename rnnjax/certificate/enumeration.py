@@ -64,7 +64,7 @@ def over_signs(name: str, options: dict[str, Any], config: GradientConfig) -> It
     per_step = jax.eval_shape(lambda: method.draw(jax.random.key(0), model, params, (1, 1))).shape[-1]
     steps, windows = (2, 2) if 3 * per_step <= MOST_BITS else (1, 3)
     random = (steps * windows - 1) * per_step
-    instance = tiny(f"tiny {options['unit']}", steps, windows, **options)
+    instance = tiny(f"tiny {options['cell']}", steps, windows, **options)
     signs = np.concatenate([all_signs(random), np.ones((2**random, per_step))], axis=1)
     noise = np.repeat(signs.reshape(-1, windows, steps, 1, per_step), 2, axis=3)
     found = everything(method, instance, jnp.asarray(noise))
@@ -75,7 +75,7 @@ def over_signs(name: str, options: dict[str, Any], config: GradientConfig) -> It
 
 def over_cuts(name: str, options: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
     steps = 4
-    instance = tiny(f"tiny {options['unit']}", steps, 1, **options)
+    instance = tiny(f"tiny {options['cell']}", steps, 1, **options)
     patterns = np.concatenate([np.zeros((2 ** (steps - 1), 1), bool), all_signs(steps - 1) < 0], axis=1)
     probability = np.array([0.0, 0.3, 0.5, 0.8])
     odds = np.where(patterns, probability, 1 - probability).prod(axis=1)
@@ -120,7 +120,7 @@ def over_rows(name: str, config: GradientConfig, instance: Instance, **options: 
 
 
 def over_directions(name: str, options: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
-    instance = tiny(f"tiny {options['unit']}", 4, 1, **options)
+    instance = tiny(f"tiny {options['cell']}", 4, 1, **options)
     found = over_rows(name, config, instance)
     rows = len(jax.tree.leaves(hadamard(instance.params))[0])
     claim = f"average over the {rows} rows of a Hadamard matrix = BPTT"
@@ -134,7 +134,7 @@ def to_the_limit(name: str, options: dict[str, Any], config: GradientConfig, sma
     are alike it turns from one sign to the other within any σ for which rounding leaves digits. What the method does
     there is held to its definition at one σ, which has no limit in it.
     """
-    instance = tiny(f"tiny {options['unit']}", 4, 1, **options)
+    instance = tiny(f"tiny {options['cell']}", 4, 1, **options)
     rows = Directions(hadamard(instance.params), hadamard(instance.carry))
     pairs = exact.antithetic(*instance[1:5], instance.stream, rows, WIDE_SIGMA)
     found = over_rows(name, config, instance, **{small: WIDE_SIGMA})
@@ -143,7 +143,7 @@ def to_the_limit(name: str, options: dict[str, Any], config: GradientConfig, sma
     )
     yield compare(7, name, claim, instance.name, found, jax.device_get(pairs))
 
-    smooth = tiny(f"tiny {options['unit']}", 4, 1, **options | {"layer_norm": False})
+    smooth = tiny(f"tiny {options['cell']}", 4, 1, **options | {"layer_norm": False})
     at = lambda sigma: jax.device_get(over_rows(name, config, smooth, **{small: sigma}))
     limit = jax.tree.map(lambda a, b: (4 * b - a) / 3, at(FINE_SIGMA), at(FINE_SIGMA / 2))
     truth = truth_of_stream(smooth)

@@ -11,7 +11,7 @@ from rnnjax.build import draw_params
 from rnnjax.certificate import exact
 from rnnjax.config import Config, GradientConfig
 from rnnjax.gradients.method import Method
-from rnnjax.model.cells import Hyper
+from rnnjax.model.cells import Hyper, find, with_tanh
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
@@ -149,7 +149,7 @@ def tiny(name: str, steps: int, windows: int, *, hidden: int = 2, **options: Any
     model = Model(vocabulary=3, hidden=hidden, **options)
     draw, B = np.random.default_rng(0), 2
     params = jax.tree.map(lambda leaf: 0.7 * draw.normal(size=leaf.shape), param_shapes(model))
-    carry: Any = tuple(draw.normal(size=(B, model.cell.states * hidden)) for _ in range(model.layers))
+    carry: Any = tuple(draw.normal(size=(B, model.state_width)) for _ in range(model.layers))
     shape = (windows, steps, B)
     x, y = (jnp.asarray(draw.integers(3, size=shape), jnp.int32) for _ in range(2))
     reset = np.zeros((windows * steps, B), bool)
@@ -164,10 +164,10 @@ def tiny(name: str, steps: int, windows: int, *, hidden: int = 2, **options: Any
 
 def kind_of(model: Model) -> dict[str, Any]:
     """The options of a tiny network of the same kind; not with relu, by which few units could all be silent."""
+    cell = with_tanh(model.cell) if model.activation == "relu" else model.cell
     return {
-        "unit": model.unit,
-        "activation": "tanh" if model.activation == "relu" else model.activation,
-        "layers": min(model.layers, 1 if model.cell.states > 1 else 2),
+        "cell": cell,
+        "layers": min(model.layers, 1 if len(model.cell.states) > 1 else 2),
         "embedding": min(model.embedding, 2),
         "layer_norm": model.layer_norm,
         "residual": model.residual,
@@ -180,16 +180,21 @@ def stand_ins(method: Method, model: Model) -> list[dict[str, Any]]:
     """The options of tiny networks to judge a method on: of the model's kind if it takes that one, or else a plain one
     of the same cell, or else a plain vanilla or leaky one; and plain ones of the cells that its claim names."""
     takes = lambda options: not method.refuse(Model(vocabulary=3, hidden=2, **options), 4, 2)
-    own = {"unit": model.unit, "activation": kind_of(model)["activation"]}
-    kinds: list[dict[str, Any]] = [kind_of(model), own, {"unit": "vanilla"}, {"unit": "leaky"}]
+    kinds: list[dict[str, Any]] = [
+        kind_of(model),
+        {"cell": kind_of(model)["cell"]},
+        {"cell": find("vanilla")},
+        {"cell": find("leaky")},
+    ]
     found = [options for options in kinds if takes(options)][:1]
     named = method.claim.units if method.claim else ()
-    return found + [{"unit": unit} for unit in named if unit != found[0]["unit"] and takes({"unit": unit})]
+    others = [{"cell": find(name)} for name in named if name != found[0]["cell"].name]
+    return found + [options for options in others if takes(options)]
 
 
 def with_recurrence(instance: Instance, keep: np.ndarray) -> Instance:
     """Each W multiplied entry by entry by `keep` [H, H], in every gate."""
-    mask = np.tile(keep, instance.model.cell.gates)
+    mask = np.tile(keep, len(instance.model.cell.gates))
     layers = tuple(layer._replace(W=layer.W * mask) for layer in instance.params.layers)
     return instance._replace(params=instance.params._replace(layers=layers))
 

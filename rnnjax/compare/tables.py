@@ -22,7 +22,7 @@ def show(console: Console, config: Config, model: Model, found: Certificate) -> 
     """The matrix, the theory, the full size, and a last line with the verdict."""
     count, T, B = found.shape
     console.print(
-        f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.unit}), windows of "
+        f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.cell.name}), windows of "
         f"{config.training.batch_size} x {config.training.sequence_length} characters, init {config.model.init}, "
         f"jax {jax.__version__} on {jax.default_backend()}"
     )

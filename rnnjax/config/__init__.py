@@ -5,7 +5,7 @@ Every field can also be given on the command line, as in `--model.hidden_size 25
 
 from dataclasses import dataclass, field
 
-from rnnjax.config.checks import check
+from rnnjax.config.checks import check, typed
 from rnnjax.config.data import DataConfig
 from rnnjax.config.gradient import GradientConfig
 from rnnjax.config.model import ModelConfig
@@ -44,6 +44,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        typed(self)
         task, model = self.task.name, self.model
         both_ways = task in ("many_to_one", "many_to_many")
         check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")

@@ -1,14 +1,53 @@
-"""What values a field may take."""
+"""Checks of the fields of a dataclass: their types, from its annotations, and their ranges."""
 
 import math
+import types
+import typing
+from typing import Any
 
 from rnnjax.errors import UserError
+
+PLAIN = {int: "an integer", float: "a number", str: "a string", bool: "true or false", type(None): "null"}
+"""The types of fields in words."""
 
 
 def check(condition: bool, field_name: str, value: object, demand: str) -> None:
     """Raises UserError, in one line, where a field does not hold what it must."""
     if not condition:
         raise UserError(f"{field_name} is {value!r}, but must be {demand}")
+
+
+def typed(record: object, section: str = "") -> None:
+    """Raises UserError for the first field of a dataclass that is not of its annotated type.
+
+    Args:
+      section: written before the field's name, with a dot between.
+    """
+    for name, hint in typing.get_type_hints(type(record)).items():
+        value = getattr(record, name)
+        check(fits(value, hint), f"{section}.{name}" if section else name, value, in_words(hint))
+
+
+def fits(value: object, hint: Any) -> bool:
+    """True for a value of an annotated type; an integer is a number, a truth value is neither."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return any(value == option and type(value) is type(option) for option in options)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(fits(value, option) for option in options)
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
+    return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def in_words(hint: Any) -> str:
+    """An annotated type as a message says it."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, options))
+    if options:
+        return " or ".join(map(in_words, options))
+    return PLAIN.get(hint, f"a {getattr(hint, '__name__', hint)}")
 
 
 def at_least(low: float, **fields: float | None) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rnnjax.config.checks import at_least, check
+from rnnjax.config.checks import at_least, check, typed
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class DataConfig:
     recall_lines: int = 20_000
 
     def __post_init__(self) -> None:
+        typed(self, "data")
         for name in ("validation_fraction", "test_fraction"):
             value = getattr(self, name)
             check(0 <= value < 1, f"data.{name}", value, "in [0, 1)")

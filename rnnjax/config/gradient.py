@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check, more_than_zero
+from rnnjax.config.checks import at_least, check, more_than_zero, typed
 
 GradientMethod = Literal[
     "autodiff",
@@ -59,6 +59,7 @@ class GradientConfig:
     sigma: float = 0.01
 
     def __post_init__(self) -> None:
+        typed(self, "gradient")
         at_least(1, gradient__k1_steps=self.k1_steps, gradient__snap_steps=self.snap_steps)
         check(self.k2_steps >= self.k1_steps, "gradient.k2_steps", self.k2_steps, "at least gradient.k1_steps")
         check(0 <= self.cut_probability < 1, "gradient.cut_probability", self.cut_probability, "in [0, 1)")

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check, more_than_zero
+from rnnjax.config.checks import at_least, check, more_than_zero, typed
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class ModelConfig:
     scan_unroll: int = 1
 
     def __post_init__(self) -> None:
+        typed(self, "model")
         gated = self.cell in ("gru", "lstm")
         check(not gated or self.activation == "tanh", "model.activation", self.activation, f"tanh in a {self.cell}")
         check(0 < self.leak <= 1, "model.leak", self.leak, "above 0 and at most 1")

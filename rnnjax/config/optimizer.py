@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, more_than_zero
+from rnnjax.config.checks import at_least, more_than_zero, typed
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class OptimizerConfig:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        typed(self, "optimizer")
         more_than_zero(optimizer__learning_rate=self.learning_rate, optimizer__clip_threshold=self.clip_threshold)
         at_least(
             0,

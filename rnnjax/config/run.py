@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check, plain_name
+from rnnjax.config.checks import at_least, check, plain_name, typed
 
 Platform = Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"]
 
@@ -47,6 +47,7 @@ class RunConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        typed(self, "run")
         plain_name(run__name=self.name)
         at_least(0, run__devices=self.devices)
         at_least(1, run__processes=self.processes)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check
+from rnnjax.config.checks import at_least, check, typed
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class SamplingConfig:
     top_k: int = 0
 
     def __post_init__(self) -> None:
+        typed(self, "sampling")
         at_least(
             0,
             sampling__every_steps=self.every_steps,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check
+from rnnjax.config.checks import at_least, check, typed
 
 TaskName = Literal[
     "text",
@@ -65,6 +65,7 @@ class TaskConfig:
     held_out: int = 2_000
 
     def __post_init__(self) -> None:
+        typed(self, "task")
         at_least(0, task__labels=self.labels, task__positions=self.positions)
         at_least(1, task__beam=self.beam, task__held_out=self.held_out)
         at_least(2, task__max_length=self.max_length)

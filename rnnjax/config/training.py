@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rnnjax.config.checks import at_least, check
+from rnnjax.config.checks import at_least, check, typed
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        typed(self, "training")
         for name in self.__dataclass_fields__:
             at_least(0 if name == "seed" else 1, **{f"training__{name}": getattr(self, name)})
         check(self.seed < 2**31, "training.seed", self.seed, "below 2^31")

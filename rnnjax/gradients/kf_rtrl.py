@@ -128,7 +128,7 @@ def is_ids(x: Array) -> bool:
 
 def shapes(model: Model) -> Iterator[tuple[int, int]]:
     """Rows and columns of each matrix, in the order of the trace."""
-    H, columns = model.hidden, model.cell.gates * model.hidden
+    H, columns = model.hidden, len(model.cell.gates) * model.hidden
     for level in range(model.layers):
         if model.cell.recurrent_bias:
             yield model.input(level) + 1, columns

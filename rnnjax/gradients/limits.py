@@ -48,14 +48,14 @@ class Cost(NamedTuple):
 
 def plain(model: Model, T: int, B: int) -> Cost:
     """Back-propagation through time: forward, and back with two products for each, all steps of a window kept."""
-    cell, stacked = model.cell, model.layers * model.directions
-    kept = stacked * (cell.gates + 2 * cell.states) * model.hidden + model.vocabulary
+    stacked = model.layers * model.directions
+    kept = stacked * (len(model.cell.gates) * model.hidden + 2 * model.state_width) + model.vocabulary
     return Cost(T * B * kept, 3 * T * B * weights(model), 2 * T * stacked)
 
 
 def weights(model: Model) -> int:
     """About how many products a step of one stream takes; of U and an id, none: a row is looked up."""
-    G, H = model.cell.gates, model.hidden
+    G, H = len(model.cell.gates), model.hidden
     inputs = [model.input(level) if level or model.embedding else 0 for level in range(model.layers)]
     of_layers = sum(G * H * (H + width) for width in inputs)
     return of_layers * model.directions + model.output * model.vocabulary

@@ -26,7 +26,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import dropout
-from rnnjax.model.cells import Cell, Hyper, State
+from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
 from rnnjax.model.loss import denominator
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
@@ -143,6 +143,8 @@ def forward(
 ) -> tuple[Array, Array, Tape]:
     """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape."""
 
+    cell = with_adjoint(cell)
+
     def body(state: State, step: tuple) -> tuple[State, tuple[Array, Saved]]:
         state, saved = cell_step(cell, layer, hyper, state, *step)
         return state, (state[0], saved)
@@ -173,6 +175,7 @@ def backward(
       d_hs: ∂L/∂hₜ of what reads this layer at each step [T, B, H].
     """
     W_transposed = layer.W.T
+    cell = with_adjoint(cell)
     local = cell.derivatives(hyper, tape.saved.cell)
 
     def body(carried: tuple[State, Any], step: tuple) -> tuple[tuple[State, Any], tuple[Array, Array | None]]:

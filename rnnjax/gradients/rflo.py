@@ -106,8 +106,8 @@ def cost(model: Model, T: int, B: int) -> Cost:
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The paper derives one layer of leaky units, whose weights act on one unit each."""
-    if model.unit not in ("vanilla", "leaky"):
-        return f"the eligibility is derived for a leaky or vanilla cell, not for {model.unit}"
+    if model.cell.name not in ("vanilla", "leaky"):
+        return f"the eligibility is derived for a leaky or vanilla cell, not for {model.cell.name}"
     if model.layers > 1:
         return "the eligibility is derived for one layer: its error has no way down to another"
     extras = ("embedding", "layer_norm", "learned_state")

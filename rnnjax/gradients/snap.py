@@ -72,8 +72,8 @@ def pattern(model: Model, params: Params, n: int) -> Influence:
     for _ in range(min(n, L * H) - 1):  # no path through a graph has more steps than it has units
         reached, from_state = compose(reached, graph), compose(from_state, graph)
 
-    index = jnp.arange(L * model.cell.states * H)
-    of_state = index // (model.cell.states * H) * H + index % H  # the unit of each number of the state
+    index = jnp.arange(L * model.state_width)
+    of_state = index // model.state_width * H + index % H  # the unit of each number of the state
     kept = reached[unit_of(model, params)]
     if model.learned_state:
         none = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, bool), params.layers)

@@ -148,7 +148,7 @@ def sizes(model: Model) -> tuple[int, int]:
     """S, the numbers of a stream's state, and P, the parameters that act on it."""
     shapes = param_shapes(model)
     P = sum(leaf.size for leaf in jax.tree.leaves((shapes.layers, shapes.embedding)))
-    return model.layers * model.cell.states * model.hidden, P
+    return model.layers * model.state_width, P
 
 
 def refuse_bidirectional(model: Model) -> str | None:

@@ -140,8 +140,8 @@ def cost(model: Model, T: int, B: int) -> Cost:
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The chapter derives the simple unit, and its cost grows with the square of T."""
-    if model.unit != "vanilla":
-        return f"the double sum is derived for the vanilla cell, not for {model.unit}"
+    if model.cell.name != "vanilla":
+        return f"the double sum is derived for the vanilla cell, not for {model.cell.name}"
     extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the double sum is derived for the chapter's network, without {' and '.join(has)}"

@@ -49,12 +49,12 @@ def to_params(model: Model, params: Params) -> Tree:
 
 def to_cell(model: Model, layer: Layer) -> Tree:
     """A layer as a cell's params."""
-    gates = GATES[model.unit]
+    gates = GATES[model.cell.name]
     cut = lambda array: jnp.split(array, len(gates), axis=-1)
     cell: Tree = {}
     for gate, U, W, bias in zip(gates, cut(layer.U), cut(layer.W), cut(layer.bh), strict=True):
         cell |= {f"i{gate}": {"kernel": U}, f"h{gate}": {"kernel": W}}
-        cell[f"h{gate}" if model.unit == "lstm" else f"i{gate}"]["bias"] = bias
+        cell[f"h{gate}" if model.cell.name == "lstm" else f"i{gate}"]["bias"] = bias
     if layer.bz is not None:
         for gate, bias in zip("rz", cut(layer.bz), strict=False):
             cell[f"i{gate}"]["bias"] += bias
@@ -82,9 +82,9 @@ def from_params(model: Model, tree: Tree, source: str = "the params") -> Params:
 
 def from_cell(model: Model, cell: Tree) -> Layer:
     """A cell's params as a layer."""
-    gates = GATES[model.unit]
+    gates = GATES[model.cell.name]
     join = lambda side, leaf: jnp.concatenate([cell[f"{side}{gate}"][leaf] for gate in gates], axis=-1)
-    bh = join("h" if model.unit == "lstm" else "i", "bias")
+    bh = join("h" if model.cell.name == "lstm" else "i", "bias")
     bz = None
     if model.cell.recurrent_bias:
         bias = cell["hn"]["bias"]
@@ -176,9 +176,9 @@ class Network(nn.Module):
 
     def cell(self, name: str) -> nn.RNNCellBase:
         options: dict[str, Any] = {"features": self.shape.hidden, "name": name, "param_dtype": float}
-        if self.shape.unit == "vanilla":
+        if self.shape.cell.name == "vanilla":
             return nn.SimpleCell(activation_fn=ACTIVATIONS[self.shape.activation].function, **options)
-        return {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[self.shape.unit](**options)
+        return {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[self.shape.cell.name](**options)
 
 
 def logits(path: Path, model: Model, ids: np.ndarray) -> np.ndarray:

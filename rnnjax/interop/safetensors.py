@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def save(path: Path, network: Network) -> None:
     """
     about = {
         "format": FORMAT,
-        "model": json.dumps(dataclasses.asdict(network.model)),
+        "model": json.dumps(to_fields(network.model)),
         "hyper": json.dumps({name: float(value) for name, value in network.hyper._asdict().items()}),
         "characters": network.characters,
     }
@@ -61,12 +61,11 @@ def load(path: Path | str) -> Network:
     if about.get("format") != FORMAT:
         raise UserError(f"{path} was not written by rnnjax: its metadata have no format {FORMAT!r}")
     try:
-        model = Model(**json.loads(about["model"]))
+        model = from_fields(json.loads(about["model"]))
         hyper = Hyper(**{name: float(value) for name, value in dict(json.loads(about["hyper"])).items()})
-        CELLS[model.unit, model.activation]
         expected = to_named_shapes(model)
         characters = about["characters"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, UserError):
         raise UserError(f"{path} is damaged: its metadata describe no network") from None
     weights.check(arrays, expected, str(path))
     dtypes = {array.dtype for array in arrays.values()}
@@ -76,6 +75,23 @@ def load(path: Path | str) -> Network:
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
     params = from_arrays(param_shapes(model, dtype), arrays)
     return Network(model, params, jax.tree.map(lambda number: jnp.asarray(number, dtype), hyper), characters)
+
+
+def to_fields(model: Model) -> dict[str, Any]:
+    """The fields of a model by name, its cell by the cell's name.
+
+    Raises:
+      UserError: for a cell of one's own, whose equations no file of numbers holds.
+    """
+    if model.cell not in CELLS.values():
+        raise UserError(f"model.cell {model.cell}: a safetensors file holds built-in cells, not a cell's equations")
+    return {field.name: getattr(model, field.name) for field in dataclasses.fields(model)} | {"cell": model.cell.name}
+
+
+def from_fields(fields: dict[str, Any]) -> Model:
+    """The inverse of `to_fields`; before version 0.2 the cell's name was called unit."""
+    renamed = {"cell" if name == "unit" else name: value for name, value in dict(fields).items()}
+    return Model(**renamed)
 
 
 def to_named_shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:

@@ -166,8 +166,8 @@ def module(model: Model) -> Any:
             if model.embedding:
                 self.embedding = nn.Embedding(model.vocabulary, model.embedding)
             shape = (model.input(0), model.hidden, model.layers)
-            kind = {"vanilla": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[model.unit]
-            options = {"nonlinearity": model.activation} if model.unit == "vanilla" else {}
+            kind = {"vanilla": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[model.cell.name]
+            options = {"nonlinearity": model.activation} if model.cell.name == "vanilla" else {}
             self.rnn = kind(*shape, bidirectional=model.bidirectional, **options)
             self.readout = nn.Linear(model.output, model.vocabulary)
 

@@ -19,7 +19,7 @@ Named = Mapping[str, Any]
 def refuse_options(model: Model, library: str) -> None:
     """Raises UserError for a network that the cells of other libraries cannot express, naming the option."""
     options = {
-        "model.cell leaky": model.unit == "leaky",
+        "model.cell leaky": model.cell.name == "leaky",
         "model.layer_norm": model.layer_norm,
         "model.residual": model.residual,
         "model.learned_state": model.learned_state,
@@ -46,8 +46,9 @@ def check(found: Named, expected: Named, source: str) -> None:
 
 def check_cell(found: str | None, model: Model, source: str) -> None:
     """Raises UserError where a file holds the weights of another cell."""
-    if found not in (None, model.unit):
-        raise UserError(f"{source} holds the weights of {article(found)} cell, but the model's cell is {model.unit}")
+    cell = model.cell.name
+    if found not in (None, cell):
+        raise UserError(f"{source} holds the weights of {article(found)} cell, but the model's cell is {cell}")
 
 
 def article(cell: str | None) -> str:

@@ -105,7 +105,7 @@ def scale_says_little(model: Model) -> str | None:
     """Why the scale of W does not decide how far back a gradient reaches; None where it does."""
     if model.layer_norm:
         return "layer normalisation takes the scale of W out again"
-    if model.unit in ("gru", "lstm"):
+    if model.cell.gated:
         return "in a gated cell the gates decide how far back a gradient reaches, more than the scale of W"
     return None
 

@@ -72,7 +72,7 @@ def refuse_too_much(trained: Trained, options: Namespace) -> None:
 
 def state_size(trained: Trained) -> int:
     """S, the numbers of the whole state."""
-    return trained.model.layers * trained.model.cell.states * trained.model.hidden
+    return trained.model.layers * trained.model.state_width
 
 
 def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace) -> dict:

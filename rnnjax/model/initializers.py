@@ -42,7 +42,7 @@ def init_params(
     draw = draw_W if init == "normal" else recurrent["uniform"]
     draw_bias = draw if init == "normal" else lambda key, shape: jnp.zeros(shape, dtype)
 
-    H, G, V = model.hidden, model.cell.gates, model.vocabulary
+    H, G, V = model.hidden, len(model.cell.gates), model.vocabulary
     *layer_keys, key_V, key_by = jax.random.split(key, model.layers * model.directions + 2)
     # All at once: two factorisations side by side in one program can wait for each other for ever (jaxlib 0.10, CPU).
     keys = jax.vmap(lambda key: jax.random.split(key, 3))(jnp.stack(layer_keys))
@@ -54,11 +54,11 @@ def init_params(
         layer = Layer(
             U=draw(key_U, (model.input(index // model.directions), G * H)),
             W=sparse(jax.random.fold_in(layer_key, 4), Ws[index], model.sparsity),
-            bh=bh.at[H : 2 * H].add(forget_bias) if model.unit == "lstm" else bh,
+            bh=opened(bh, model, forget_bias),
             bz=draw_bias(jax.random.fold_in(layer_key, 3), (G * H,)) if model.cell.recurrent_bias else None,
             gain_a=jnp.ones(G * H, dtype) if model.layer_norm else None,
             gain_z=jnp.ones(G * H, dtype) if model.layer_norm else None,
-            s0=jnp.zeros(model.cell.states * H, dtype) if model.learned_state else None,
+            s0=jnp.zeros(model.state_width, dtype) if model.learned_state else None,
         )
         layers.append(layer)
     embedding = None
@@ -67,6 +67,14 @@ def init_params(
         shape = (model.width, model.embedding)
         embedding = deviation * jax.random.normal(jax.random.fold_in(key, 0), shape, dtype)
     return Params(tuple(layers), draw(key_V, (model.output, V)), draw_bias(key_by, (V,)), embedding)
+
+
+def opened(bh: Array, model: Model, forget_bias: float) -> Array:
+    """bh with the forget gate's part raised, where the cell has such a gate."""
+    if not model.cell.forget:
+        return bh
+    first = model.cell.gates.index(model.cell.forget) * model.hidden
+    return bh.at[first : first + model.hidden].add(forget_bias)
 
 
 def sparse(key: Array, W: Array, sparsity: float) -> Array:

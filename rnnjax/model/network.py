@@ -1,12 +1,13 @@
 """The nouns of a recurrent network: its shape, its weights, what it reads, what it carries from window to window."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.cells import CELLS, Cell
+from rnnjax.config.checks import at_least, check, typed
+from rnnjax.model.cells import Cell, find
 
 Array = jax.Array
 Carry = tuple[Array, ...]
@@ -79,9 +80,9 @@ class Model:
       vocabulary: V, the number of output classes, and of input ids; the last id stands for any unknown character.
       hidden: H, the units of each layer.
       layers: L.
-      activation: φ, a name in `cells.ACTIVATIONS`.
+      activation: φ of a vanilla or leaky cell, a name in `cells.ACTIVATIONS`; tanh in every other. Empty: the cell's.
       scan_unroll: time steps that one turn of the compiled loop computes; changes speed, not results.
-      unit: vanilla, leaky, gru or lstm.
+      cell: the equations of a unit; the name of a built-in one stands for it.
       embedding: E, the width of the input's embedding; 0 is none.
       layer_norm: whether the products with U and W are normalised.
       residual: whether each level but the first adds its input to its output.
@@ -95,9 +96,9 @@ class Model:
     vocabulary: int
     hidden: int
     layers: int = 1
-    activation: str = "tanh"
+    activation: str = ""
     scan_unroll: int = 1
-    unit: str = "vanilla"
+    cell: Cell = field(default_factory=lambda: find("vanilla"))
     embedding: int = 0
     layer_norm: bool = False
     residual: bool = False
@@ -107,9 +108,18 @@ class Model:
     sparsity: float = 0.0
     inputs: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cell", find(self.cell, self.activation))
+        object.__setattr__(self, "activation", self.cell.activation)
+        typed(self)
+        at_least(1, vocabulary=self.vocabulary, hidden=self.hidden, layers=self.layers, scan_unroll=self.scan_unroll)
+        at_least(0, embedding=self.embedding, inputs=self.inputs)
+        check(0 <= self.sparsity < 1, "sparsity", self.sparsity, "in [0, 1)")
+
     @property
-    def cell(self) -> Cell:
-        return CELLS[self.unit, self.activation]
+    def state_width(self) -> int:
+        """The numbers of a layer's state, states·H."""
+        return len(self.cell.states) * self.hidden
 
     @property
     def directions(self) -> int:
@@ -137,8 +147,7 @@ def leaf_name(path: tuple) -> str:
 
 def zero_carry(model: Model, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
     """The state s₋₁ = 0 for streams of the given batch shape."""
-    width = model.cell.states * model.hidden
-    return tuple(jnp.zeros((*batch_shape, width), dtype) for _ in range(model.layers * model.directions))
+    return tuple(jnp.zeros((*batch_shape, model.state_width), dtype) for _ in range(model.layers * model.directions))
 
 
 def initial_carry(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Carry:

@@ -73,7 +73,7 @@ class Saved(NamedTuple):
 
 def split(state: Array, cell: Cell) -> State:
     """The parts of a state [..., states·H]: h, then what else the cell carries. Apart, a loop need not copy them."""
-    return tuple(jnp.split(state, cell.states, axis=-1))
+    return tuple(jnp.split(state, len(cell.states), axis=-1))
 
 
 def join(state: State) -> Array:
@@ -99,7 +99,7 @@ def cell_step(
       The new state, and what the step's adjoint needs.
     """
     if reset_t is not None:
-        first: tuple = (0,) * cell.states if layer.s0 is None else split(layer.s0, cell)
+        first: tuple = (0,) * len(cell.states) if layer.s0 is None else split(layer.s0, cell)
         state = tuple(jnp.where(reset_t[..., None], start, part) for start, part in zip(first, state, strict=True))
     z, normalized = hidden_to_hidden(layer, state[0])
     new, saved = cell.forward(hyper, a_t, z, state)

@@ -83,7 +83,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
     def init(key: Array, dtype: Any) -> Conditioned:
         key_network, key_starts = jax.random.split(key)
-        shape = (model.layers, len(names["labels"]), model.cell.states * model.hidden)
+        shape = (model.layers, len(names["labels"]), model.state_width)
         starts = SPREAD * jax.random.normal(key_starts, shape, dtype)
         return Conditioned(draw_params(key_network, model, config.model, dtype), tuple(starts))
 
