@@ -42,6 +42,7 @@ from rnnjax.model.rnn import (
     unchanged,
     upward,
 )
+from rnnjax.model.shapes import check_given
 
 Array = jax.Array
 
@@ -82,6 +83,7 @@ def gradient(model: Model, window: Window) -> Gradient:
     """
     params, hyper, carry, batch, *_ = window
     refuse_resets(model, batch)
+    check_given(model, params, carry, batch)
     masks = (batch.valid, batch.reset)
     x, readings, tapes, states = embed(params, batch.x), [], [], []
     for level in range(model.layers):

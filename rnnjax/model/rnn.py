@@ -16,6 +16,7 @@ from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize
+from rnnjax.model.shapes import check_given
 
 Array = jax.Array
 
@@ -170,8 +171,10 @@ def run_layers(
 
     Raises:
       ValueError: for a reset in a bidirectional network, which reads one whole sequence.
+      UserError: for a shape that does not fit, or an id out of range outside `jax.jit`.
     """
     refuse_resets(model, batch)
+    check_given(model, params, carry, batch)
     x, states = embed(params, batch.x), []
     for level in range(model.layers):
         outputs = []
@@ -237,6 +240,7 @@ def step(model: Model, params: Params, hyper: Hyper, carry: Carry, batch_t: Batc
     """
     if model.bidirectional:
         raise ValueError("a bidirectional network reads whole sequences; it has no single step")
+    check_given(model, params, carry, batch_t)
     x, states = embed(params, batch_t.x), []
     for level, (layer, state) in enumerate(zip(params.layers, carry, strict=True)):
         a_t = input_to_hidden(layer, x)
