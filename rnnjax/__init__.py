@@ -4,6 +4,7 @@ The layers, from the mathematics outwards; each imports only what stands above i
 
     config            the schema of configs/*.yaml
     model             cells, the network unrolled over time, loss, initialisers, sampling
+    parallel          recurrences without a loop over time: Newton's method on the whole trajectory
     gradients         back-propagation through time: by autodiff, by hand, by the textbook's double sum
     analysis          the gradient by lag, Lyapunov exponents, spectra, saturation, what clipping does
     build             from a config to a network: shape, numbers, first weights

@@ -1,0 +1,1 @@
+"""Recurrences without a loop over time: Newton's method on the whole trajectory, and its derivative."""

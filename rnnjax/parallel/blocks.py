@@ -1,0 +1,97 @@
+"""Affine maps of a state, block by block, and the recurrences that they make, in one associative scan.
+
+A state [..., S] of n parts, such as h and c of an LSTM, is seen as S/n blocks of n numbers, one of each part. Of a
+Jacobian the blocks on its diagonal are kept [..., S/n, n, n]: with n = 1 its diagonal, with n = 2 what each unit of an
+LSTM does to itself, with n = S all of it.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+SMALL = 4
+"""Up to this size a product of blocks is written out, and fuses with what surrounds it."""
+
+
+def to_blocks(s: Array, n: int) -> Array:
+    """A state [..., S] as blocks [..., S/n, n]."""
+    return jnp.swapaxes(s.reshape(*s.shape[:-1], n, s.shape[-1] // n), -1, -2)
+
+
+def from_blocks(blocks: Array) -> Array:
+    """The inverse of `to_blocks`."""
+    return jnp.swapaxes(blocks, -1, -2).reshape(*blocks.shape[:-2], -1)
+
+
+def product(A: Array, B: Array) -> Array:
+    """A B, block by block: [..., n, n]."""
+    if A.shape[-1] > SMALL:
+        return A @ B
+    return jnp.sum(A[..., :, :, None] * B[..., None, :, :], axis=-2)
+
+
+def act(A: Array, v: Array) -> Array:
+    """A v, block by block: [..., n]."""
+    return jnp.einsum("...ij,...j->...i", A, v) if A.shape[-1] > SMALL else jnp.sum(A * v[..., None, :], axis=-1)
+
+
+def transpose(A: Array) -> Array:
+    """Aᵀ, block by block."""
+    return jnp.swapaxes(A, -1, -2)
+
+
+def inverse(A: Array) -> Array:
+    """A⁻¹, block by block."""
+    return 1 / A if A.shape[-1] == 1 else jnp.linalg.inv(A)
+
+
+def run(D: Array, b: Array, reverse: bool = False) -> Array:
+    """All δₜ = Dₜ δₜ₋₁ + bₜ from δ₋₁ = 0; in reverse δₜ = Dₜ δₜ₊₁ + bₜ from δ_T = 0.
+
+    The composition of affine maps is associative, (D₂, b₂) after (D₁, b₁) = (D₂ D₁, D₂ b₁ + b₂): depth O(log T).
+
+    Args:
+      D: [T, ..., S/n, n, n].
+      b: [T, ..., S].
+
+    Returns:
+      [T, ..., S].
+    """
+
+    def after(first: tuple[Array, Array], then: tuple[Array, Array]) -> tuple[Array, Array]:
+        (D_first, b_first), (D_then, b_then) = first, then
+        return product(D_then, D_first), act(D_then, b_first) + b_then
+
+    return from_blocks(jax.lax.associative_scan(after, (D, to_blocks(b, D.shape[-1])), reverse=reverse)[1])
+
+
+def adjoint(D: Array, d: Array) -> Array:
+    """The transpose of `run`: all λₜ = Dₜ₊₁ᵀ λₜ₊₁ + dₜ from λ_T = 0."""
+    return run(transpose(jnp.concatenate([D[1:], jnp.zeros_like(D[:1])])), d, reverse=True)
+
+
+def jacobian(f: Callable[[Array], Array], s: Array, n: int) -> Array:
+    """The blocks of ∂f/∂s on the diagonal, of any f that does to each vector [S] on its own.
+
+    Cost: S times that of f; memory that of the blocks.
+
+    Args:
+      f: [..., S] -> [..., S].
+      n: the size of a block.
+
+    Returns:
+      [..., S/n, n, n].
+    """
+    S, push = s.shape[-1], jax.linearize(f, s)[1]
+
+    def of_block(b: Array) -> Array:
+        """What the numbers of block b do to each other, [n, ..., n], the cause first."""
+        causes = jax.nn.one_hot(b + jnp.arange(n) * (S // n), S, dtype=s.dtype)
+        pushed = jax.vmap(lambda cause: push(jnp.broadcast_to(cause, s.shape)))(causes)
+        return jax.lax.dynamic_index_in_dim(to_blocks(pushed, n), b, axis=-2, keepdims=False)
+
+    found = of_block(jnp.int32(0))[None] if n == S else jax.lax.map(of_block, jnp.arange(S // n))
+    return jnp.moveaxis(found, (0, 1), (-3, -1))

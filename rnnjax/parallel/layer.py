@@ -1,0 +1,104 @@
+"""A layer of a network, run in parallel over time: the place of `model.rnn.unroll`, with a solver.
+
+A cell is local but for its one product z = h W, so that its Jacobian is put together from the slopes of its parts,
+
+    ∂sᵢ/∂sⱼ = [i and j in one unit] ∂forwardᵢ/∂sⱼ + Σ_g ∂forwardᵢ/∂z_g W_g,ⱼ
+
+of which quasi keeps what a unit does to itself.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.network import Layer
+from rnnjax.model.rnn import cell_step, hidden_to_hidden, join, split
+from rnnjax.parallel import blocks
+from rnnjax.parallel.newton import Solution, Solver
+from rnnjax.parallel.trajectory import Recurrence, trajectory
+
+Array = jax.Array
+Reads = tuple[Array, Array | None, Array | None]
+"""What a step reads: a [..., G·H], valid and reset [...]."""
+
+
+def unroll(
+    cell: Cell,
+    layer: Layer,
+    hyper: Hyper,
+    state: Array,
+    a: Array,
+    valid: Array | None = None,
+    reset: Array | None = None,
+    *,
+    solver: Solver,
+) -> Solution:
+    """The states of one layer over a window.
+
+    Args:
+      state: [B, states·H], before the first step.
+      a, valid, reset: as in `model.rnn.unroll`.
+    """
+    normalised = layer.gain_z is not None
+    return trajectory(recurrence_of(cell, normalised), solver, (layer, hyper), state, (a, valid, reset), None)
+
+
+@lru_cache
+def recurrence_of(cell: Cell, normalised: bool) -> Recurrence:
+    """One step of a layer. Where h W is normalised, its Jacobian is not put together from parts."""
+
+    def f(params: tuple[Layer, Hyper], s: Array, x: Reads) -> Array:
+        layer, hyper = params
+        return join(cell_step(cell, layer, hyper, split(s, cell), *x)[0])
+
+    def jacobian(params: tuple[Layer, Hyper], s: Array, x: Reads, n: int) -> Array:
+        return of_cell(cell, *params, s, x, n)
+
+    return Recurrence(f, cell.states, jacobian=None if normalised else jacobian)
+
+
+def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) -> Array:
+    """The Jacobian of `cell_step` at each s, in blocks of size n, which is `states` or all of S."""
+    a, valid, reset = x
+    state = split(s, cell)
+    z, _ = hidden_to_hidden(layer, state[0])
+    of_z, of_state = slopes(cell, hyper, a, z, state)
+    W = layer.W.reshape(layer.W.shape[0], cell.gates, -1)  # [H, G, H]
+    if n == cell.states:
+        own = jnp.einsum("hgh->gh", W)
+        D = of_state.at[..., 0].add(jnp.einsum("g...hi,gh->...hi", of_z, own))
+    else:
+        through_W = jnp.einsum("g...hi,kgh->...ihk", of_z, W)
+        D = whole(of_state).at[..., : W.shape[0]].add(through_W.reshape(*s.shape, -1))[..., None, :, :]
+    if valid is not None:
+        D = jnp.where(valid[..., None, None, None], D, jnp.eye(n, dtype=D.dtype))
+    return D if reset is None else jnp.where(reset[..., None, None, None], 0, D)
+
+
+def slopes(cell: Cell, hyper: Hyper, a: Array, z: Array, state: tuple[Array, ...]) -> tuple[Array, Array]:
+    """The derivatives of `forward`: by each gate's z [G, ..., H, states], by each part of the state
+    [..., H, states, states]."""
+
+    def forward(z: Array, s: Array) -> Array:
+        new = cell.forward(hyper, a, z, split(s, cell))[0]
+        return jnp.stack(new, axis=-1)  # [..., H, states]
+
+    def along(part: Array, like: Array) -> Array:
+        return jnp.broadcast_to(jnp.repeat(part, state[0].shape[-1]), like.shape)
+
+    s = join(state)
+    push = jax.linearize(forward, z, s)[1]
+    of_gate = lambda gate: push(along(gate, z), jnp.zeros_like(s))
+    of_part = lambda part: push(jnp.zeros_like(z), along(part, s))
+    of_state = jax.vmap(of_part)(jnp.eye(cell.states, dtype=s.dtype))
+    return jax.vmap(of_gate)(jnp.eye(cell.gates, dtype=s.dtype)), jnp.moveaxis(of_state, 0, -1)
+
+
+def whole(D: Array) -> Array:
+    """Blocks [..., H, n, n] as whole matrices [..., n·H, n·H]."""
+    H, n = D.shape[-3:-1]
+    full = jnp.einsum("...hij,hk->...ihjk", D, jnp.eye(H, dtype=D.dtype))
+    return full.reshape(*D.shape[:-3], n * H, n * H)

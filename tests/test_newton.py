@@ -1,0 +1,160 @@
+"""Newton's method over time against the loop over time: states, counts, derivatives."""
+
+from functools import partial
+
+import cell_cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax.model.cells import CELLS
+from rnnjax.model.network import Layer
+from rnnjax.model.rnn import unroll
+from rnnjax.parallel import blocks, layer, newton, smoother
+from rnnjax.parallel.newton import Solver
+from rnnjax.parallel.trajectory import Recurrence, trajectory
+
+SOLVERS = {
+    "deer": Solver(),
+    "quasi": Solver("quasi"),
+    "elk": Solver("elk"),
+    "quasi_elk": Solver("quasi_elk"),
+    "damped": Solver("deer", damping=0.5),
+    "Picard": Solver("deer", damping=1.0),
+    "in chunks": Solver("deer", chunk_steps=3),
+    "held": Solver("deer", start="held"),
+}
+
+
+def tanh_units(gain, T, units=32, seed=0, inputs=0.5):
+    """hₜ = tanh(aₜ + hₜ₋₁ W), W = gain x orthogonal: (W, a)."""
+    rng = np.random.default_rng(seed)
+    W = gain * np.linalg.qr(rng.normal(size=(units, units)))[0]
+    return jnp.asarray(W), jnp.asarray(inputs * rng.normal(size=(T, units)))
+
+
+TANH = Recurrence(lambda W, s, a: jnp.tanh(a + s @ W))
+
+
+def in_sequence(recurrence, params, first, x):
+    body = lambda s, x_t: 2 * (recurrence.f(params, s, x_t),)
+    return jax.lax.scan(body, first, x)[1]
+
+
+def draw_layer(cell, T, batch, seed=0, units=4, normalised=False):
+    """A layer's weights, its state before the window, and what it reads, with masks, in float64."""
+    rng = np.random.default_rng(seed)
+    gates, width = cell.gates * units, cell.states * units
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape))
+    gain = jnp.asarray(rng.uniform(0.5, 1.5, gates)) if normalised else None
+    weights = Layer(normal(1, gates), 0.6 * normal(units, gates), normal(gates), None, gain, gain, normal(width))
+    reset = rng.uniform(size=(T, *batch)) < 0.2
+    masks = jnp.asarray(rng.uniform(size=(T, *batch)) < 0.7), jnp.asarray(reset)
+    return weights, normal(*batch, width), (normal(T, *batch, gates), *masks)
+
+
+@pytest.mark.parametrize("unit", CELLS, ids="-".join)
+def test_a_layer_in_parallel_is_the_layer_in_sequence(unit):
+    cell = CELLS[unit]
+    for T, solver, batch in ((1, "deer", ()), (2, "quasi", (2,)), (64, "deer", (2, 2))):
+        weights, first, x = draw_layer(cell, T, batch)
+        last, hs = unroll(cell, weights, cell_cases.HYPER, first, *x)
+        found = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[solver]))(weights, cell_cases.HYPER, first, *x)
+        scale = jnp.maximum(1, jnp.abs(hs))
+        assert jnp.max(jnp.abs(found.states[..., :4] - hs) / scale) < 1e-7, (T, solver)
+        assert jnp.max(jnp.abs(found.states[-1] - last)) < 1e-7 * jnp.max(scale), (T, solver)
+        assert found.iterations.shape == batch
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_finds_the_trajectory_of_an_lstm(name):
+    cell, T = CELLS["lstm", "tanh"], 7
+    weights, first, x = draw_layer(cell, T, (3,))
+    truth = in_sequence(layer.recurrence_of(cell, False), (weights, cell_cases.HYPER), first, x)
+    run = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[name]))
+    found = run(weights, cell_cases.HYPER, first, *x)
+    np.testing.assert_allclose(found.states, truth, atol=1e-8)
+    if name != "elk" and name != "quasi_elk":  # at least one more step exact an iteration
+        assert jnp.all(found.iterations <= T + 1 + 3 * (name == "in chunks"))
+        assert not jnp.any(found.sequential)
+    alone = run(weights, cell_cases.HYPER, first[1], *(leaf[:, 1] for leaf in x))
+    np.testing.assert_allclose(alone.states, found.states[:, 1], rtol=1e-13)
+    assert alone.iterations == found.iterations[1]
+
+
+def test_jacobians_put_together_are_those_of_autodiff():
+    for unit, n in ((("gru", "tanh"), 1), (("leaky", "relu"), 4), (("lstm", "tanh"), 2), (("lstm", "tanh"), 8)):
+        weights, first, x = draw_layer(CELLS[unit], 5, (6,))
+        recurrence, params = layer.recurrence_of(CELLS[unit], False), (weights, cell_cases.HYPER)
+        s = jnp.broadcast_to(first, (5, *first.shape))
+        of = lambda recurrence, n=n: jax.jit(recurrence.blocks_at, static_argnums=3)(params, s, x, n)
+        found, pushed = of(recurrence), of(recurrence._replace(jacobian=None))
+        np.testing.assert_allclose(found, pushed, atol=1e-14)
+        t, b = 2, 3
+        at = lambda s, t=t, b=b, x=x: recurrence.f(params, s, jax.tree.map(lambda leaf: leaf[t, b], x))
+        full = np.asarray(jax.jacfwd(at)(s[t, b])).reshape(n, -1, n, s.shape[-1] // n)
+        np.testing.assert_allclose(found[t, b], np.einsum("ibjb->bij", full), atol=1e-14)
+
+
+def test_a_smoothed_step_minimises_what_it_should():
+    rng = np.random.default_rng(0)
+    D, r = jnp.asarray(0.7 * rng.normal(size=(6, 1, 3, 3))), jnp.asarray(rng.normal(size=(6, 3)))
+    for trust in (0.0, 0.3, 5.0):
+        system = np.eye(18) - sum(np.kron(np.eye(6)[:, [t]] @ np.eye(6)[[t - 1]], D[t, 0]) for t in range(1, 6))
+        expected = np.linalg.solve(system.T @ system + trust * np.eye(18), system.T @ r.ravel())
+        found = jax.jit(smoother.smooth)(D, r, jnp.asarray(trust))
+        np.testing.assert_allclose(found.ravel(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.5, 5), (0.9, 6), (1.2, 11), (1.8, 97)])
+def test_iterations_grow_with_the_gain_and_not_with_T(gain, expected):
+    W, a = tanh_units(gain, 256)
+    found = jax.jit(partial(trajectory, TANH, Solver(iterations=200)))(W, jnp.zeros(32), a, None)
+    assert abs(found.iterations - expected) <= max(1, 0.15 * expected)
+    assert found.sequential == 0
+    np.testing.assert_allclose(found.states, in_sequence(TANH, W, jnp.zeros(32), a), atol=1e-8)
+
+
+def test_what_does_not_converge_is_finished_in_sequence_and_counted():
+    W, a = tanh_units(3.0, 100, units=8, seed=1)  # chaotic
+    truth, first = in_sequence(TANH, W, jnp.zeros(8), a), jnp.zeros(8)
+    for kind in ("deer", "elk"):
+        found = jax.jit(partial(trajectory, TANH, Solver(kind, iterations=10)))(W, first, a, None)
+        assert found.iterations == 10
+        assert 50 < found.sequential <= 100
+        residual = jnp.tanh(a + newton.before(first, found.states) @ W) - found.states
+        assert jnp.max(jnp.abs(residual)) < 1e-10
+        np.testing.assert_allclose(found.states[:20], truth[:20], atol=1e-6)
+
+
+def test_a_state_that_overflows_does_so_as_in_sequence():
+    linear = Recurrence(lambda W, s, a: a + s @ W)
+    W, a = tanh_units(300.0, 200)
+    truth = in_sequence(linear, W, jnp.ones(32), a)
+    found = trajectory(linear, Solver(iterations=5), W, jnp.ones(32), a, None)
+    assert not jnp.all(jnp.isfinite(truth))
+    np.testing.assert_allclose(found.states, truth, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["deer", "quasi", "elk"])
+def test_derivatives_are_those_of_the_loop(kind):
+    cell = CELLS["lstm", "tanh"]
+    weights, first, x = draw_layer(cell, 7, (2,), normalised=kind == "elk")
+    recurrence = layer.recurrence_of(cell, kind == "elk")
+    out = jnp.asarray(np.random.default_rng(1).normal(size=(7, *first.shape)))
+
+    def loss(run, weights, first, a):
+        return jnp.sum(jnp.sin(out * run((weights, cell_cases.HYPER), first, (a, *x[1:]))))
+
+    in_parallel = lambda *given: trajectory(recurrence, Solver(kind, tolerance=1e-12), *given, None).states
+    at = weights, first, x[0]
+    expected = jax.grad(partial(loss, partial(in_sequence, recurrence)), argnums=(0, 1, 2))(*at)
+    run = partial(loss, in_parallel)
+    found = jax.jit(jax.grad(run, argnums=(0, 1, 2)))(*at)
+    compare = lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-8, atol=1e-9)
+    jax.tree.map(compare, found, expected)
+    along = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size, dtype=float)).reshape(leaf.shape), at)
+    slope = jax.jit(lambda: jax.jvp(run, at, along)[1])()
+    dot = sum(jnp.vdot(e, v) for e, v in zip(jax.tree.leaves(expected), jax.tree.leaves(along), strict=True))
+    compare(slope, dot)
