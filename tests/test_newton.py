@@ -11,7 +11,7 @@ import pytest
 from rnnjax.model.cells import CELLS
 from rnnjax.model.network import Layer
 from rnnjax.model.rnn import unroll
-from rnnjax.parallel import blocks, layer, newton, smoother
+from rnnjax.parallel import layer, newton, smoother
 from rnnjax.parallel.newton import Solver
 from rnnjax.parallel.trajectory import Recurrence, trajectory
 
@@ -88,12 +88,14 @@ def test_jacobians_put_together_are_those_of_autodiff():
         weights, first, x = draw_layer(CELLS[unit], 5, (6,))
         recurrence, params = layer.recurrence_of(CELLS[unit], False), (weights, cell_cases.HYPER)
         s = jnp.broadcast_to(first, (5, *first.shape))
-        of = lambda recurrence, n=n: jax.jit(recurrence.blocks_at, static_argnums=3)(params, s, x, n)
-        found, pushed = of(recurrence), of(recurrence._replace(jacobian=None))
+        found, pushed = (
+            jax.jit(by.blocks_at, static_argnums=3)(params, s, x, n)
+            for by in (recurrence, recurrence._replace(jacobian=None))
+        )
         np.testing.assert_allclose(found, pushed, atol=1e-14)
         t, b = 2, 3
-        at = lambda s, t=t, b=b, x=x: recurrence.f(params, s, jax.tree.map(lambda leaf: leaf[t, b], x))
-        full = np.asarray(jax.jacfwd(at)(s[t, b])).reshape(n, -1, n, s.shape[-1] // n)
+        here = (x[0][t, b], x[1][t, b], x[2][t, b])
+        full = jax.jacfwd(recurrence.f, argnums=1)(params, s[t, b], here).reshape(n, -1, n, s.shape[-1] // n)
         np.testing.assert_allclose(found[t, b], np.einsum("ibjb->bij", full), atol=1e-14)
 
 

@@ -157,7 +157,7 @@ SLIPS = {  # (method, what its file says, what it says instead)
     ),
     "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
     "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
-    "parallel: the maps in the other order": ("parallel", "D_later @ D_earlier", "D_earlier @ D_later"),
+    "parallel: the Jacobians are not transposed": ("parallel", "blocks.transpose(D)", "D"),
     "parallel: one step too early": (
         "parallel",
         "jnp.concatenate([adjoints[1:], jnp.zeros_like(adjoints[:1])])",

@@ -6,8 +6,8 @@ Once the states are known, the adjoint λₜ = ∂L/∂sₜ follows an affine re
 
     λₜ₋₁ = λₜ Dₜ + gₜ      Dₜ = ∂sₜ/∂sₜ₋₁, gₜ = ∂ℓₜ/∂sₜ₋₁, λ_T₋₁ = 0
 
-and the composition of affine maps is associative, (D, g) after (D', g') is (D' D, g' D + g), so that all λₜ come out of
-one scan of depth log T. All Dₜ, and the gradients of the parameters from all λₜ, are computed at once.
+so that all λₜ come out of one associative scan of depth log T (`parallel.blocks`). All Dₜ, and the gradients of the
+parameters from all λₜ, are computed at once.
 """
 
 import jax
@@ -21,6 +21,7 @@ from rnnjax.gradients.stepwise import refuse_bidirectional, sizes, unpack
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import step
+from rnnjax.parallel import blocks
 
 Array = jax.Array
 
@@ -53,11 +54,7 @@ def gradient(model: Model, window: Window) -> Gradient:
     D = jnp.moveaxis(jax.vmap(lambda row: pull((row, nothing))[1])(rows), 0, -2)  # [T, B, S, S]
     _, g = pull((jnp.zeros_like(after), jnp.ones_like(losses)))
 
-    def compose(later: tuple[Array, Array], earlier: tuple[Array, Array]) -> tuple[Array, Array]:
-        (D_later, g_later), (D_earlier, g_earlier) = later, earlier
-        return D_later @ D_earlier, jnp.einsum("...i,...ij->...j", g_later, D_earlier) + g_earlier
-
-    _, adjoints = jax.lax.associative_scan(compose, (D, g), reverse=True)  # ∂L/∂ the state before each step
+    adjoints = blocks.run(blocks.transpose(D)[..., None, :, :], g, reverse=True)  # ∂L/∂ the state before each step
     from_later = jnp.concatenate([adjoints[1:], jnp.zeros_like(adjoints[:1])])
     d_params, _ = pull((from_later, jnp.ones_like(losses)))
     return Gradient(jnp.sum(losses), d_params, unpack(model, adjoints[0]), unpack(model, last))

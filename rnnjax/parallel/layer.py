@@ -8,7 +8,6 @@ of which quasi keeps what a unit does to itself.
 """
 
 from functools import lru_cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Layer
 from rnnjax.model.rnn import cell_step, hidden_to_hidden, join, split
-from rnnjax.parallel import blocks
 from rnnjax.parallel.newton import Solution, Solver
 from rnnjax.parallel.trajectory import Recurrence, trajectory
 

@@ -1,14 +1,14 @@
-"""Newton's method on a whole trajectory (Lim et al., 2024, "Parallelizing non-linear sequential models over the sequence
-length"; Gonzalez et al., 2024, "Towards scalable and stable parallelization of nonlinear RNNs").
+"""Newton's method on a whole trajectory (Lim et al., 2024, "Parallelizing non-linear sequential models over the
+sequence length"; Gonzalez et al., 2024, "Towards scalable and stable parallelization of nonlinear RNNs").
 
-The trajectory of a recurrence is the zero of rₜ = f(sₜ₋₁, xₜ) - sₜ, all t at once. From a guess s Newton's step δ solves
+The trajectory of a recurrence is the zero of rₜ = f(sₜ₋₁, xₜ) - sₜ, all t at once. Newton's step δ from a guess solves
 
     δₜ = Dₜ δₜ₋₁ + rₜ        Dₜ = ∂f/∂s at (sₜ₋₁, xₜ)
 
-which is one scan. Whatever stands for Dₜ, a step whose predecessors are exact becomes exact, so that at most T
-iterations are needed; how many fewer depends on how fast the recurrence forgets, not on T. A guess is refused where it is
-not finite, and f(sₜ₋₁, xₜ) taken. What has not converged is computed one step after the other, from the first step that
-is not within the tolerance: no trajectory is returned that does not follow the recurrence.
+which is one scan. Whatever stands for Dₜ, a step whose predecessors are exact becomes exact, so that T iterations are
+enough; how many fewer depends on how fast the recurrence forgets, not on T. Where a guess is not finite f(sₜ₋₁, xₜ) is
+taken. What has not converged is computed one step after the other, from the first step that is not within the
+tolerance: no trajectory is returned that does not follow the recurrence.
 """
 
 from collections.abc import Callable
@@ -72,12 +72,12 @@ class Solution(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """The loop's state: s [T, *B, S], f(sₜ₋₁, xₜ) of it, λ and the iterations of each stream [*B]."""
+    """The loop's state: s [T, *B, S], f(sₜ₋₁, xₜ) of it, λ and the iterations so far of each stream [*B]."""
 
     s: Array
     image: Array
     trust: Array
-    count: Array
+    iterations: Array
 
 
 Step = Callable[[Array, Any], Array]
@@ -115,16 +115,14 @@ def solve(
     whole, rest = divmod(T, length)
     parts = jax.tree.map(lambda leaf: leaf[: whole * length].reshape(whole, length, *leaf.shape[1:]), (x, start))
     last, found = jax.lax.scan(body, first, parts)
-    states, spent = (
-        found.states.reshape(whole * length, *first.shape),
-        [found.iterations.sum(0), found.sequential.sum(0)],
-    )
-    if rest:
-        x, start = jax.tree.map(lambda leaf: leaf[whole * length :], (x, start))
-        found = solve_chunk(f, jacobian, last, x, start, solver)
-        states = jnp.concatenate([states, found.states])
-        spent = [spent[0] + found.iterations, spent[1] + found.sequential]
-    return Solution(states, *spent)
+    states = found.states.reshape(whole * length, *first.shape)
+    found = Solution(states, jnp.sum(found.iterations, axis=0), jnp.sum(found.sequential, axis=0))
+    if not rest:
+        return found
+    x, start = jax.tree.map(lambda leaf: leaf[whole * length :], (x, start))
+    end = solve_chunk(f, jacobian, last, x, start, solver)
+    states = jnp.concatenate([states, end.states])
+    return Solution(states, found.iterations + end.iterations, found.sequential + end.sequential)
 
 
 def before(first: Array, states: Array) -> Array:
@@ -143,20 +141,20 @@ def solve_chunk(
         return ~jnp.all(follows(guess, within), axis=0)
 
     def again(guess: Guess) -> Array:
-        return jnp.any(is_open(guess) & (guess.count < solver.iterations))
+        return jnp.any(is_open(guess) & (guess.iterations < solver.iterations))
 
     def body(guess: Guess) -> Guess:
         open_ = is_open(guess)
         D = (1 - solver.damping) * jacobian(before(first, guess.s), x)
         new = next_guess(lambda s: f(before(first, s), x), D, guess)
         kept = jax.tree.map(lambda new, old: jnp.where(shaped(open_, new), new, old), new, guess)
-        return kept._replace(count=guess.count + open_)
+        return kept._replace(iterations=guess.iterations + open_)
 
     image, streams = f(before(first, start), x), first.shape[:-1]
     trust, once = jnp.full(streams, FIRST_TRUST, start.dtype), jnp.ones(streams, jnp.int32)
     guess = jax.lax.while_loop(again, body, Guess(start, image, trust, once))
     exact = exact_steps(follows(guess, within))
-    return Solution(finish(f, first, x, guess.s, exact), guess.count, start.shape[0] - exact)
+    return Solution(finish(f, first, x, guess.s, exact), guess.iterations, start.shape[0] - exact)
 
 
 def follows(guess: Guess, within: float) -> Array:
@@ -188,7 +186,7 @@ def in_trust_region(image: Callable[[Array], Array], D: Array, guess: Guess) -> 
     s = guess.s + smooth(D, r, guess.trust)
     then = image(s)
     is_better = size(then - s) < size(r)
-    tried = Guess(s, then, guess.trust / TRUST_FACTOR, guess.count)
+    tried = Guess(s, then, guess.trust / TRUST_FACTOR, guess.iterations)
     stayed = guess._replace(trust=guess.trust * TRUST_FACTOR)
     return jax.tree.map(lambda new, old: jnp.where(shaped(is_better, new), new, old), tried, stayed)
 

@@ -66,7 +66,7 @@ def trajectory(recurrence: Recurrence, solver: Solver, params: Any, first: Array
 
 @trajectory.defjvp
 def _derivative(recurrence: Recurrence, solver: Solver, primals: tuple, tangents: tuple) -> tuple[Solution, Solution]:
-    params, first, x, start = primals
+    params, first, x, _ = primals
     found = trajectory(recurrence, solver, *primals)
     s_prev = before(first, found.states)
     D = recurrence.blocks_at(params, s_prev, x, recurrence.size(solver, first.shape[-1]))
@@ -79,7 +79,7 @@ def _derivative(recurrence: Recurrence, solver: Solver, primals: tuple, tangents
         d_states = run_whole(D, b)
     else:
         d_states = run_by_blocks(partial(recurrence.f, params), s_prev, x, D, b, solver)
-    none = np.zeros(found.iterations.shape, jax.dtypes.float0)
+    none: Any = np.zeros(found.iterations.shape, jax.dtypes.float0)
     return found, Solution(d_states, none, none)
 
 
