@@ -1,7 +1,7 @@
 """Recurrent networks as pure functions in JAX.
 
-Its rooms, and the order in which they import each other, are one picture: docs/architecture.md, which a test holds to the
-linter's contract. `python -m rnnjax.train --help` and its like are the doors.
+Its rooms, and the order in which they import each other, are one picture: docs/architecture.md, which a test holds to
+the linter's contract. `python -m rnnjax.train --help` and its like are the doors.
 """
 
 import sys
