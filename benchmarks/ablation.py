@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe
-from benchmarks.spread import duration, spread
+from benchmarks.spread import spread
 from rnnjax.config import Config, DataConfig, GradientConfig, ModelConfig, TrainingConfig
+from rnnjax.quantities import in_time
 from rnnjax.run.device import set_up
 from rnnjax.study.arms import make_arms
 from rnnjax.study.compiled import compile_arms
@@ -106,7 +107,7 @@ def table(found: list[Measured], arms: int) -> Table:
     shown = Table("B", "method", "alone", "lowest", f"one of {arms}", "lowest", "times faster")
     for one in found:
         alone, together = spread(one.alone), spread(one.together)
-        times = duration(alone.median), duration(alone.low), duration(together.median), duration(together.low)
+        times = in_time(alone.median), in_time(alone.low), in_time(together.median), in_time(together.low)
         shown.add_row(str(one.batch), one.method, *times, f"{one.ratio:.1f}")
     return shown
 

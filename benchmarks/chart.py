@@ -4,17 +4,17 @@ from pathlib import Path
 
 from benchmarks.problem import SIZES
 from benchmarks.spread import spread
+from rnnjax.figure import make_figure, write_figure
 
 MARKERS = {"S": "o", "M": "s", "L": "D"}
 
 
 def draw(path: Path, machine: dict, cases: list) -> None:
-    import matplotlib.figure
     import matplotlib.ticker
 
     cells = list(dict.fromkeys(case.cell for case in cases))
     titles = list(dict.fromkeys(program.title for case in cases for program in case.programs))
-    figure = matplotlib.figure.Figure(figsize=(3 + 4 * len(cells), 1.8 + 0.32 * len(titles)), layout="constrained")
+    figure = make_figure(3 + 4 * len(cells), 1.8 + 0.32 * len(titles))
     panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
     for axes, cell in zip(panels, cells, strict=True):
         for case in cases:
@@ -31,7 +31,7 @@ def draw(path: Path, machine: dict, cases: list) -> None:
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
     on = f"{machine['processor']}, {machine['cores']} cores" if machine["platform"] == "cpu" else machine["device"]
     figure.suptitle(f"Median and quartiles, {on}", fontsize=10)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure)
 
 
 def _points(axes, case, titles: list[str]) -> None:

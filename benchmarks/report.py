@@ -10,7 +10,8 @@ from rich.table import Table
 from benchmarks import chart
 from benchmarks.problem import SIZES, flops
 from benchmarks.programs import Program
-from benchmarks.spread import duration, spread
+from benchmarks.spread import spread
+from rnnjax.quantities import in_time
 
 REFERENCE = ("rnnjax", "manual")
 """The program that ratios are to."""
@@ -79,8 +80,8 @@ class Case(NamedTuple):
     def calibration(self) -> str:
         work = flops(self.cell, SIZES[self.size]) / 1e9
         return (
-            f"Floor: {duration(self.floor)}, the {work:.3g} GFLOP of the products at the {self.gemm / 1e9:.0f} GFLOP/s "
-            f"of a large one; 2T turns of an almost empty loop: {duration(self.turns)}.{self.company}"
+            f"Floor: {in_time(self.floor)}, the {work:.3g} GFLOP of the products at the {self.gemm / 1e9:.0f} GFLOP/s "
+            f"of a large one; 2T turns of an almost empty loop: {in_time(self.turns)}.{self.company}"
         )
 
 
@@ -90,12 +91,12 @@ def cells_of(case: Case, program: Program) -> list[str]:
         return ["–", *[""] * (len(COLUMNS) - 1)]
     taken = spread(program.times)
     return [
-        duration(taken.median),
-        duration(taken.low),
-        f"{duration(taken.quartile_1)} – {duration(taken.quartile_3)}",
+        in_time(taken.median),
+        in_time(taken.low),
+        f"{in_time(taken.quartile_1)} – {in_time(taken.quartile_3)}",
         f"{taken.median / case.reference:.2f}" if case.reference else "",
         f"{taken.median / case.floor:.1f}",
-        duration(program.build),
+        in_time(program.build),
         f"{program.peak_mb:,.0f}",
         f"{program.imported_mb:,.0f}",
         f"{program.losses[0]:.5f}",

@@ -3,6 +3,8 @@ exponents over all points and over the last two."""
 
 from pathlib import Path
 
+from rnnjax.figure import make_figure, write_figure
+
 COLUMNS = 4
 COLORS = 10
 
@@ -13,14 +15,13 @@ def style(number: int) -> dict:
 
 
 def draw(path: Path, curves: list, names: dict[str, str]) -> None:
-    import matplotlib.figure
     import matplotlib.ticker
 
     panels = list(dict.fromkeys((curve.quantity, curve.axis) for curve in curves))
     methods = list(dict.fromkeys(curve.method for curve in curves))
     columns = min(len(panels), COLUMNS)
     rows = -(-len(panels) // columns)
-    figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 5 * rows), layout="constrained")
+    figure = make_figure(4.2 * columns, 5 * rows)
     plain = matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
@@ -42,4 +43,4 @@ def draw(path: Path, curves: list, names: dict[str, str]) -> None:
         axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axes.grid(which="both", alpha=0.2)
         axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure)

@@ -19,12 +19,13 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.figure import write_figure
 from rnnjax.model.initializers import count_parameters
 from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, read_json, write_figure, write_whole
+from rnnjax.run.directory import RunDirectory, read_json, write_whole
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn

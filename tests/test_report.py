@@ -18,7 +18,7 @@ from rnnjax.report import __main__ as report
 from rnnjax.report import figures, maps, summary, tables
 from rnnjax.report.page import Code, Paragraph, Table, to_html, to_markdown
 from rnnjax.report.read import read_study
-from rnnjax.report.rounding import duration, interval, number, size, small
+from rnnjax.report.rounding import interval, number, small
 from rnnjax.report.statistics import Interval
 
 BASE = [2.05, 2.31, 2.18, 2.11, 2.40]
@@ -398,8 +398,6 @@ def test_numbers_have_the_digits_that_they_deserve():
     assert interval(Interval(-0.00001, 2.0)) == "[0.0, 2.0]"
     assert interval(Interval(-8e-8, 1.8e-7)) == "[-8e-08, 1.8e-07]"
     assert [small(p) for p in (0.03456, 1e-9, 1.0, float("nan"))] == ["0.035", "< 0.0001", "1", "–"]
-    assert [duration(seconds) for seconds in (1.234, 250, 7300)] == ["1.23 s", "4 min 10 s", "2 h 01 min"]
-    assert [size(count) for count in (12.0, 12_345_678, 3.2e9)] == ["12 B", "12.3 MB", "3.2 GB"]
 
 
 def test_blocks_cannot_break_out_of_the_page():

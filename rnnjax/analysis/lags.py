@@ -27,6 +27,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import denominator, negative_log_likelihood
 from rnnjax.model.network import Batch, Carry, Model, Params
 from rnnjax.model.rnn import handed_up, hidden_to_output, step
+from rnnjax.quantities import in_bytes
 
 Array = jax.Array
 
@@ -205,5 +206,5 @@ def refuse(model: Model, weights: int, T: int, B: int) -> str | None:
     width = (4 * len(model.cell.gates) * model.hidden + 6 * model.state_width) * model.layers + 3 * model.vocabulary
     size = 8 * (T * B * (width + 2 * T) + 6 * weights)
     if size > MOST_BYTES:
-        return f"about {size / 1e9:.1f} GB of memory, more than {MOST_BYTES / 1e9:.0f} GB"
+        return f"about {in_bytes(size)} of memory, more than {in_bytes(MOST_BYTES)}"
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnjax.clipping.tables import shown
-from rnnjax.run.directory import write_figure
+from rnnjax.figure import make_figure, write_figure
 
 STYLES = {
     "value": ("C3", "-", "by value (the book's code)"),
@@ -16,10 +16,8 @@ STYLES = {
 
 def plot_clipping(directory: Path, found: dict) -> list[str]:
     """clipping.png and clipping_leaves.png. Returns their names."""
-    import matplotlib.figure
-
     title = f"{found['name']}: medians over {found['windows']} training windows"
-    figure = matplotlib.figure.Figure(figsize=(13, 4.8), layout="constrained")
+    figure = make_figure(13, 4.8)
     figure.suptitle(title)
     left, middle, right = figure.subplots(1, 3)
     multiples = found["sweep"]["multiples_of_median_norm"]
@@ -50,12 +48,10 @@ def plot_clipping(directory: Path, found: dict) -> list[str]:
 
 def _leaves(path: Path, found: dict, title: str) -> None:
     """Each leaf's length before and after each kind, as a share of the whole, and the angle of each leaf."""
-    import matplotlib.figure
-
     row = shown(found)
     rows = {other["kind"]: other for other in found["rows"] if other["which"] == row["which"]}
     names = list(row["leaves"])
-    figure = matplotlib.figure.Figure(figsize=(13, 1.8 + 0.75 * len(names)), layout="constrained")
+    figure = make_figure(13, 1.8 + 0.75 * len(names))
     figure.suptitle(f"{title}\nthreshold {row['threshold']:.3g} ({row['which']} norm)")
     left, right = figure.subplots(1, 2, sharey=True)
     place = np.arange(len(names))

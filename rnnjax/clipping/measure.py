@@ -9,6 +9,7 @@ import numpy as np
 from jsonargparse import Namespace
 
 from rnnjax.errors import UserError
+from rnnjax.quantities import in_bytes
 from rnnjax.text_network import TextNetwork, leaf_names
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
@@ -105,8 +106,8 @@ def gradients(network: TextNetwork, windows: int) -> Params:
     weights = count_parameters(params)
     if (size := 8 * windows * weights) > MOST_BYTES:
         raise UserError(
-            f"--windows {windows} x {weights:,} weights are {size / 1e9:.1f} GB of gradients, more than "
-            f"{MOST_BYTES / 1e9:.1f} GB; lower one"
+            f"--windows {windows} x {weights:,} weights are {in_bytes(size)} of gradients, more than "
+            f"{in_bytes(MOST_BYTES)}; lower one"
         )
     method = make_applicable(config.gradient, model, T, B, "float64")
     streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)

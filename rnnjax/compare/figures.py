@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.certificate.certificate import Certificate
+from rnnjax.figure import make_figure, write_figure
 from rnnjax.gradients.claim import ROUNDING
 
 COLORS = {"exact": "C0", "truncated": "C1", "approximate": "C3", "unbiased": "C2", "?": "C7"}
@@ -13,10 +14,8 @@ FLOOR, CEILING = 1e-17, 1e3
 
 def plot(path: Path, title: str, found: Certificate) -> None:
     """Draws, for each method, its distance from both exact gradients, its cosine, and what it costs."""
-    import matplotlib.figure
-
     rows: list[Any] = [row for row in found.rows if row.target is not None][::-1]
-    figure = matplotlib.figure.Figure(figsize=(13, 2.1 + 0.34 * max(len(rows), 3)), layout="constrained")
+    figure = make_figure(13, 2.1 + 0.34 * max(len(rows), 3))
     panels = figure.subplots(1, 4, sharey=True, width_ratios=[3, 1, 1, 1])
     of_error, of_cosine, of_time, of_memory = panels
     draw_errors(of_error, rows)
@@ -34,9 +33,7 @@ def plot(path: Path, title: str, found: Certificate) -> None:
     missing = [row.method for row in found.rows if row.target is None]
     n_a = f"\nn/a: {', '.join(missing)}" if missing else ""
     figure.suptitle(f"{title}: gradient methods against the exact gradient, {cut_of(found)}{n_a}", fontsize=11)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, dpi=120, format="png")
-    part.replace(path)
+    write_figure(path, figure)
 
 
 def cut_of(found: Certificate) -> str:

@@ -1,5 +1,6 @@
 """The certificate on the screen and as JSON."""
 
+import math
 from pathlib import Path
 
 import jax
@@ -10,8 +11,10 @@ from rnnjax.certificate.certificate import Certificate
 from rnnjax.certificate.check import Check
 from rnnjax.certificate.full_size import FullRow
 from rnnjax.certificate.matrix import Row
+from rnnjax.certificate.trial import MeasuredCost
 from rnnjax.config import Config
 from rnnjax.model.network import Model
+from rnnjax.quantities import in_bytes, in_time
 from rnnjax.run.results import plain, write_json
 
 WIDTH = 160
@@ -62,7 +65,7 @@ def matrix_cells(row: Row) -> list[str]:
         return [""] * 6
     window, stream = (f"{part.error:.1e}" for part in (row.window, row.stream))
     marks = ("*", " ") if row.of == "window" else (" ", "*")
-    cost = ["", ""] if row.cost is None else [seconds(row.cost.seconds), size(row.cost.memory)]
+    cost = ["", ""] if row.cost is None else [in_time(row.cost.seconds), memory_of(row.cost)]
     return [window + marks[0], stream + marks[1], f"{row.target.cosine:.4f}", row.bias, *cost]
 
 
@@ -88,23 +91,17 @@ def full_table(rows: list[FullRow], config: Config) -> Table:
     table.add_column("because")
     for row in rows:
         error = "" if row.error is None else f"{row.error:.1e}"
-        cost = row.cost and [f"{row.cost.compile:.1f} s", seconds(row.cost.seconds), size(row.cost.memory)]
+        cost = row.cost and [in_time(row.cost.compile), in_time(row.cost.seconds), memory_of(row.cost)]
         table.add_row(row.method, error, *(cost or [""] * 3), verdict(row.verdict), row.reason)
     return table
 
 
+def memory_of(cost: MeasuredCost) -> str:
+    return in_bytes(math.nan if cost.memory is None else cost.memory)
+
+
 def verdict(text: str) -> str:
     return f"[{STYLE[text]}]{text}[/]"
-
-
-def seconds(value: float) -> str:
-    return f"{1e3 * value:.2f} ms"
-
-
-def size(value: int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
 
 
 def write(path: Path, config: Config, found: Certificate) -> None:

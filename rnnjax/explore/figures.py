@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rnnjax.run.directory import write_figure
+from rnnjax.figure import make_figure, write_figure
 
 MOST_CHARACTERS = 80
 MOST_ARTISTS = 10
@@ -25,17 +25,11 @@ def plot_corpus(directory: Path, found: dict[str, Any], title: str) -> list[str]
     return list(draw)
 
 
-def _figure(width: float = 7.0):
-    import matplotlib.figure
-
-    return matplotlib.figure.Figure(figsize=(width, 4.2), layout="tight")
-
-
 def _characters(found: dict[str, Any], title: str):
     total = found["characters_in"]["train"]
     most = sorted(found["vocabulary"], key=lambda entry: -entry["count"])
     shown = most[:MOST_CHARACTERS]
-    figure = _figure(11.0)
+    figure = make_figure(11, 4.2, "tight")
     axes = figure.add_subplot()
     shares = [100 * entry["count"] / total for entry in shown]
     axes.bar(range(len(shown)), shares)
@@ -64,7 +58,7 @@ def _sign(character: str) -> str:
 
 
 def _ngrams(found: dict[str, Any], title: str):
-    figure = _figure()
+    figure = make_figure(7, 4.2, "tight")
     axes = figure.add_subplot()
     texts = found["ngram_bits"]
     width = 0.8 / len(texts)
@@ -83,7 +77,7 @@ def _ngrams(found: dict[str, Any], title: str):
 
 
 def _song_lengths(found: dict[str, Any], title: str):
-    figure = _figure()
+    figure = make_figure(7, 4.2, "tight")
     axes = figure.add_subplot()
     lengths, histogram = found["song_lengths"], found["song_lengths"]["histogram"]
     axes.stairs(histogram["counts"], histogram["edges"], fill=True, alpha=0.7)
@@ -101,7 +95,7 @@ def _song_lengths(found: dict[str, Any], title: str):
 def _artists(found: dict[str, Any], title: str):
     songs = found["songs_of_artist"]
     first = list(songs.items())[:MOST_ARTISTS][::-1]
-    figure = _figure(11.0)
+    figure = make_figure(11, 4.2, "tight")
     most, all_artists = figure.subplots(1, 2)
     bars = most.barh(range(len(first)), [count for _, count in first])
     most.bar_label(bars, padding=2, fontsize=8)

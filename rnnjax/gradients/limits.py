@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from rnnjax.model.network import Model
+from rnnjax.quantities import in_bytes, in_time
 
 MOST_BYTES = 8e9
 MOST_SECONDS = 60
@@ -19,9 +20,6 @@ PRODUCTS_A_SECOND = 1e10
 STEPS_A_SECOND = 5e5
 TIMES_PLAIN = 2
 """As many times what plain back-propagation takes are always allowed."""
-
-BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6}
-TIMES = {"years": 365 * 86400, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 
 class Cost(NamedTuple):
@@ -80,15 +78,3 @@ def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str
         f"CPU cores, if less on an accelerator: too much {exceeded} "
         f"(limits: {in_bytes(MOST_BYTES)}, {in_time(MOST_SECONDS)}); {instead}"
     )
-
-
-def in_bytes(size: float) -> str:
-    """Such as 1.1 TB."""
-    unit, scale = next(pair for pair in BYTES.items() if size >= pair[1] or pair[0] == "MB")
-    return f"{size / scale:,.{0 if size >= 10 * scale else 1}f} {unit}"
-
-
-def in_time(seconds: float) -> str:
-    """Such as 3 hours; the largest unit of which there are two."""
-    unit, length = next(pair for pair in TIMES.items() if seconds >= 2 * pair[1] or pair[0] == "seconds")
-    return f"{seconds / length:,.0f} {unit}"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnjax.figure import make_figure, write_figure
 from rnnjax.lags.tables import character
-from rnnjax.run.directory import write_figure
 
 SMALLEST_BIAS = 1e-14
 """What is left out below this share is the rounding error of the sum."""
@@ -57,9 +57,7 @@ def plot_side_by_side(directory: Path, networks: list[dict], lags: int, descript
 
 
 def _panels(count: int, title: str, height: float = 4.6) -> tuple:
-    import matplotlib.figure
-
-    figure = matplotlib.figure.Figure(figsize=(7 if count == 1 else 4.6 * count, height), layout="constrained")
+    figure = make_figure(7 if count == 1 else 4.6 * count, height)
     figure.suptitle(title)
     return figure, list(np.ravel(figure.subplots(1, count)))
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rnnjax.figure import make_figure, save_png
 from rnnjax.report.read import Record, are_numbers
 from rnnjax.report.statistics import t_interval
-from rnnjax.report.summary import ArmSummary
+from rnnjax.report.summary import ArmSummary, floors_of
 
 MOST_CURVES = 8
 """Curves in one picture, beside the baseline's."""
@@ -49,15 +50,9 @@ def drawn(draw: Callable[..., Any], *about: Any) -> tuple[bytes, bytes]:
     for colors in (LIGHT, DARK):
         file = io.BytesIO()
         with matplotlib.rc_context(colors):
-            draw(*about).savefig(file, dpi=120, format="png")
+            save_png(draw(*about), file)
         found.append(file.getvalue())
     return found[0], found[1]
-
-
-def new_figure(width: float, height: float) -> Any:
-    import matplotlib.figure
-
-    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def ink_color() -> str:
@@ -101,7 +96,7 @@ def curve_columns(study: Record) -> list[str]:
 
 def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
     """Mean and band of some arms, one panel a column."""
-    figure = new_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
+    figure = make_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, column in zip(panels, columns, strict=True):
         means: list[float] = []
@@ -154,8 +149,8 @@ def logarithmic(axes: Any, which: str) -> None:
 
 
 def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
-    """Draws the task's floor, where there is one and the column is a loss. Returns its values."""
-    floors = sorted({arm.floor for arm in shown if arm.floor is not None}) if column.endswith("loss") else []
+    """Draws the floors that the column is held against. Returns them."""
+    floors = floors_of(shown, column)
     for index, floor in enumerate(floors):
         axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else FLOOR)
     return floors
@@ -163,7 +158,7 @@ def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
 
 def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     """The metric against one axis: a line for each setting of the others, or points where these are many."""
-    figure = new_figure(8, 5.2)
+    figure = make_figure(8, 5.2)
     axes = figure.add_subplot()
     place = places_on(axes, "x", field, study.values(field))
     at = {arm.name: place[str(arm.fields.get(field))] for arm in found}

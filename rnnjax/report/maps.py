@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.report.figures import MOST_PANELS, ink_color, is_wide, new_figure, places_on, setting, within
+from rnnjax.figure import make_figure
+from rnnjax.report.figures import MOST_PANELS, ink_color, is_wide, places_on, setting, within
 from rnnjax.report.read import Record
 from rnnjax.report.summary import ArmSummary
 
@@ -48,7 +49,7 @@ def over(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Any:
     across = min(len(panels), 2)
     down = -(-len(panels) // across)
     width = max(4.5, 1.1 * len(columns) + 2) if is_grid else 6.5
-    figure = new_figure(width * across + 1, (max(2.6, 0.6 * len(rows) + 1.6) if is_grid else 4.5) * down)
+    figure = make_figure(width * across + 1, (max(2.6, 0.6 * len(rows) + 1.6) if is_grid else 4.5) * down)
     cells = figure.subplots(down, across, squeeze=False).ravel()
     colors = _colors(study, means)
     draw = _grid if is_grid else _scatter

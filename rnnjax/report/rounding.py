@@ -2,10 +2,8 @@
 
 import math
 
+from rnnjax.quantities import UNKNOWN
 from rnnjax.report.statistics import Interval
-
-NOTHING = "–"
-"""Stands where there is no figure."""
 
 
 def number(value: float, spread: Interval) -> str:
@@ -17,10 +15,10 @@ def number(value: float, spread: Interval) -> str:
 
 
 def interval(ends: Interval) -> str:
-    """[low, high], with the digits of its length; NOTHING where there is none."""
+    """[low, high], with the digits of its length; UNKNOWN where there is none."""
     half = (ends.high - ends.low) / 2
     if not math.isfinite(half):
-        return NOTHING
+        return UNKNOWN
     return f"[{_fixed(ends.low, half)}, {_fixed(ends.high, half)}]"
 
 
@@ -33,33 +31,12 @@ def _fixed(value: float, half: float) -> str:
 
 
 def small(p: float) -> str:
-    """A p value: two digits; NOTHING where there is none."""
+    """A p value: two digits; UNKNOWN where there is none."""
     if math.isnan(p):
-        return NOTHING
+        return UNKNOWN
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def rounded(value: object) -> str:
     """A whole number that a table holds as a float."""
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    if math.isnan(seconds):
-        return NOTHING
-    if seconds < 100:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def size(count: float) -> str:
-    """Bytes."""
-    if math.isnan(count):
-        return NOTHING
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

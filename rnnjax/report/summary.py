@@ -83,6 +83,11 @@ class Difference:
     reason: str
 
 
+def floors_of(arms: list[ArmSummary], column: str) -> list[float]:
+    """The tasks' floors, in rising order; none beside a column that is no loss."""
+    return sorted({arm.floor for arm in arms if arm.floor is not None}) if column.endswith("loss") else []
+
+
 def outcomes(study: Record) -> pd.DataFrame:
     """One row for each arm of arms.json: its number, name, seed, state, value of the metric, last step, seconds,
     memory_bytes, group and floor.

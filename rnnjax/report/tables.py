@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from rnnjax.quantities import UNKNOWN
 from rnnjax.report.page import Block, Paragraph, Table
 from rnnjax.report.read import Record
-from rnnjax.report.rounding import NOTHING, interval, number, small
+from rnnjax.report.rounding import interval, number, small
 from rnnjax.report.statistics import RESAMPLES
-from rnnjax.report.summary import ALPHA, ArmSummary, Difference
+from rnnjax.report.summary import ALPHA, ArmSummary, Difference, floors_of
 
 RATE = "optimizer.learning_rate"
 
@@ -21,14 +22,14 @@ def arm_table(study: Record, arms: list[ArmSummary]) -> Table:
     shown: dict[str, list[str]] = {
         "arm": [arm.name for arm in arms],
         "seeds": [f"{len(arm.values)}/{arm.planned}" for arm in arms],
-        "mean": [NOTHING if arm.mean is None else number(arm.mean, arm.interval) for arm in arms],
+        "mean": [UNKNOWN if arm.mean is None else number(arm.mean, arm.interval) for arm in arms],
         "95% interval (t)": [interval(arm.interval) for arm in arms],
     }
     if any(arm.bca for arm in arms):
-        shown["95% interval (BCa)"] = [interval(arm.bca) if arm.bca else NOTHING for arm in arms]
+        shown["95% interval (BCa)"] = [interval(arm.bca) if arm.bca else UNKNOWN for arm in arms]
     shown["median"] = [_median(arm) for arm in arms]
-    if study.metric.endswith("loss") and any(arm.floor is not None for arm in arms):
-        shown["floor"] = [NOTHING if arm.floor is None else f"{arm.floor:.4g}" for arm in arms]
+    if floors_of(arms, study.metric):
+        shown["floor"] = [UNKNOWN if arm.floor is None else f"{arm.floor:.4g}" for arm in arms]
     if tuned:
         shown["learning rate, tuned"] = ["; ".join(map(_setting, arm.tuned)) or "no" for arm in arms]
     shown["remarks"] = [_remarks(arm, index == 0) for index, arm in enumerate(arms)]
@@ -42,7 +43,7 @@ def arm_table(study: Record, arms: list[ArmSummary]) -> Table:
 
 def _median(arm: ArmSummary) -> str:
     if math.isnan(arm.median):
-        return NOTHING
+        return UNKNOWN
     return "diverged" if math.isinf(arm.median) else number(arm.median, arm.interval)
 
 
@@ -122,14 +123,14 @@ def _difference_row(one: Difference, has_bca: bool) -> list[str]:
     return [
         one.name,
         str(one.pairs),
-        f"{one.better}/{one.pairs}" if one.pairs else NOTHING,
-        NOTHING if one.mean is None else number(one.mean, one.interval),
-        NOTHING if math.isnan(one.p) else f"{interval(one.corrected)} ({100 * one.confidence:.4g}%)",
+        f"{one.better}/{one.pairs}" if one.pairs else UNKNOWN,
+        UNKNOWN if one.mean is None else number(one.mean, one.interval),
+        UNKNOWN if math.isnan(one.p) else f"{interval(one.corrected)} ({100 * one.confidence:.4g}%)",
         verdict,
         small(one.corrected_p),
         interval(one.interval),
         small(one.p),
-    ] + [interval(one.bca) if one.bca else NOTHING] * has_bca
+    ] + [interval(one.bca) if one.bca else UNKNOWN] * has_bca
 
 
 def statistics_in_words(arms: list[ArmSummary], differences: list[Difference]) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from rnnjax.quantities import UNKNOWN, in_bytes, in_time
 from rnnjax.report import figures, maps, summary, tables
 from rnnjax.report.figures import drawn
 from rnnjax.report.page import Block, Code, Heading, Paragraph, Picture, Table
 from rnnjax.report.read import Record
-from rnnjax.report.rounding import NOTHING, duration, rounded, size
+from rnnjax.report.rounding import rounded
 from rnnjax.report.statistics import LEAST_SEEDS
 from rnnjax.report.summary import ArmSummary, Difference
 
@@ -110,11 +111,11 @@ def _cost(outcome: pd.DataFrame) -> Iterator[Block]:
     rows = []
     for group, row in groups.iterrows():
         seconds, memory = row.get("seconds", math.nan), row.get("memory_bytes", math.nan)
-        share = [duration(seconds), duration(seconds / row["runs"]), size(memory)]
+        share = [in_time(seconds), in_time(seconds / row["runs"]), in_bytes(memory)]
         more = f"; and {len(row['arms']) - MOST_NAMES} more" if len(row["arms"]) > MOST_NAMES else ""
         names = "; ".join(row["arms"][:MOST_NAMES]) + more
         rows.append([rounded(group), names, rounded(row["runs"]), f"{row['steps']:,.0f}", *share])
-    total = f" Added up: {duration(groups['seconds'].sum())}." if "seconds" in groups else ""
+    total = f" Added up: {in_time(groups['seconds'].sum())}." if "seconds" in groups else ""
     yield Table(
         f"The runs of a group are one program; the time of a run is its share, the memory is the program's.{total}",
         ["group", "arms", "runs", "steps", "time", "time a run", "memory"],
@@ -172,4 +173,4 @@ def _flat(found: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", NOTHING if value in (None, "") else str(value)
+            yield f"{prefix}{name}", UNKNOWN if value in (None, "") else str(value)

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from rnnjax.figure import make_figure, write_figure
 from rnnjax.model.loss import NATS_PER_BIT
-from rnnjax.run.directory import write_figure
 from rnnjax.run.metrics import read_metrics
 
 BITS = 1 / NATS_PER_BIT
@@ -27,10 +27,8 @@ def plot_run(
       in_nats: whether it is in nats; otherwise it is a squared error, drawn over its powers of ten.
       levels: losses that are known, by name.
     """
-    import matplotlib.figure
-
     rows = list(read_metrics(directory / "metrics.jsonl"))
-    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="tight")
+    figure = make_figure(7, 4.2, "tight")
     axes = figure.add_subplot()
     _line(axes, rows, "loss", "training (each at the weights of its step)", color="C0", alpha=0.8)
     validation = [row for row in rows if row.get("validation_loss") is not None]
@@ -58,7 +56,7 @@ def plot_run(
     axes.grid(alpha=0.3)
     write_figure(directory / "loss.png", figure)
 
-    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout="tight")
+    figure = make_figure(7, 4.2, "tight")
     axes = figure.add_subplot()
     _line(axes, rows, "grad_norm", "mean over the window of a metrics line", color="C0")
     axes.set(xlabel="training step", ylabel="global gradient norm before clipping", title=title, yscale="log")

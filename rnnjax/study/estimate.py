@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from rnnjax.config import Config
+from rnnjax.quantities import in_bytes, in_time
 from rnnjax.study.arms import Arm, make_trials
 from rnnjax.study.compiled import Programs, compile_group
 from rnnjax.study.groups import Group, check_tasks, make_groups
@@ -36,13 +37,13 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
             step = seconds_a_step(programs, group)
             steps = step * group.config.training.steps * -(-len(group.arms) // programs.arms)
             total += compiled + steps
-            numbers = f"{compiled:.0f} s", f"{1e3 * step:.3g} ms", f"{programs.memory / 1e6:,.1f} MB", f"{steps:.0f} s"
+            numbers = in_time(compiled), in_time(step), in_bytes(programs.memory), in_time(steps)
             few = f", {programs.arms} at once" if programs.arms < len(group.arms) else ""
             names = "\n".join(name.split(".")[-1] for name in differences(group)) or "nothing"
             table.add_row(f"{what}{group.index}", f"{len(group.arms)}{few}", names, *numbers)
     console.print(table)
     count = f"{len(arms)} runs" + (f" after {len(trials)} to tune learning rates" if trials else "")
-    console.print(f"{count}: about {total / 60:.1f} minutes here, evaluations apart")
+    console.print(f"{count}: about {in_time(total)} here, evaluations apart")
 
 
 def list_arms(arms: list[Arm]) -> Table:

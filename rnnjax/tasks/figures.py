@@ -5,14 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.figure import make_figure
+
 MOST_NUMBERED = 20
 """Labels of a confusion matrix up to which the counts are written into it."""
-
-
-def _figure(width: float, height: float) -> Any:
-    import matplotlib.figure
-
-    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def confusion(
@@ -29,7 +25,7 @@ def confusion(
 
     matrix = np.array(counts)
     size = 3.4 + 0.34 * min(len(labels), 40)
-    figure = _figure(size + 1, size)
+    figure = make_figure(size + 1, size)
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="Blues", vmin=0)
     figure.colorbar(image, ax=axes, label=counted, shrink=0.8).locator = MaxNLocator(integer=True)
@@ -48,7 +44,7 @@ def confusion(
 
 def curves(series: dict[str, list[float]], levels: dict[str, float], xlabel: str, ylabel: str, title: str) -> Any:
     """Series against their index, with horizontal lines beside them."""
-    figure = _figure(7, 4.2)
+    figure = make_figure(7, 4.2)
     axes = figure.add_subplot()
     for name, values in series.items():
         axes.plot(values, label=name)
@@ -67,7 +63,7 @@ def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: 
     Args:
       found: of each length: length, loss, floor, accuracy.
     """
-    figure = _figure(8, 3.8)
+    figure = make_figure(8, 3.8)
     of_loss, of_accuracy = figure.subplots(1, 2)
     lengths = [row["length"] for row in found]
     of_loss.plot(lengths, [row["loss"] for row in found], "o-", label="the network")
@@ -88,7 +84,7 @@ def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: 
 
 def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, ylabel: str, title: str) -> Any:
     """Shares in percent, side by side for each label; None is left out."""
-    figure = _figure(7, 4.4)
+    figure = make_figure(7, 4.4)
     axes = figure.add_subplot()
     width = 0.8 / len(series)
     for index, (name, values) in enumerate(series.items()):
@@ -107,7 +103,7 @@ def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, 
 def attention(looked: list[dict[str, Any]]) -> Any:
     """How much each written character looked at each of the source: one panel for each example, its source along the
     longer side."""
-    figure = _figure(12, 6.2)
+    figure = make_figure(12, 6.2)
     panels = figure.subplots(len(looked), 1, squeeze=False)[:, 0]
     for axes, found in zip(panels, looked, strict=True):
         weights, across, down = np.array(found["weights"]), found["source"], found["target"]

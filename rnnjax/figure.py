@@ -1,0 +1,29 @@
+"""A figure of matplotlib, made without a screen and written in one move."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # late where it runs: the import takes half a second
+    from matplotlib.figure import Figure
+
+
+def make_figure(width: float, height: float, layout: Literal["constrained", "tight"] = "constrained") -> Figure:
+    """An empty figure of so many inches."""
+    import matplotlib.figure
+
+    return matplotlib.figure.Figure(figsize=(width, height), layout=layout)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Writes a PNG in place of the file that is there: a reader, or a crash, finds the old one or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    save_png(figure, part)
+    os.replace(part, path)
+
+
+def save_png(figure: Figure, file: Path | IO[bytes]) -> None:
+    """Writes a PNG of 120 dots an inch."""
+    figure.savefig(file, dpi=120, format="png")
