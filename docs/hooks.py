@@ -13,6 +13,13 @@ MATHJAX = "static/mathjax/es5/tex-svg-full.js"
 """All of MathJax in one file, which draws glyphs as paths and so needs no fonts."""
 
 
+OUTSIDE = {
+    **{f"{name.upper()}.md": f"{name}.md" for name in ("bibliography", "changelog", "contributing")},
+    **{str(path.relative_to(ROOT)): f"images/{path.name}" for path in (ROOT / "benchmarks" / "results").glob("*.png")},
+}
+"""Files of the repository that are pages and figures of the site too, by their path in both."""
+
+
 def on_config(config):
     """Puts the reference behind the pages written by hand: a section for each room."""
     rooms = groupby(modules(), key=lambda path: path.relative_to(PACKAGE).parts[0])
@@ -44,12 +51,11 @@ def address(path):
 
 
 def on_files(files, config):
-    """Adds a page for each module, the figures of benchmarks, and MathJax."""
+    """Adds a page for each module, the files from outside, and MathJax."""
     for path in modules():
         files.append(File.generated(config, address(path), content=f"::: {name(path)}\n"))
-    for path in [find_mathjax(), *(ROOT / "benchmarks" / "results").glob("*.png")]:
-        place = f"images/{path.name}" if path.suffix == ".png" else f"javascripts/{path.name}"
-        files.append(File.generated(config, place, abs_src_path=str(path)))
+    for path, place in {**OUTSIDE, find_mathjax(): "javascripts/tex-svg-full.js"}.items():
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
     return files
 
 
@@ -59,8 +65,10 @@ def find_mathjax():
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turns names of this package into links: `gradients.manual.backward` leads to its docstring."""
-    markdown = markdown.replace("](../benchmarks/results/", "](images/")
+    """Turns names of this package into links: `gradients.manual.backward` leads to its docstring. Links to files from
+    outside, right in the repository, are made right in the site."""
+    for path, place in OUTSIDE.items():
+        markdown = markdown.replace(f"](../{path}", f"]({place}")
     fences = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.M | re.S)
     return "".join(part if part.lstrip().startswith("```") else link_names(part) for part in fences)
 

@@ -59,7 +59,8 @@ def test_every_page_is_in_the_navigation():
 
 
 def test_every_named_function_exists():
-    sources = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in (ROOT / "rnnjax").rglob("*.py")}
+    files = [*(ROOT / "rnnjax").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
+    sources = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
     missing = []
     for page, text in {**PAGES, **sources}.items():
         names = {name for name in NAME.findall(text) if name.split(".")[0] in ROOMS}
