@@ -112,6 +112,15 @@ def message(answer):
     return lines[0]
 
 
+def check_refusals(subtests, main, cases):
+    """Holds that a door refuses the arguments of each case, (arguments, part of the line), before it makes a file."""
+    before = sorted(Path().iterdir())
+    for arguments, line in cases:
+        with subtests.test(arguments=arguments):
+            assert line in message(call(main, *arguments))
+            assert sorted(Path().iterdir()) == before
+
+
 def write_songs(path, count=12, words=12):
     """A CSV file of small songs, the same every time."""
     draw = random.Random(0)

@@ -1,6 +1,7 @@
 """Every test computes in float64 where its arrays ask for it, and in full precision on every device. What one process
 has compiled the others need not compile again."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -10,13 +11,17 @@ from importlib.metadata import version
 OWNS_PROGRAMS = "JAX_COMPILATION_CACHE_DIR" not in os.environ
 if OWNS_PROGRAMS:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="rnnjax-programs-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-# Programs are tiny and run once here: compiling them is what takes the time.
+# Programs are tiny and run once here: tracing and compiling them is what takes the time.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
+flags = ["--xla_cpu_parallel_codegen_split_count=1"]
 if version("jaxlib").startswith("0.10."):  # which has two ways of compiling a fusion; this one takes half of the time
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+    flags.append("--xla_cpu_use_fusion_emitters=false")
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
+gc.set_threshold(100_000, 50, 100)  # a trace is many objects, of which few are garbage
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

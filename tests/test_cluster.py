@@ -9,7 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from command import call, door, message
+from command import call, check_refusals, door, message
 from test_ablate_door import begin, rows
 
 from rnnjax import ablate
@@ -84,21 +84,18 @@ def test_what_a_user_can_mend_on_a_worker_is_one_line(cluster, tmp_path):
     assert "data.path: the data are not those that runs/tiny/groups/1 was started with" in message(answer)
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (["--executor", "ray", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers"),
-        (["--executor", "ray", "--address", "here"], "--address here: no Ray cluster answers"),
-        (["--executor", "ray", "--run.devices", "0"], "run.devices is 0, but must be at least 1 with --executor ray"),
-        (["--run.coordinator", "auto"], "run.coordinator is 'auto', but must be empty in a study; see --executor ray"),
-        (["--address", "127.0.0.1:1"], "--address is of a Ray cluster; add --executor ray"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(tmp_path, monkeypatch, options, complaint):
+def test_what_does_not_fit_is_one_line(tmp_path, monkeypatch, subtests):
     pytest.importorskip("ray")
     monkeypatch.chdir(begin(tmp_path / "place"))
-    assert complaint in message(call(ablate.main, "--config", "study.yaml", *options))
-    assert not (tmp_path / "place/runs").exists()
+    ray = ["--executor", "ray"]
+    cases = [
+        ([*ray, "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers"),
+        ([*ray, "--address", "here"], "--address here: no Ray cluster answers"),
+        ([*ray, "--run.devices", "0"], "run.devices is 0, but must be at least 1 with --executor ray"),
+        (["--run.coordinator", "auto"], "run.coordinator is 'auto', but must be empty in a study; see --executor ray"),
+        (["--address", "127.0.0.1:1"], "--address is of a Ray cluster; add --executor ray"),
+    ]
+    check_refusals(subtests, ablate.main, [(["--config", "study.yaml", *options], line) for options, line in cases])
 
 
 def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):

@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from command import call, door, write_songs
-from test_bad_input import message
+from command import call, check_refusals, door, write_songs
 
 from rnnjax.config import DataConfig
 from rnnjax.data.corpus import load_corpus
@@ -205,17 +204,13 @@ def test_the_bar_of_the_bundled_songs_costs_little():
     assert time.process_time() - began < 2
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [(None, "there is no file"), (b"", "is empty"), (b"artist,text\nA,\n", "has a text"), (b"a,b\n1,2\n", "'text'")],
-)
-def test_what_cannot_be_read_is_one_line(here, content, reason):
-    if content is not None:
-        (here / "a.csv").write_bytes(content)
-    assert reason in message(call(explore.main, "--data.path", "a.csv"))
-    assert not (here / "runs").exists()
-
-
-def test_an_output_directory_that_cannot_be_made(here):
-    (here / "a.txt").write_text("la la\nlo lo\n" * 20)
-    assert "--out" in message(call(explore.main, "--data.path", "a.txt", "--out", "a.txt"))
+def test_what_cannot_be_read_or_written_is_one_line(here, subtests):
+    for name, content in (("a.csv", "artist,text\nA,\n"), ("b.csv", "a,b\n1,2\n"), ("a.txt", "la la\nlo lo\n" * 20)):
+        (here / name).write_text(content)
+    cases = [
+        (["--data.path", "none.csv"], "there is no file"),
+        (["--data.path", "a.csv"], "has a text"),
+        (["--data.path", "b.csv"], "'text'"),
+        (["--data.path", "a.txt", "--out", "a.txt"], "--out"),
+    ]
+    check_refusals(subtests, explore.main, cases)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from command import SIGNAL_AT, TINY, Answer, call, door, message, read_rows, saved_arrays, write_songs
+from command import SIGNAL_AT, TINY, Answer, check_refusals, door, message, read_rows, saved_arrays, write_songs
 
 from rnnjax import train
 from rnnjax.run.directory import Lock
@@ -109,17 +109,13 @@ def test_a_process_that_waits_in_vain_says_so(tmp_path, process):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
+def test_what_does_not_fit_is_one_line(tmp_path, monkeypatch, subtests):
+    monkeypatch.chdir(tmp_path)
+    write_songs(tmp_path / "songs.csv")
+    cases = [
         (["--run.coordinator", "127.0.0.1"], "run.coordinator is '127.0.0.1', but must be host:port, or auto"),
         (["--run.processes", "2"], "run.processes is 2, but must be 1 without run.coordinator host:port"),
         (["--run.process", "1"], "run.process is 1, but must be at least 0 and below run.processes 1"),
         (["--run.coordinator", "auto", "--task.name", "parity"], "must be empty for the task parity"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(tmp_path, monkeypatch, options, complaint):
-    monkeypatch.chdir(tmp_path)
-    write_songs(tmp_path / "songs.csv")
-    assert complaint in message(call(train.main, *TINY, *options))
-    assert not (tmp_path / "runs").exists()
+    ]
+    check_refusals(subtests, train.main, [([*TINY, *options], line) for options, line in cases])

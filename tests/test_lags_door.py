@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import TINY, call, write_songs
-from test_bad_input import message
+from command import TINY, call, check_refusals, message, write_songs
 
 from rnnjax import text_network, train
-from rnnjax.clipping import __main__ as clipping
 from rnnjax.config import Config, DataConfig, ModelConfig
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.lags import __main__ as lags
@@ -125,30 +123,28 @@ def test_fresh_weights_are_those_that_training_begins_with():
     assert {leaf.dtype for leaf in jax.tree.leaves(fresh.params)} == {jnp.dtype("float64")}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
+def test_what_a_user_can_mend_is_one_line(trained, monkeypatch, subtests):
+    monkeypatch.chdir(trained)
+    small = ["--run", "runs/small"]
+    cases = [
         (["--run", "runs/none"], "runs/none is not a run"),
-        (["--run", "runs/small", "--checkpoint", "none"], "--checkpoint none"),
-        (["--run", "runs/small", "--config", "c.yaml"], "give one of them"),
-        (["--run", "runs/small", "--window", "4000"], "the validation text has"),
-        (["--run", "runs/small", "--window", "8", "--lags", "8"], "--lags is 8"),
-        (["--run", "runs/small", "--lags", "0"], "--lags is 0"),
-        (["--run", "runs/small", "--bias", "-0.1"], "--bias is -0.1"),
-        (["--run", "runs/small", "--bias", "nan"], "bias"),
-        (["--run", "runs/small", "--streams", "0"], "--streams is 0"),
-        (["--run", "runs/small", "--exponents", "x"], "exponents"),
-        (["--run", "runs/small", "--scales", "0"], "--scales is 0"),
-        (["--run", "runs/small", "--platform", "none"], "--platform is 'none'"),
-        (["--run", "runs/small", *WINDOW, "--out", "songs.csv"], "--out: cannot make songs.csv"),
+        ([*small, "--checkpoint", "none"], "--checkpoint none"),
+        ([*small, "--config", "c.yaml"], "give one of them"),
+        ([*small, "--window", "4000"], "the validation text has"),
+        ([*small, "--window", "8", "--lags", "8"], "--lags is 8"),
+        ([*small, "--lags", "0"], "--lags is 0"),
+        ([*small, "--bias", "-0.1"], "--bias is -0.1"),
+        ([*small, "--bias", "nan"], "bias"),
+        ([*small, "--streams", "0"], "--streams is 0"),
+        ([*small, "--exponents", "x"], "exponents"),
+        ([*small, "--scales", "0"], "--scales is 0"),
+        ([*small, "--platform", "none"], "--platform is 'none'"),
+        ([*small, *WINDOW, "--out", "songs.csv"], "--out: cannot make songs.csv"),
         (["--config", "none.yaml"], "none.yaml"),
         (["--model.hiden_size", "3"], "model.hidden_size"),
         (["--wndow", "3"], "window"),
-    ],
-)
-def test_what_a_user_can_mend_is_one_line(trained, monkeypatch, arguments, complaint):
-    monkeypatch.chdir(trained)
-    assert complaint in message(call(lags.main, *arguments))
+    ]
+    check_refusals(subtests, lags.main, cases)
 
 
 def test_another_text_than_the_run_was_started_with_is_refused(trained, monkeypatch, tmp_path):
@@ -163,12 +159,3 @@ def test_too_much_is_refused_before_it_is_begun(trained, monkeypatch):
     (trained / "long.txt").write_text("la la oh moon\n" * 60_000)
     answer = call(lags.main, *TINY, "--data.path", "long.txt", "--window", "30000", "--streams", "1")
     assert "--window 30000 x --streams 1 take about" in message(answer)
-
-
-@pytest.mark.parametrize("main", [lags.main, clipping.main])
-@pytest.mark.parametrize("which", [[], ["--run", "runs/small"]])
-def test_help_is_no_error(main, which):
-    answer = call(main, *which, "--help")
-    assert answer.code == 0
-    assert "usage" in answer.stdout
-    assert not answer.stderr

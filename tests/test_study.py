@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from command import call, message, write_songs
+from command import check_refusals, write_songs
 
 from rnnjax import ablate
 from rnnjax.config import Config, DataConfig, ModelConfig, OptimizerConfig, RunConfig, TaskConfig, TrainingConfig
@@ -106,9 +106,9 @@ def test_each_arm_tries_the_learning_rates_on_seeds_of_its_own():
     assert tuned.tuned == {"optimizer.learning_rate": 0.01, "validation_loss": {"0.1": 2.0, "0.01": 1.0}}
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
+def test_what_cannot_be_run_is_one_line_before_anything_runs(tmp_path, monkeypatch, subtests):
+    monkeypatch.chdir(tmp_path)
+    cases = [
         ("axes: {grid: {optimizer.clip_treshold: [1]}}", "unknown field optimizer.clip_treshold; did you mean optim"),
         ("axes: {grid: {optimizer.clip: []}}", "axes.grid has no values for optimizer.clip"),
         ("axes: {grid: {}}", "axes names no field"),
@@ -151,14 +151,11 @@ def test_each_arm_tries_the_learning_rates_on_seeds_of_its_own():
         ),
         ("{axes: {grid: {model.leak: [0.1]}}, model: {hiden_size: 3}}", "unknown field model.hiden_size"),
         ("{axes: {gird: {model.leak: [0.1]}}}", "gird"),
-    ],
-)
-def test_what_cannot_be_run_is_one_line_before_anything_runs(tmp_path, monkeypatch, text, said):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "study.yaml").write_text(text)
-    answer = call(ablate.main, "--config", "study.yaml")
-    assert said in message(answer)
-    assert not (tmp_path / "runs").exists()
+    ]
+    for text, line in cases:
+        (tmp_path / "study.yaml").write_text(text)
+        with subtests.test(text):
+            check_refusals(subtests, ablate.main, [(["--config", "study.yaml"], line)])
 
 
 def test_as_many_arms_run_side_by_side_as_fit_into_memory():

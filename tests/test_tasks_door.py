@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from command import TINY, call, message, read_rows, saved_arrays
+from command import TINY, call, check_refusals, message, read_rows, saved_arrays
 
 from rnnjax import predict, sample, train
 from rnnjax.compare import __main__ as compare
@@ -190,9 +190,8 @@ def test_seq2seq(here):
     assert "is not a number from 0 to 999,999" in message(ask("--input", "1000000"))
 
 
-@pytest.mark.parametrize(
-    ("check", "text", "line"),
-    [
+def test_an_input_that_the_network_cannot_read_is_refused(subtests):
+    cases = [
         (seq2seq.plain_number, "  ", "--input is empty"),
         (seq2seq.plain_number, "1234567", "is not a number from 0 to 999,999"),
         (seq2seq.plain_number, "007", "is not a number from 0 to 999,999 without leading zeros"),
@@ -212,11 +211,10 @@ def test_seq2seq(here):
         (partial(one_to_many.label_of, labels=list(LABELS)), " ", "--input is empty"),
         (partial(many_to_one.read_song, characters="ab \n", most=5), " \n ", "--input is empty"),
         (partial(check_text, characters="ab", most=5), "ababab", "has 6 characters, more than the 5"),
-    ],
-)
-def test_an_input_that_the_network_cannot_read_is_refused(check, text, line):
-    with pytest.raises(UserError, match=re.escape(line)):
-        check(text)
+    ]
+    for check, text, line in cases:
+        with subtests.test(text), pytest.raises(UserError, match=re.escape(line)):
+            check(text)
 
 
 def test_one_to_one(here):
@@ -274,16 +272,10 @@ def test_a_task_that_ctrl_c_stopped_goes_on_bit_for_bit(many_to_one_run, here, m
     assert "task.name: many_to_one -> one_to_many" in message(learn("one_to_many", *DROPOUT))
 
 
-def refused(task, *options):
-    """The line with which training is refused, before it has made anything."""
-    line = message(learn(task, *options))
-    assert not Path("runs").exists()
-    return line
-
-
-@pytest.mark.parametrize(
-    ("task", "options", "line"),
-    [
+def test_what_does_not_fit_is_refused(here, subtests, monkeypatch):
+    (here / "song.txt").write_text("la la la\n" * 9)
+    (here / "one.csv").write_text("artist,text\na,la\na,oh\n")
+    cases = [
         ("many_to_one", ["--task.label_column", "band"], "has no column 'band'; it has 'artist', 'text'"),
         ("one_to_many", ["--data.path", "song.txt"], "is a plain text; labels need a CSV file"),
         ("one_to_many", ["--data.path", "nowhere.csv"], "there is no file nowhere.csv"),
@@ -297,17 +289,10 @@ def refused(task, *options):
         ("seq2seq", ["--data.path", "digits"], "must be another for seq2seq"),
         ("seq2seq", ["--task.numbers", "5"], "must be between 100 and 1,000,000"),
         ("many_to_two", [], "many_to_one"),
-    ],
-)
-def test_what_does_not_fit_is_refused(here, task, options, line):
-    (here / "song.txt").write_text("la la la\n" * 9)
-    (here / "one.csv").write_text("artist,text\na,la\na,oh\n")
-    assert line in refused(task, *options)
-
-
-def test_digits_without_scikit_learn(here, monkeypatch):
+        ("many_to_one", ["--data.path", "digits"], "pip install 'rnnjax[digits]'"),
+    ]
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    assert "pip install 'rnnjax[digits]'" in refused("many_to_one", "--data.path", "digits")
+    check_refusals(subtests, train.main, [(["--task.name", task, *RUN, *more], line) for task, more, line in cases])
 
 
 def test_other_doors_want_a_network_that_writes_text(here):
