@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax.errors import UserError
 from rnnjax.model.network import Batch, Carry, Model, Params
@@ -50,6 +51,7 @@ def check_ids(name: str, ids: Array, count: int) -> None:
     """Raises UserError for an id that is not in [0, count); does nothing while tracing, where ids are unknown."""
     if isinstance(ids, jax.core.Tracer) or ids.size == 0:
         return
-    for extreme in (int(ids.min()), int(ids.max())):
+    values = np.asarray(ids)  # known also where a function that is being traced closes over them
+    for extreme in (int(values.min()), int(values.max())):
         if not 0 <= extreme < count:
             raise UserError(f"{name} has the id {extreme}, but must have ids from 0 to {count - 1}")
