@@ -6,6 +6,7 @@ The device runs chunks of steps; the host looks in between them (rnnjax/recorder
 import json
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -37,8 +38,11 @@ from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
 
 
-def train(config: Config) -> int:
+def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
     """Trains to the end, or to an interrupt.
+
+    Args:
+      make: the task of the config, its data read.
 
     Returns:
       The exit code.
@@ -46,7 +50,7 @@ def train(config: Config) -> int:
     Raises:
       UserError: for what the user can mend: the data, another config than the run was started with, a diverging run.
     """
-    task = hosts.each(partial(make_task, config))
+    task = hosts.each(partial(make, config))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)
     with hosts.own_directory(Path(config.run.root) / config.run.name) as path, ExitStack() as opened:

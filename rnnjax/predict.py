@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--input", type=str, help="what to read: a label, a text, a number, 64 pixels, or a sequence, by task"
     )
-    parser.add_argument("--file", type=str, help="a file to read it from")
+    parser.add_argument("--file", type=str, help="a file to read it from; of a run on series, a .csv or .npz of others")
     parser.add_argument("--length", type=int, default=300, help="one_to_many: characters to write")
     parser.add_argument("--temperature", type=float, default=0.8, help="one_to_many: 0 takes the likeliest character")
     parser.add_argument("--seed", type=int, default=0, help="one_to_many: seed of the draws")
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and below 2^31")
     if options.platform not in get_args(Platform):
         raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
-    print(predict(options, read_input(options)))
+    print(predict(options))
     return 0
 
 
@@ -52,43 +52,25 @@ def read_input(options: Namespace) -> str:
         raise UserError(f"--file: cannot read {options.file}: {reason}") from None
 
 
-def predict(options: Namespace, text: str) -> str:
-    """What the network of the run says of a text.
+def predict(options: Namespace) -> str:
+    """What the network of the run says of a text, or of the series in a file.
 
     Raises:
-      UserError: if there is no such run, it is of another kind, or the text is not one that it can read.
+      UserError: if there is no such run, it is of another kind, or the input is not one that it can read.
     """
     from rnnjax.run.device import set_up
-    from rnnjax.trained import read_checkpoint, read_config
+    from rnnjax.trained import load, read_config
 
     path = Path(options.run)
     config = read_config(path)
+    if config.task.is_series and (options.file is None or options.input is not None):
+        raise UserError(
+            f"--file: {path} is a run on series; give the .csv or .npz file to predict from, and no --input"
+        )
+    given = options.file if config.task.is_series else read_input(options)
     set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
-
-    # Late, so that --help and a wrong option answer at once.
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.build import make_hyper
-    from rnnjax.run.directory import read_json
-    from rnnjax.tasks import NETWORKS
-    from rnnjax.tasks.task import AnswerOptions
-    from rnnjax.training.state import from_arrays
-
-    if config.task.name not in NETWORKS:
-        raise UserError(f"--run: {path} is a {config.task.name} run, which writes songs; use python -m rnnjax.sample")
-    try:
-        network = NETWORKS[config.task.name](config, read_json(path / "vocabulary.json"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path / 'vocabulary.json'} is damaged: {error!r}") from None
-    dtype = jnp.dtype(config.run.precision)
-    template = jax.eval_shape(lambda: network.init(jax.random.key(0), dtype))
-    try:
-        params = from_arrays(template, read_checkpoint(path, options.checkpoint).arrays, "params.")
-    except ValueError as error:
-        raise UserError(f"the checkpoint does not fit the run's config.yaml: {error}") from None
-    asked = AnswerOptions(options.length, options.temperature, options.seed, options.beam)
-    return network.answer(params, make_hyper(config, dtype), text, asked)
+    asked = ("length", "temperature", "seed", "beam")
+    return load(path, options.checkpoint).answer(given, **{name: getattr(options, name) for name in asked})
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, get_args
 
 from jsonargparse import Namespace
 
+from rnnjax.callable_module import CallableModule
 from rnnjax.cli import make_parser, run
 from rnnjax.config import Platform
+from rnnjax.config.checks import at_least
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
@@ -40,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     for name, low in (("length", 1), ("num", 1), ("top_k", 0), ("seed", 0), ("temperature", 0)):
         if not low <= getattr(options, name) < 2**31:
             raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and below 2^31")
-    return sample(options)
+    return print_texts(options)
 
 
-def sample(options: Namespace) -> int:
+def print_texts(options: Namespace) -> int:
     """Prints the texts, and for each the longest stretch that stands in the training text, where it can be read."""
     from rnnjax.run.device import set_up
 
@@ -55,10 +57,7 @@ def sample(options: Namespace) -> int:
     here = read_config(path).run
     set_up(options.platform, here.precision, compilation_cache=here.compilation_cache)
     trained = load_trained(path, options.checkpoint)
-    unknown = trained.vocabulary.missing(options.prime)
-    if unknown:
-        raise UserError(f"--prime has characters that the network never saw: {', '.join(map(repr, unknown))}")
-
+    check_prime(trained, options.prime, "--prime")
     texts = [""] * options.num
     if options.stream:  # one after the other, as nobody can read two at once
         write = make_writer(trained, options, 1, STREAM_CHUNK)
@@ -77,6 +76,51 @@ def sample(options: Namespace) -> int:
             print(options.prime + text)
     _report_copies(trained, path, texts)
     return 0
+
+
+def sample(
+    network: Trained | str | Path,
+    prime: str = "",
+    length: int = 500,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    num: int = 1,
+    seed: int = 0,
+) -> list[str]:
+    """Writes texts with a trained network, the same as `python -m rnnjax.sample` with these options.
+
+    Args:
+      network: from `rnnjax.load`, or the directory of a run.
+      prime: text to go on from; empty: the beginning of a song.
+      length: characters to write.
+      temperature: divides the logits; below 1 is more cautious, 0 takes the likeliest.
+      top_k: draw from the k likeliest characters only; 0: from all.
+      num: texts to write.
+      seed: of the draws.
+
+    Returns:
+      The texts, each of them after the prime [num].
+
+    Raises:
+      UserError: if the network writes no text, or an option is out of its range.
+    """
+    from rnnjax.build import check_writes_text
+    from rnnjax.trained import load
+
+    trained = load(network) if isinstance(network, str | Path) else network
+    check_writes_text(trained.config)
+    check_prime(trained, prime, "prime")
+    at_least(1, length=length, num=num)
+    at_least(0, temperature=temperature, top_k=top_k, seed=seed)
+    options = Namespace(prime=prime, length=length, temperature=temperature, top_k=top_k, seed=seed)
+    pieces = make_writer(trained, options, num, CHUNK)(0)
+    return ["".join(piece) for piece in zip(*pieces, strict=True)]
+
+
+def check_prime(trained: Trained, prime: str, name: str) -> None:
+    """Raises UserError where a prime has characters that the network never saw."""
+    if unknown := trained.vocabulary.missing(prime):
+        raise UserError(f"{name} has characters that the network never saw: {', '.join(map(repr, unknown))}")
 
 
 def _heading(number: int, options: Namespace) -> None:
@@ -143,3 +187,5 @@ def _report_copies(trained: Trained, run: Path, texts: list[str]) -> None:
 
 if __name__ == "__main__":
     run(main)
+else:
+    sys.modules[__name__].__class__ = CallableModule

@@ -1,34 +1,110 @@
 """A trained network, read back from its run directory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax.build import check_writes_text, make_hyper, make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
+from rnnjax.data.arrays import inputs_of
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
+from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
-from rnnjax.model.network import Model, Params
+from rnnjax.model.network import Batch, Carry, Model, initial_carry
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint
 from rnnjax.run.directory import read_json, read_yaml
 from rnnjax.run.progress import warn
+from rnnjax.tasks import NETWORKS, series
+from rnnjax.tasks.task import AnswerOptions, Network
 from rnnjax.training.state import from_arrays
+
+Array = jax.Array
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network and what it takes to use it."""
+    """A network and what it takes to use it.
+
+    Attributes:
+      config: with which it was trained.
+      vocabulary: of a network that writes text; that of others is empty.
+      model: its shape.
+      params: its weights, `Params`, or a tree of a task's own.
+      hyper: numbers that are neither weights nor shape.
+      step: training steps that it has taken.
+      names: the content of the run's vocabulary.json.
+    """
 
     config: Config
     vocabulary: Vocabulary
     model: Model
-    params: Params
+    params: Any
     hyper: Hyper
     step: int
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def start(self, *batch: int) -> Carry:
+        """The state before the first step, for streams with these batch axes: of each layer [*batch, states·H]."""
+        return initial_carry(self.model, self.params, batch)
+
+    def apply(self, x: Any, state: Carry | None = None) -> tuple[Carry, Array]:
+        """Reads a window of streams.
+
+        Args:
+          x: ids, integer [T, *B], or real vectors [T, *B, I]; of series scaled, as `predict` does it.
+          state: before the window; None: that before the first step.
+
+        Returns:
+          The state after it, and the outputs [T, *B, V].
+        """
+        batch = Batch(jnp.asarray(x), jnp.asarray(x))
+        axes = batch.x.shape[1:] if jnp.issubdtype(batch.x.dtype, jnp.integer) else batch.x.shape[1:-1]
+        return rnn.apply(self.model, self.params, self.hyper, self.start(*axes) if state is None else state, batch)
+
+    def answer(self, text: str, **options: Any) -> str:
+        """What a network that was trained on examples says of one input, as `python -m rnnjax.predict` prints it.
+
+        Args:
+          text: the input; for series the path of a file.
+          options: fields of `AnswerOptions`.
+
+        Raises:
+          UserError: if the network writes text, or the input is not one that it can read.
+        """
+        if self.config.task.name not in NETWORKS:
+            raise UserError(
+                f"the network is of the task {self.config.task.name}, which writes songs; use python -m rnnjax.sample "
+                "or rnnjax.sample"
+            )
+        network = NETWORKS[self.config.task.name](self.config, self.names)
+        return network.answer(self.params, self.hyper, text, AnswerOptions(**options))
+
+    def predict(self, x: Any, lengths: Any = None) -> np.ndarray:
+        """What a network that was trained on series says of others.
+
+        Args:
+          x: real [N, T, I], in the units of the training series, or ids, integer [N, T].
+          lengths: steps of each series, integer [N]; None: all have T.
+
+        Returns:
+          For each step [N, T, ...], or each series [N, ...]: numbers [K] in the units of the training targets; or the
+          probabilities of the classes [V], or of the labels [K]. In forecasting each step's are those of the step
+          `data.horizon` later.
+
+        Raises:
+          UserError: if the network is of another task, or x is not what it reads.
+        """
+        if not self.config.task.is_series:
+            raise UserError(f"the network is of the task {self.config.task.name}, not of series; use answer, or sample")
+        x, length = inputs_of(x, lengths, "the arrays", series.names_of(self.names)[0])
+        return series.predict(self.config, self.names, self.params, self.hyper, x, length)
 
 
 def read_config(run: Path) -> Config:
@@ -57,27 +133,56 @@ def read_vocabulary(run: Path) -> Vocabulary:
     return Vocabulary(characters)
 
 
-def load_trained(run: Path, which: str = "best") -> Trained:
-    """Reads a network from a run.
+def load(run: str | Path, checkpoint: str = "best") -> Trained:
+    """Reads a network of any task from a run's directory.
 
     Args:
-      which: best (lowest validation loss, or the newest where none was measured), newest, or a step.
+      run: such as runs/lyrics.
+      checkpoint: best (lowest validation loss, or the newest where none was measured), newest, or a step.
+
+    Returns:
+      The network: `predict` for series, `answer` for other examples, `rnnjax.sample` for text, and `apply` for all that
+      have one network.
 
     Raises:
-      UserError: if there is no such run or checkpoint, or it is damaged.
+      UserError: if there is no such run or checkpoint, it is damaged, or was trained in float64 where JAX has it off.
     """
-    config = read_config(run)
-    check_writes_text(config)
-    vocabulary = read_vocabulary(run)
-    model = make_text_model(config, vocabulary)
-    checkpoint = read_checkpoint(run, which)
-    params = params_from(config, model, checkpoint.arrays)
-    hyper = make_hyper(config, jnp.dtype(config.run.precision))
-    return Trained(config, vocabulary, model, params, hyper, checkpoint.step)
+    run = Path(run)
+    config, names = read_config(run), read_json(run / "vocabulary.json")
+    dtype = np.dtype(config.run.precision)
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise UserError(f"{run} was trained in float64: first call jax.config.update('jax_enable_x64', True)")
+    vocabulary = read_vocabulary(run) if config.task.is_text else Vocabulary("")
+    if config.task.is_text:
+        model = make_text_model(config, vocabulary)
+        template = param_shapes(model, dtype)
+    else:
+        network = network_of(config, names, run)
+        model, template = network.model, jax.eval_shape(lambda: network.init(jax.random.key(0), dtype))
+    found = read_checkpoint(run, checkpoint)
+    try:
+        params = from_arrays(template, found.arrays, "params.")
+    except ValueError as error:
+        raise UserError(f"the checkpoint does not fit the run's config.yaml: {error}") from None
+    return Trained(config, vocabulary, model, params, make_hyper(config, dtype), found.step, names)
+
+
+def network_of(config: Config, names: dict[str, Any], run: Path) -> Network:
+    """The network of a task on examples; raises UserError where the run's names are not those of its task."""
+    try:
+        return NETWORKS[config.task.name](config, names)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run / 'vocabulary.json'} is damaged: {error!r}") from None
+
+
+def load_trained(run: Path, which: str = "best") -> Trained:
+    """`load` of a network that writes text; raises UserError for others."""
+    check_writes_text(read_config(run))
+    return load(run, which)
 
 
 def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
-    """Reads a checkpoint of a run; takes and raises what `load_trained` does."""
+    """Reads a checkpoint of a run; takes and raises what `load` does."""
     checkpoints = Checkpoints(run / "checkpoints", read_only=True) if (run / "checkpoints").is_dir() else None
     if checkpoints is None or not (steps := checkpoints.steps()):
         raise UserError(f"--run: {run} has no checkpoint yet; wait for its first, or go on training it")
@@ -98,12 +203,3 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     if found.checkpoint is None:
         raise UserError(f"every checkpoint of {run} is damaged; train again, or copy the run from where it is whole")
     return found.checkpoint
-
-
-def params_from(config: Config, model: Model, arrays: dict) -> Params:
-    """The weights among a checkpoint's arrays."""
-    template = param_shapes(model, jnp.dtype(config.run.precision))
-    try:
-        return from_arrays(template, arrays, "params.")
-    except ValueError as error:
-        raise UserError(f"the checkpoint does not fit the run's config.yaml: {error}") from None

@@ -12,7 +12,7 @@ from rnnjax.config.model import ModelConfig
 from rnnjax.config.optimizer import OptimizerConfig
 from rnnjax.config.run import Platform, RunConfig
 from rnnjax.config.sampling import SamplingConfig
-from rnnjax.config.task import TaskConfig, TaskName
+from rnnjax.config.task import SERIES, TaskConfig, TaskName
 from rnnjax.config.training import TrainingConfig
 
 __all__ = [
@@ -46,15 +46,24 @@ class Config:
     def __post_init__(self) -> None:
         typed(self)
         task, model = self.task.name, self.model
-        both_ways = task in ("many_to_one", "many_to_many")
+        both_ways = task in ("many_to_one", "many_to_many", "tagging")
         check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")
         check(task == "seq2seq" or model.attention == "none", "model.attention", model.attention, f"none for {task}")
         check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
         check(
-            self.task.is_text or self.task.is_known or self.gradient.method in ("autodiff", "manual"),
+            self.task.is_text
+            or self.task.is_known
+            or self.task.is_series
+            or self.gradient.method in ("autodiff", "manual"),
             "gradient.method",
             self.gradient.method,
             f"autodiff or manual for the task {task}",
+        )
+        check(
+            self.task.is_series or not self.data.path.lower().endswith(".npz"),
+            "task.name",
+            task,
+            f"one of {', '.join(SERIES)} for the arrays of data.path {self.data.path}",
         )
         is_real = task == "adding" or self.data.path == "digits"
         check(
@@ -66,3 +75,8 @@ class Config:
             "textbook",
             "another for the task adding, whose loss is no cross-entropy",
         )
+
+    @property
+    def ahead(self) -> int:
+        """Steps from what is read to what is predicted: data.horizon in forecasting, else 0."""
+        return self.data.horizon if self.task.name == "forecasting" else 0

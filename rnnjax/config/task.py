@@ -18,10 +18,24 @@ TaskName = Literal[
     "parity",
     "anbn",
     "recall",
+    "forecasting",
+    "regression",
+    "tagging",
+    "classification",
 ]
 
 KNOWN = ("adding", "copy", "temporal_order", "parity", "anbn", "recall")
 """The tasks with known answers."""
+
+LossName = Literal["cross_entropy", "squared_error", "bernoulli"]
+
+SERIES: dict[str, tuple[LossName, ...]] = {
+    "forecasting": ("squared_error", "cross_entropy", "bernoulli"),
+    "regression": ("squared_error",),
+    "tagging": ("cross_entropy", "bernoulli"),
+    "classification": ("cross_entropy", "bernoulli"),
+}
+"""The tasks on the user's own series, each with the losses that it takes; the first is its own."""
 
 LEAST_LENGTH = {"adding": 2, "copy": 1, "temporal_order": 10, "parity": 2, "anbn": 2, "recall": 1}
 LEAST_CLASSIC_ADDING = 22
@@ -38,7 +52,11 @@ class TaskConfig:
         digit, where data.path is digits), many_to_many (a line in, a tag for each character out: the first syllables of
         its words), seq2seq (numbers below a million to words, and back). With a known answer, and sequences drawn anew
         at every step: adding (the sum of two marked numbers), copy (symbols, after a delay), temporal_order (of two or
-        three symbols), parity (of bits), anbn (as many b's as a's), recall (one letter, after a delay).
+        three symbols), parity (of bits), anbn (as many b's as a's), recall (one letter, after a delay). On the series
+        of data.path, a .npz or a table of numbers: forecasting (each series some rows later), regression (numbers, of
+        every step or of a whole series), tagging (a class at every step), classification (a class of a whole series).
+      loss: of the tasks on series: squared_error (targets are numbers), cross_entropy (a class each), bernoulli (0 or 1
+        for each of several labels); null: cross_entropy for tagging and classification, else squared_error.
       label_column: the CSV column that holds the labels of one_to_many and many_to_one.
       labels: keep the songs of so many of the most frequent labels; 0 keeps all.
       max_length: most characters of an example: songs are cut into pieces of whole lines, at most so long.
@@ -53,6 +71,7 @@ class TaskConfig:
     """
 
     name: TaskName = "text"
+    loss: LossName | None = None
     label_column: str = "artist"
     labels: int = 0
     max_length: int = 200
@@ -71,6 +90,9 @@ class TaskConfig:
         at_least(2, task__max_length=self.max_length)
         check(100 <= self.numbers <= 1_000_000, "task.numbers", self.numbers, "between 100 and 1,000,000")
         check(2 <= self.symbols <= 26, "task.symbols", self.symbols, "between 2 and 26")
+        losses = SERIES.get(self.name, ())
+        demand = " or ".join((*losses, "null")) + f" for the task {self.name}"
+        check(self.loss is None or self.loss in losses, "task.loss", self.loss, demand)
         if not self.is_known:
             return
         is_old = self.name == "adding" and self.form == "classic"
@@ -89,3 +111,13 @@ class TaskConfig:
     def is_known(self) -> bool:
         """Whether the answer is known: the task is one of `rnnjax.data.known`."""
         return self.name in KNOWN
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the network learns from series of the user's own."""
+        return self.name in SERIES
+
+    @property
+    def series_loss(self) -> LossName:
+        """The loss of a task on series: `loss`, or the task's own."""
+        return self.loss or SERIES[self.name][0]

@@ -11,8 +11,9 @@ class TrainingConfig:
 
     Attributes:
       steps: training steps of the whole run, one window of every stream each.
-      batch_size: B, parallel streams of text.
-      sequence_length: T, characters of a window: the length of truncated back-propagation through time.
+      batch_size: B, parallel streams of text, stretches of a single series, or whole examples.
+      sequence_length: T, characters of a window, or steps of one of a single series: the length of truncated
+        back-propagation through time. Examples, several series among them, are read whole.
       steps_per_dispatch: most training steps that the device runs before the host looks in.
       log_every_steps: steps averaged into one line of metrics.jsonl.
       eval_every_steps: steps between two measurements of the validation loss.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlparse
 
 from rnnjax.config import DataConfig
@@ -15,6 +16,8 @@ from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: a plain text does not need it
     import pandas as pd
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,15 @@ def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
     if config.path == "recall":
         text = recall_text(config.recall_lag, config.recall_lines, config.split_seed)
         return Songs([text], 0, "the recall task", True), None
+    return read_file(config, lambda path: _read_csv(path, config.text_column) if is_csv(path) else _read_text(path))
+
+
+def read_file(config: DataConfig, read: Callable[[Path], Content]) -> Content:
+    """What `read` finds in the file, or behind the address, that `data.path` names.
+
+    Raises:
+      UserError: if there is no such file, it is empty, not UTF-8, or cannot be read.
+    """
     path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
     try:
         if path.is_dir():
@@ -60,7 +72,7 @@ def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
             raise UserError(f"data.path: there is no file {path}")
         if path.stat().st_size == 0:
             raise UserError(f"data.path: {path} is empty")
-        return _read_csv(path, config.text_column) if path.suffix.lower() == ".csv" else _read_text(path)
+        return read(path)
     except UnicodeDecodeError as error:
         raise UserError(
             f"data.path: {path} is not UTF-8 ({error.reason} 0x{error.object[error.start]:02x}); convert it, as with "
@@ -70,7 +82,16 @@ def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
         raise UserError(f"data.path: cannot read {path}: {error.strerror}") from None
 
 
-def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
+def is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def read_cells(path: Path) -> pd.DataFrame:
+    """All rows and columns of a CSV file, as strings; an empty field is missing.
+
+    Raises:
+      UserError: if it is no whole CSV file, or has rows that are longer than its header.
+    """
     import pandas as pd
 
     try:
@@ -78,7 +99,7 @@ def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # index_col: rows longer than the header must not shift the columns.
-            table = pd.read_csv(
+            return pd.read_csv(
                 path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig", index_col=False
             )
     except pd.errors.EmptyDataError:
@@ -89,6 +110,10 @@ def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         hint = " (the file seems to be cut off inside a quoted field)" if "EOF inside string" in reason else ""
         raise UserError(f"data.path: {path} is not a whole CSV file: {reason}{hint}") from None
+
+
+def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
+    table = read_cells(path)
     if column not in table.columns:
         raise UserError(
             f"data.text_column: {path} has no column {column!r}; it has {', '.join(map(repr, table.columns))}"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnjax.config import Config
-from rnnjax.config.task import KNOWN
-from rnnjax.tasks import known, many_to_many, many_to_one, one_to_many, one_to_one, seq2seq, text
+from rnnjax.config.task import KNOWN, SERIES
+from rnnjax.tasks import known, many_to_many, many_to_one, one_to_many, one_to_one, seq2seq, series, text
 from rnnjax.tasks.task import Network, Task
 
 TASKS: dict[str, Callable[[Config], Task]] = {
@@ -20,6 +20,7 @@ TASKS: dict[str, Callable[[Config], Task]] = {
     "many_to_many": many_to_many.make,
     "seq2seq": seq2seq.make,
     **dict.fromkeys(KNOWN, known.make),
+    **dict.fromkeys(SERIES, series.make),
 }
 
 NETWORKS: dict[str, Callable[[Config, dict[str, Any]], Network]] = {
@@ -28,6 +29,7 @@ NETWORKS: dict[str, Callable[[Config, dict[str, Any]], Network]] = {
     "many_to_many": many_to_many.network,
     "seq2seq": seq2seq.network,
     **dict.fromkeys(KNOWN, known.network),
+    **dict.fromkeys(SERIES, series.network),
 }
 """The tasks that learn from examples, by their name."""
 

@@ -82,6 +82,30 @@ def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: 
     return figure
 
 
+def forecast(found: dict[str, list[float]], name: str, title: str) -> Any:
+    """Answers and truth of one number: over the steps of a series, or, of whole series, one against the other.
+
+    Args:
+      found: truth and predicted, in the unit of the file; and step, where there is an answer at each.
+    """
+    over_time = "step" in found
+    figure = _figure(9, 3.6) if over_time else _figure(4.6, 4.4)
+    axes = figure.add_subplot()
+    truth, predicted = found["truth"], found["predicted"]
+    if over_time:
+        axes.plot(found["step"], truth, color="0.45", linewidth=2.5, label="truth")
+        axes.plot(found["step"], predicted, color="tab:red", linewidth=1.2, label="the network")
+        axes.set(xlabel="step", ylabel=name)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    else:
+        axes.axline((truth[0], truth[0]), slope=1, color="0.45", linewidth=1)
+        axes.plot(truth, predicted, ".", color="tab:red", alpha=0.6)
+        axes.set(xlabel=f"{name}, truth", ylabel=f"{name}, as the network says")
+    axes.grid(alpha=0.3)
+    figure.suptitle(title, fontsize="medium")
+    return figure
+
+
 def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, ylabel: str, title: str) -> Any:
     """Shares in percent, side by side for each label; None is left out."""
     figure = make_figure(7, 4.4)

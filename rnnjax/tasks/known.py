@@ -140,7 +140,8 @@ def network(config: Config, _: Any = None) -> Network:
         found = np.asarray(answers(problem, out)[:, 0])
         return f"{found[-1]:.4f}" if problem.classes is None else "".join(problem.classes[i] for i in found)
 
-    return Network(partial(draw_all, shape_of(config, problem), config), surprise, answer)
+    model = shape_of(config, problem)
+    return Network(model, partial(draw_all, model, config), surprise, answer)
 
 
 def answers(problem: Problem, out: Array) -> Array:
@@ -243,7 +244,7 @@ def conclude(
 
 def judge_all(config: Config, problem: Problem, rows: Sequence, state: TrainState) -> Judged:
     """What is found of sequences [N, S], block by block."""
-    blocks = in_blocks(make_judge(config, problem), state, rows)
+    blocks = in_blocks(make_judge(config, problem), state.params, state.hyper, rows)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
 
 

@@ -119,7 +119,8 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         rows = Example(ids[None], np.array([len(ids)], np.int32), ids[None])
         return mark(text, np.argmax(np.asarray(jax.jit(logits)(params, hyper, rows))[:, 0], axis=-1))
 
-    return Network(partial(draw_all, shape_of(config, names), config), surprise, answer)
+    model = shape_of(config, names)
+    return Network(model, partial(draw_all, model, config), surprise, answer)
 
 
 def make_sample(config: Config, names: dict[str, Any], examples: Split[Any]) -> Any:
@@ -159,7 +160,9 @@ def conclude(
         return Conclusion(result)
     part, rows = found
     logits = make_logits(config, names)
-    guess = np.concatenate(in_blocks(lambda *arguments: jnp.argmax(logits(*arguments), axis=-1).T, state, rows))
+    guess = np.concatenate(
+        in_blocks(lambda *arguments: jnp.argmax(logits(*arguments), axis=-1).T, state.params, state.hyper, rows)
+    )
     texts = getattr(lines, part)
     truth = [tag(line) for line in texts]
     network_tags = [row[: len(line)] for row, line in zip(guess, texts, strict=True)]

@@ -177,7 +177,8 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         p = np.asarray(jax.nn.softmax(jnp.sum(log_p, axis=0)))
         return "\n".join(f"{p[label]:7.2%}  {names['labels'][label]}" for label in np.argsort(-p)[:5])
 
-    return Network(partial(draw_all, shape_of(config, names), config), surprise, answer)
+    model = shape_of(config, names)
+    return Network(model, partial(draw_all, model, config), surprise, answer)
 
 
 def read_song(text: str, characters: str, most: int) -> Example:
@@ -233,7 +234,9 @@ def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any)
     part, examples = found
     labels = data.names["labels"]
     logits = make_logits(config, data.names)
-    log_p = np.concatenate(in_blocks(lambda *arguments: jax.nn.log_softmax(logits(*arguments)), state, examples))
+    log_p = np.concatenate(
+        in_blocks(lambda *arguments: jax.nn.log_softmax(logits(*arguments)), state.params, state.hyper, examples)
+    )
     owner = getattr(data.owner, part)
     together = np.zeros((owner.max() + 1, len(labels)))
     np.add.at(together, owner, log_p)

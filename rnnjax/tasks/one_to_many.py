@@ -99,7 +99,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         ids = sing(model, start, params, hyper, label, key, asked.length, asked.temperature, 0)
         return Vocabulary(names["characters"]).decode(np.asarray(ids)[:, 0])
 
-    return Network(init, surprise, answer)
+    return Network(model, init, surprise, answer)
 
 
 def label_of(name: str, labels: list[str]) -> int:

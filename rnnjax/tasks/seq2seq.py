@@ -160,7 +160,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         ids = jax.jit(partial(search, width=asked.beam or config.task.beam))(params, hyper, rows)
         return decode_texts(np.asarray(ids))[0]
 
-    return Network(partial(init, shape_of(config), config), surprise, answer)
+    return Network(shape_of(config), partial(init, shape_of(config), config), surprise, answer)
 
 
 def plain_number(text: str) -> str:
@@ -207,7 +207,7 @@ def write_all(config: Config, state: TrainState, rows: Pairs, width: int) -> lis
     search = partial(make_search(config), width=width)
     texts = [""] * len(rows.source)
     for i in range(len(DIRECTIONS)):
-        blocks = in_blocks(search, state, Pairs(*(leaf[i::2] for leaf in rows)))
+        blocks = in_blocks(search, state.params, state.hyper, Pairs(*(leaf[i::2] for leaf in rows)))
         texts[i::2] = [text for block in blocks for text in decode_texts(block)]
     return texts
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Model
 from rnnjax.training.examples import SurpriseOf
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import Step
@@ -77,12 +78,14 @@ class Network(NamedTuple):
     """A network for examples, as far as it follows from config and names alone: what training and prediction share.
 
     Attributes:
+      model: its shape, or that of each of its networks.
       init: (key, dtype) -> params.
       surprise: the loss.
       answer: (params, hyper, input, AnswerOptions) -> what the network says of one input, as text. Raises UserError
         where the input is not one that it can read.
     """
 
+    model: Model
     init: Callable[[Array, Any], Any]
     surprise: SurpriseOf
     answer: Callable[..., str]

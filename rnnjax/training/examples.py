@@ -104,7 +104,7 @@ def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Arra
     return jax.jit(mean)
 
 
-def in_blocks(function: Callable[..., Any], state: TrainState, examples: Any, rows: int = ROWS) -> list[Any]:
+def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples: Any, rows: int = ROWS) -> list[Any]:
     """function(params, hyper, rows of the examples), block by block, on the host: one program for all.
 
     Args:
@@ -115,7 +115,7 @@ def in_blocks(function: Callable[..., Any], state: TrainState, examples: Any, ro
     compiled, found = jax.jit(function), []
     for first in range(0, N, rows):
         index = jnp.minimum(first + jnp.arange(rows), N - 1)
-        block = jax.device_get(compiled(state.params, state.hyper, take(examples, index)))
+        block = jax.device_get(compiled(params, hyper, take(examples, index)))
         found.append(jax.tree.map(lambda leaf, left=N - first: leaf[:left], block))
     return found
 

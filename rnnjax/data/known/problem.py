@@ -1,7 +1,7 @@
 """What a task with a known answer is: sequences drawn by a formula, and what can be reached on them, by another."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,10 @@ class Sequence(NamedTuple):
       valid: bool [S], False after the end of a shorter sequence; None: all are of S steps.
     """
 
-    x: Array
-    y: Array
-    weight: Array | None = None
-    valid: Array | None = None
+    x: Any
+    y: Any
+    weight: Any = None
+    valid: Any = None
 
 
 class Problem(NamedTuple):

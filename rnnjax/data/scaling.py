@@ -1,0 +1,42 @@
+"""Numbers with mean 0 and variance 1 on the training part, and the way back to the units of the file."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Scaling(NamedTuple):
+    """(value - mean) / deviation, column by column.
+
+    Attributes:
+      mean: [K], in the units of the file.
+      deviation: [K], above 0, in the same.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    def scale(self, values: np.ndarray) -> np.ndarray:
+        """From the units of the file [..., K]."""
+        return (values - self.mean) / self.deviation
+
+    def unscale(self, values: np.ndarray) -> np.ndarray:
+        """Back to them [..., K]."""
+        return values * self.deviation + self.mean
+
+
+def learn_scaling(values: np.ndarray) -> Scaling:
+    """Mean and deviation of the training part [n, K]; a constant column has deviation 1, and so is 0 when scaled."""
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    is_constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    return Scaling(mean, np.where(is_constant, 1.0, deviation))
+
+
+def to_json(scaling: Scaling | None) -> dict[str, Any] | None:
+    """The content of vocabulary.json; None where nothing is scaled."""
+    return None if scaling is None else {name: array.tolist() for name, array in scaling._asdict().items()}
+
+
+def from_json(found: dict[str, Any] | None) -> Scaling | None:
+    """The inverse of `to_json`."""
+    return None if found is None else Scaling(np.array(found["mean"]), np.array(found["deviation"]))

@@ -1,0 +1,105 @@
+"""The user's own series: what each network on them reads and is asked for, in the units of its file."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.data.split import Split
+from rnnjax.errors import UserError
+
+
+class Names(NamedTuple):
+    """What the numbers of series are; the content of vocabulary.json.
+
+    Attributes:
+      inputs: a name for each real input; None where inputs are ids.
+      ids: how many input ids there are; 0 where inputs are real.
+      targets: a name for each number, or label, that is asked for.
+      labels: a name for each class; None where no class is asked for.
+      each_step: whether an answer is asked for at every step, or one after the last.
+    """
+
+    inputs: list[str] | None
+    ids: int
+    targets: list[str]
+    labels: list[str] | None
+    each_step: bool
+
+    @property
+    def outputs(self) -> int:
+        """The outputs of a network: the classes, or the numbers that are asked for."""
+        return len(self.targets if self.labels is None else self.labels)
+
+
+class Series(NamedTuple):
+    """N series side by side, padded at their ends.
+
+    Attributes:
+      x: real inputs [N, T, I], or ids, integer [N, T].
+      y: numbers [N, T, K] or [N, K], or classes, integer [N, T] or [N]; in forecasting not yet shifted.
+      length: of each, integer [N].
+      names: of its numbers.
+      keys: of the series.
+      source: what was read, to be named to the user.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    length: np.ndarray
+    names: Names
+    keys: list[str]
+    source: str
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one series, whose parts follow each other in time."""
+        return len(self.length) == 1
+
+
+def shifted(series: Series, horizon: int) -> Series:
+    """The series with what stands so many steps later as the target of each step; 0 leaves them.
+
+    Raises:
+      UserError: if a series is not longer than that.
+    """
+    if not horizon:
+        return series
+    if shorter := np.flatnonzero(series.length <= horizon).tolist():
+        length = series.length[shorter[0]]
+        raise UserError(
+            f"data.horizon is {horizon}, but {series.source} has a series of {length} step(s) (number {shorter[0]}, "
+            "counted from 0); lower it"
+        )
+    end = series.x.shape[1] - horizon
+    return series._replace(x=series.x[:, :end], y=series.y[:, horizon:], length=series.length - horizon)
+
+
+def draw_parts(series: Series, validation: float, test: float, seed: int) -> np.ndarray:
+    """The part that each series is in, drawn at random, as an index of `Split` [N].
+
+    Raises:
+      UserError: if there are too few series for three parts.
+    """
+    N, part = len(series.length), np.zeros(len(series.length), int)
+    first, second = share(N, validation), share(N, test)
+    if first + second >= N:
+        raise UserError(
+            f"data.path: {series.source} has {N} series, too few to hold out {first} for validation and {second} for "
+            "test; set data.validation_fraction and data.test_fraction to 0 to train on all"
+        )
+    drawn = np.random.default_rng(seed).permutation(N)
+    part[drawn[:first]] = 1
+    part[drawn[first : first + second]] = 2
+    return part
+
+
+def cut_in_time(steps: int, validation: float, test: float) -> Split[range]:
+    """The steps of a single series that are trained on, and the later ones that are held out."""
+    first, second = share(steps, validation), share(steps, test)
+    start, middle = steps - first - second, steps - second
+    return Split(range(max(start, 0)), range(max(start, 0), middle), range(middle, steps))
+
+
+def share(count: int, fraction: float) -> int:
+    """A fraction of a count, at least 1 where any is wanted."""
+    return max(1, round(fraction * count)) if fraction else 0

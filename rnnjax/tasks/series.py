@@ -1,0 +1,277 @@
+"""The user's own series: forecasting, regression, tagging and classification, by the gradient method of the config.
+
+A step reads whole series; of a single series, windows of as many stretches as a batch has, whose states go on from
+window to window.
+"""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.build import make_model
+from rnnjax.config import Config
+from rnnjax.config.checks import check
+from rnnjax.data.arrays import inputs_of, read_npz
+from rnnjax.data.known.problem import Sequence
+from rnnjax.data.parts import Parts, as_read, fold, make_parts
+from rnnjax.data.scaling import Scaling, from_json, to_json
+from rnnjax.data.series import Names, Series, shifted
+from rnnjax.data.songs import is_csv, read_file
+from rnnjax.data.sources import check_npz, read_series
+from rnnjax.data.table import inputs_of_table
+from rnnjax.gradients import make_applicable
+from rnnjax.model.architectures import many_to_many
+from rnnjax.model.cells import Hyper
+from rnnjax.model.network import Batch, Model, Params
+from rnnjax.model.rnn import Unroll
+from rnnjax.tasks.examples import draw_all, fingerprint, shown
+from rnnjax.tasks.known import as_batch
+from rnnjax.tasks.series_result import conclude, figures, level, lost, report, said, write
+from rnnjax.tasks.task import AnswerOptions, Network, Task
+from rnnjax.training.examples import Surprise, batch_at, check_batch, in_blocks, make_mean_surprise
+from rnnjax.training.state import TrainState, init_state
+from rnnjax.training.step import make_learn_window, make_update
+
+Array = jax.Array
+
+
+def make(config: Config) -> Task:
+    """Reads the series of data.path.
+
+    Raises:
+      UserError: if they cannot be read or are too few, or the gradient method cannot be applied to the network.
+    """
+    return of_series(config, read_series(config))
+
+
+def of_series(config: Config, series: Series) -> Task:
+    """The same, of series that have been read."""
+    loss, B = config.task.series_loss, config.training.batch_size
+    placed = shifted(series, config.ahead)
+    parts = make_parts(placed, config.data, loss == "squared_error", np.dtype(config.run.precision))
+    is_folded = series.is_single and series.names.each_step
+    T = config.training.sequence_length if is_folded else placed.x.shape[1]
+    data = fold(parts.rows.train, B, T) if is_folded else parts.rows.train
+    if not is_folded:
+        check_batch(data, B, "series")
+    model, names = shape_of(config, series.names), names_json(series, parts)
+    check_loss(config, series.names)
+    method = make_applicable(config.gradient, model, T, B, config.run.precision)
+    of = network(config, names)
+    read = partial(read_window, T) if is_folded else partial(read_batch, B)
+    return Task(
+        summary=summary(config, series, parts),
+        fingerprint=fingerprint(parts.rows),
+        names=names,
+        per_step=B,
+        counted="windows" if is_folded else "series",
+        unit="step" if series.names.each_step else "series",
+        in_nats=loss != "squared_error",
+        levels=level(config, series, parts),
+        data=data,
+        start=partial(init_state, config, model, np.dtype(config.run.precision)),
+        step=make_update(config, make_learn_window(model, method, read)),
+        held_out=parts.rows.validation,
+        test=parts.rows.test,
+        evaluate=make_mean_surprise(of.surprise),
+        measure=make_measure(config, series.names),
+        sample=make_sample(config, series.names, parts),
+        write=partial(write, config, series, parts),
+        conclude=partial(conclude, config, series, parts, of, make_outputs(config, series.names)),
+        report=report,
+        figures=figures,
+    )
+
+
+def check_loss(config: Config, names: Names) -> None:
+    """Raises UserError for a loss whose gradient is not taken."""
+    loss, by = config.task.series_loss, config.gradient.method
+    if loss != "cross_entropy":
+        check(loss == "squared_error", "task.loss", loss, "squared_error or cross_entropy")
+        check(len(names.targets) == 1, "data.targets", ",".join(names.targets), f"one for the loss {loss}")
+        check(by not in ("manual", "textbook"), "gradient.method", by, f"another for the loss {loss}")
+
+
+def summary(config: Config, series: Series, parts: Parts) -> str:
+    """One line about the data: what is read, what is asked for, and how many answers count in each part."""
+    counts = {name: int(part.counted.sum()) for name, part in parts.of._asdict().items() if part is not None}
+    names = series.names
+    reads = f"{names.ids} ids" if names.ids else f"{len(names.inputs or [])} number(s)"
+    asks = f"{len(names.targets)} number(s)" if names.labels is None else f"one of {len(names.labels)} classes"
+    when = "at every step" if names.each_step else "at its end"
+    later = f", {config.ahead} step(s) later" if config.ahead else ""
+    count = "one series" if series.is_single else f"{len(series.length):,} series"
+    return f"{series.source}: {count} of {reads}; {asks} {when}{later}: " + ", ".join(
+        f"{name} {count:,}" for name, count in counts.items()
+    )
+
+
+def names_json(series: Series, parts: Parts) -> dict[str, Any]:
+    """What the network needs besides its config, to be used on other series."""
+    return {**series.names._asdict(), "scaling": {"x": to_json(parts.inputs), "y": to_json(parts.targets)}}
+
+
+def names_of(found: dict[str, Any]) -> tuple[Names, Scaling | None, Scaling | None]:
+    """The inverse of `names_json`: the names, the scaling of inputs, and that of targets."""
+    names = Names(*(found[name] for name in Names._fields))
+    return names, from_json(found["scaling"]["x"]), from_json(found["scaling"]["y"])
+
+
+def shape_of(config: Config, names: Names) -> Model:
+    """An output for each class, number or label."""
+    real = names.ids == 0
+    width = config.model.embedding_size
+    check(not real or not width, "model.embedding_size", width, "0 for real inputs")
+    return make_model(config, names.outputs, names.ids or len(names.inputs or []))
+
+
+def narrow(rows: Sequence) -> Sequence:
+    """A single number as the gradient methods read it."""
+    return rows._replace(y=rows.y[..., 0]) if jnp.issubdtype(rows.y.dtype, jnp.floating) else rows
+
+
+def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array]:
+    """The window of every stretch [B, S] that a step reads, and whether the stretches begin anew with it."""
+    windows = data.x.shape[1] // T
+    index = state.step % windows
+    cut = lambda leaf: jnp.swapaxes(jax.lax.dynamic_slice_in_dim(leaf, index * T, T, axis=1), 0, 1)
+    return as_batch(narrow(jax.tree.map(cut, data)), state.params.V.dtype), index == 0
+
+
+def read_batch(B: int, state: TrainState, data: Sequence) -> tuple[Batch, bool]:
+    """The whole series that a step reads; each begins with it."""
+    rows = narrow(batch_at(data, state.step, B, state.seed))
+    return as_batch(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows), state.params.V.dtype), True
+
+
+def make_outputs(config: Config, names: Names) -> Callable[[Params, Hyper, Sequence], Array]:
+    """Returns (params, hyper, rows [N, T]) -> the outputs [N, T, V]."""
+    model = shape_of(config, names)
+
+    def outputs(params: Params, hyper: Hyper, rows: Sequence) -> Array:
+        batch = as_batch(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows), params.V.dtype)
+        return jnp.swapaxes(many_to_many(model, params, hyper, batch), 0, 1)
+
+    return outputs
+
+
+def network(config: Config, found: dict[str, Any]) -> Network:
+    """The network of a config and of `names_json`; what it answers is a table in the units of the file."""
+    names = names_of(found)[0]
+    outputs = make_outputs(config, names)
+
+    def surprise(params: Params, hyper: Hyper, rows: Sequence, key: Array | None, unroll: Unroll) -> Surprise:
+        out = outputs(params, hyper, rows)
+        asked = jnp.ones(out.shape[:2], out.dtype) if rows.weight is None else rows.weight
+        each = lost(config.task.series_loss, out, rows.y)
+        return Surprise(jnp.sum(jnp.where(asked > 0, each, 0), axis=1), jnp.sum(asked, axis=1))
+
+    def answer(params: Params, hyper: Hyper, path: str, asked: AnswerOptions) -> str:
+        x, length, keys = read_inputs(config, names, path)
+        return as_csv(names, keys, length, config.ahead, predict(config, found, params, hyper, x, length))
+
+    model = shape_of(config, names)
+    return Network(model, partial(draw_all, model, config), surprise, answer)
+
+
+def predict(
+    config: Config, found: dict[str, Any], params: Params, hyper: Hyper, x: np.ndarray, length: np.ndarray
+) -> np.ndarray:
+    """What the network says of series in the units of their file.
+
+    Args:
+      found: `names_json`.
+      x: real inputs [N, T, I], or ids [N, T].
+      length: of each series [N].
+
+    Returns:
+      For each step [N, T, ...], or each series [N, ...]: numbers [K], the probabilities of the labels [K], or those of
+      the classes [V].
+    """
+    names, inputs, targets = names_of(found)
+    N, T = x.shape[:2]
+    rows = as_read(
+        Sequence(x, np.zeros((N, T)), None, np.arange(T) < length[:, None]),
+        inputs,
+        None,
+        np.dtype(config.run.precision),
+    )
+    outputs = make_outputs(config, names)
+    blocks = in_blocks(outputs, params, hyper, rows)
+    answers = said(config.task.series_loss, np.concatenate(blocks), targets)
+    return answers if names.each_step else answers[np.arange(N), length - 1]
+
+
+def read_inputs(config: Config, names: Names, path: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """What is to be read of a new file, as `predict` takes it, and the names of the series.
+
+    Raises:
+      UserError: if the file cannot be read, or is not of the inputs that the network reads.
+    """
+    data = dataclasses.replace(config.data, path=path)
+
+    def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        if is_csv(path):
+            return inputs_of_table(data, names, path)
+        check_npz(config, path)
+        arrays = read_npz(path)
+        x, length = inputs_of(arrays["x"], arrays.get("lengths"), f"--file {path}", names)
+        return x, length, [str(n) for n in range(len(x))]
+
+    return read_file(data, read)
+
+
+def as_csv(names: Names, keys: list[str], length: np.ndarray, horizon: int, answers: np.ndarray) -> str:
+    """Predictions as a CSV table, a line for each step, or for each series.
+
+    Args:
+      answers: of `predict`.
+    """
+    columns = names.targets if names.labels is None else ["predicted", "probability"]
+    heads = ["series", *(["step"] if names.each_step else []), *columns]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(heads)
+    for n, key in enumerate(keys):
+        for t, answer in enumerate(answers[n][: length[n]] if names.each_step else answers[n : n + 1]):
+            best = int(np.argmax(answer))
+            told = [f"{value:.7g}" for value in answer]
+            if names.labels is not None:
+                told = [names.labels[best], f"{answer[best]:.4f}"]
+            table.writerow([key, *([t + horizon] if names.each_step else []), *told])
+    return text.getvalue().rstrip("\n")
+
+
+def make_measure(config: Config, names: Names) -> Callable[[Params, Hyper, Sequence], dict[str, Array]] | None:
+    """Returns a jitted (params, hyper, rows) -> the share of answers that are right; None where they are numbers."""
+    loss, outputs = config.task.series_loss, make_outputs(config, names)
+    if loss == "squared_error":
+        return None
+
+    def measure(params: Params, hyper: Hyper, rows: Sequence) -> dict[str, Array]:
+        out = outputs(params, hyper, rows)
+        right = (
+            jnp.argmax(out, axis=-1) == rows.y if loss == "cross_entropy" else jnp.mean((out > 0) == rows.y, axis=-1)
+        )
+        weight = jnp.ones(out.shape[:2], out.dtype) if rows.weight is None else rows.weight
+        return {"accuracy": jnp.sum(right * weight) / jnp.sum(weight)}
+
+    return jax.jit(measure)
+
+
+def make_sample(config: Config, names: Names, parts: Parts) -> Any:
+    """What the network says of the first rows of a held-out part: the outputs [n, T, V]."""
+    outputs, rows = make_outputs(config, names), shown(parts.rows)
+
+    def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> Array:
+        return outputs(params, hyper, rows)
+
+    return jax.jit(sample)

@@ -1,0 +1,289 @@
+"""Networks on series of the user's own: trained by every gradient method, resumed, asked, and held to plain NumPy."""
+
+import dataclasses
+import io
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from agreement import compare
+from command import call, message, read_rows, saved_arrays
+
+from rnnjax import ablate, predict, train
+from rnnjax.config import Config, DataConfig, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
+from rnnjax.data.arrays import series_of
+from rnnjax.gradients import METHODS
+from rnnjax.tasks import series as task_of_series
+from rnnjax.trained import load
+
+RUN = [
+    *("--model.hidden_size", "6", "--run.platform", "cpu", "--training.batch_size", "4"),
+    *("--optimizer.learning_rate", "2e-2", "--training.steps_per_dispatch", "50", "--sampling.every_steps", "0"),
+    *("--training.eval_every_steps", "30", "--run.checkpoint_every_steps", "30", "--training.steps", "60"),
+]
+
+
+TINY = ("--training.batch_size", "1", "--training.sequence_length", "5")
+
+
+def result_of(run="runs/run"):
+    """The result, and the predictions as a table."""
+    lines = [json.loads(line) for line in (Path(run) / "predictions.jsonl").read_text().splitlines()]
+    return json.loads((Path(run) / "result.json").read_text()), pd.DataFrame(lines)
+
+
+def make_task(kind, x, y=None, lengths=None, **sections):
+    """The task of arrays, and a state of it with weights of some size, in float64."""
+    config = Config(
+        task=TaskConfig(**kind),
+        data=DataConfig(path="arrays"),
+        model=ModelConfig(**{"hidden_size": 3, "init": "normal", "init_scale": 0.7, **sections.get("model", {})}),
+        gradient=GradientConfig(**sections.get("gradient", {})),
+        training=TrainingConfig(batch_size=4, sequence_length=5),
+        run=dataclasses.replace(Config().run, precision="float64"),
+    )
+    task = task_of_series.of_series(config, series_of(config.task, x, y, lengths))
+    return config, task, task.start()
+
+
+def by_hand(params, x, length):
+    """The outputs of a network of one vanilla layer at each step of one series, by a plain loop."""
+    layer, h, outputs = params.layers[0], np.zeros(params.V.shape[0]), []
+    for x_t in x[:length]:
+        h = np.tanh(x_t @ np.asarray(layer.U) + h @ np.asarray(layer.W) + np.asarray(layer.bh))
+        outputs.append(h @ np.asarray(params.V) + np.asarray(params.by))
+    return np.array(outputs)
+
+
+def test_a_table_is_forecast_in_its_units(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    t = np.arange(400)
+    table = pd.DataFrame({"day": t, "tide": 300 + 40 * np.sin(t / 3), "wind": 5 + np.cos(t / 7)})
+    table.to_csv("tides.csv", index=False)
+    options = [
+        *(*RUN, "--task.name", "forecasting", "--data.path", "tides.csv", "--data.columns", "tide,wind"),
+        *("--data.targets", "tide", "--data.horizon", "3", "--data.season", "19", "--training.sequence_length", "20"),
+        *("--gradient.method", "autodiff"),
+    ]
+    answer = call(train.main, *options)
+    assert answer.code == 0, answer.stderr
+    result, said = result_of()
+    # 397 steps have one three later; the last 40 are the test part, and tell of the rows that they are about.
+    assert said["step"].tolist() == list(range(360, 400))
+    np.testing.assert_allclose(said["truth"], table["tide"][360:], rtol=1e-5)
+    off = said["predicted"] - table["tide"][360:].to_numpy()
+    assert result["network"]["rmse"] == pytest.approx([np.sqrt(np.mean(off**2))], rel=1e-4)
+    assert result["network"]["mae"] == pytest.approx([np.mean(np.abs(off))], rel=1e-4)
+    train_part = table["tide"][3 : 397 - 80 + 3]
+    assert result["test_loss"] == pytest.approx(np.mean(off**2) / train_part.var(ddof=0), rel=1e-3)
+    rmse = lambda guess: pytest.approx([np.sqrt(np.mean((guess - table["tide"][360:].to_numpy()) ** 2))], rel=1e-4)
+    assert {name: found["rmse"] for name, found in result["baselines"].items()} == {
+        "the training mean": rmse(train_part.mean()),
+        "the last value": rmse(table["tide"][357:397].to_numpy()),
+        "the value 19 step(s) before": rmse(table["tide"][341:381].to_numpy()),
+    }
+    assert Path("runs/run/forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert "baseline, the last value: NRMSE" in answer.stdout
+
+    # Resumed, it is the same to the bit.
+    step, straight = saved_arrays(Path("runs/run"))
+    metrics = [row["loss"] for row in read_rows("runs/run")]
+    shutil.rmtree("runs/run/checkpoints/60")
+    Path("runs/run/result.json").unlink()
+    answer = call(train.main, *options)
+    assert "going on from step 30" in answer.stdout
+    assert saved_arrays(Path("runs/run")) == (step, straight)
+    assert [row["loss"] for row in read_rows("runs/run")] == metrics
+
+    # Of the same file, whole, it says the same; and what it needs is the inputs alone.
+    table.drop(columns="day").to_csv("new.csv", index=False)
+    asked = call(predict.main, "--run", "runs/run", "--file", "new.csv")
+    assert asked.code == 0, asked.stderr
+    answers = pd.read_csv(io.StringIO(asked.stdout))
+    assert answers.columns.tolist() == ["series", "step", "tide"]
+    assert answers["step"].tolist() == list(range(3, 403))
+    np.testing.assert_allclose(answers["tide"][357:397], said["predicted"], rtol=1e-5)
+    table.drop(columns="wind").to_csv("calm.csv", index=False)
+    assert "--file: calm.csv has no column 'wind'" in message(
+        call(predict.main, "--run", "runs/run", "--file", "calm.csv")
+    )
+    assert "give the .csv or .npz file" in message(call(predict.main, "--run", "runs/run", "--input", "1 2"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "lost"),
+    [
+        ({"name": "regression"}, "numbers", lambda out, y: np.sum((out - y) ** 2, axis=-1)),
+        ({"name": "classification"}, "classes", lambda out, y: np.log(np.sum(np.exp(out))) - out[y]),
+    ],
+)
+def test_a_whole_series_is_answered_at_its_own_end(kind, y, lost):
+    rng = np.random.default_rng(0)
+    N, lengths = 30, rng.integers(1, 7, 30)
+    x = rng.normal(2, 3, size=(N, 6, 2))
+    targets = {
+        "numbers": rng.normal(10, 5, size=(N, 1)),
+        "classes": np.arange(N) % 3,
+        "labels": rng.integers(0, 2, size=(N, 3)),
+    }[y]
+    config, task, state = make_task(kind, x, targets, lengths, gradient={"method": "autodiff"})
+    scaling = task.names["scaling"]
+    rows = task.held_out
+    losses = []
+    for n in range(len(rows.x)):
+        length = int(np.sum(rows.valid[n]))
+        out = by_hand(state.params, np.asarray(rows.x[n]), length)[-1]
+        losses.append(lost(out, np.asarray(rows.y[n, length - 1])))
+    assert float(task.evaluate(state.params, state.hyper, rows)) == pytest.approx(np.mean(losses), rel=1e-12)
+    # And predictions are these outputs in the units of the arrays.
+    said = task_of_series.predict(config, task.names, state.params, state.hyper, x, lengths)
+    for n in (0, 7, 29):
+        scaled = (x[n] - scaling["x"]["mean"]) / scaling["x"]["deviation"]
+        out = by_hand(state.params, scaled, lengths[n])[-1]
+        if y == "numbers":
+            wanted = out * scaling["y"]["deviation"] + scaling["y"]["mean"]
+        else:
+            wanted = np.exp(out) / np.sum(np.exp(out)) if y == "classes" else 1 / (1 + np.exp(-out))
+        np.testing.assert_allclose(said[n], wanted, rtol=1e-10)
+
+
+def learned(method, kind, x, y=None, **model):
+    """The task, and (loss, gradient) of its first two steps, by a gradient method."""
+    _, task, state = make_task(kind, x, y, gradient={"method": method, "k2_steps": 3}, model=model)
+    step = jax.jit(task.step)
+    state, first = step(state, jax.tree.map(jnp.asarray, task.data))
+    state, second = step(state, jax.tree.map(jnp.asarray, task.data))
+    assert not int(state.skipped)
+    return (first.loss, second.loss), state.params
+
+
+EXACT = ("manual", "checkpointed", "parallel", "finite_difference")
+"""Of a window whose initial state is constant."""
+
+
+def test_every_gradient_method_trains_on_series():
+    values = np.random.default_rng(0).normal(size=(1, 60, 1))
+    losses, params = learned("autodiff", {"name": "forecasting"}, values, cell="leaky")
+    for method in METHODS:
+        if method in ("autodiff", "textbook", "manual"):
+            continue
+        found, moved = learned(method, {"name": "forecasting"}, values, cell="leaky")
+        assert float(found[0]) == pytest.approx(float(losses[0]), rel=1e-9), method
+        if method in EXACT:
+            compare((found, moved), (losses, params), 1e-5 if method == "finite_difference" else 1e-8)
+        else:
+            assert np.isfinite(found[1]), method
+
+
+def test_classes_at_every_step_are_tagged_both_ways(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 4, size=(80, 6))
+    lengths = rng.integers(2, 7, 80)
+    y = np.array(["low", "high"])[(np.roll(x, -1, axis=1) > 1).astype(int)]  # what the next one is
+    np.savez("tags.npz", x=x, y=y, lengths=lengths)
+    options = [*RUN, "--task.name", "tagging", "--data.path", "tags.npz", "--model.bidirectional", "true"]
+    answer = call(train.main, *options)
+    assert answer.code == 0, answer.stderr
+    result, said = result_of()
+    assert result["labels"] == ["high", "low"]
+    assert result["count"] == len(said) == np.sum(result["confusion"])
+    assert result["network"]["accuracy"] == pytest.approx(np.mean(said["truth"] == said["predicted"]))
+    assert result["network"]["accuracy"] > result["baselines"]["the most frequent class"]["accuracy"]
+    frequent = said["truth"].mode()[0]
+    assert result["baselines"]["the most frequent class"]["accuracy"] <= np.mean(said["truth"] == frequent) + 1e-9
+    for n, step, truth in said[["series", "step", "truth"]].itertuples(index=False):
+        assert step < lengths[int(n)]
+        assert y[int(n), step] == truth
+    np.savez("new.npz", x=x[:2], lengths=lengths[:2])
+    answers = pd.read_csv(io.StringIO(call(predict.main, "--run", "runs/run", "--file", "new.npz").stdout))
+    assert answers.columns.tolist() == ["series", "step", "predicted", "probability"]
+    assert len(answers) == lengths[:2].sum()
+    assert set(answers["predicted"]) <= {"low", "high"}
+
+
+def test_a_study_compares_methods_on_series(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 4, 1))
+    np.savez("sums.npz", x=x, y=(x.sum(axis=(1, 2)) > 0).astype(int))
+    Path("study.yaml").write_text(
+        """
+name: methods
+axes: {grid: {gradient.method: [manual, rtrl]}}
+seeds: 1
+metric: test_accuracy
+direction: higher
+task: {name: classification}
+data: {path: sums.npz}
+model: {hidden_size: 4}
+training: {steps: 6, batch_size: 4, eval_every_steps: 3}
+run: {platform: cpu}
+"""
+    )
+    answer = call(ablate.main, "--config", "study.yaml")
+    assert answer.code == 0, answer.stderr
+    found = pd.read_parquet("runs/methods/results").sort_values(["arm", "step"])
+    manual, rtrl = (found[found["gradient.method"] == method] for method in ("manual", "rtrl"))
+    np.testing.assert_allclose(manual["training_loss"], rtrl["training_loss"], rtol=1e-4)
+    assert found["test_accuracy"].dropna().between(0, 1).all()
+    assert np.allclose(found["floor"], np.log(2), atol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--task.name", "tagging", "--task.loss", "squared_error"], "must be cross_entropy or bernoulli or null for"),
+        (
+            ["--task.name", "text", "--task.loss", "bernoulli"],
+            "task.loss is 'bernoulli', but must be null for the task",
+        ),
+        (["--task.name", "forecasting", "--data.horizon", "0"], "data.horizon is 0, but must be at least 1"),
+        (["--task.name", "forecasting", "--model.bidirectional", "true"], "false for the task forecasting"),
+        (["--task.name", "forecasting", "--data.path", "short.csv"], "too short to hold out"),
+        (["--task.name", "forecasting", "--data.path", "long.csv"], "the training part has 31 steps, too few for"),
+        (
+            ["--task.name", "forecasting", "--data.path", "long.csv", *TINY, "--model.embedding_size", "2"],
+            "0 for real inputs",
+        ),
+        (["--task.name", "forecasting", "--data.path", "long.csv", "--run.devices", "2"], "1 for the task forecasting"),
+        (["--data.path", "a.npz"], "task.name"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, options, line):
+    monkeypatch.chdir(tmp_path)
+    Path("short.csv").write_text("a\n1\n2\n")
+    Path("long.csv").write_text("a\n" + "\n".join(map(str, range(40))))
+    np.savez("a.npz", x=np.ones((3, 4, 1)))
+    assert line in message(call(train.main, *options, "--run.platform", "cpu"))
+    assert not Path("runs").exists()
+
+
+def test_a_loaded_network_says_what_its_run_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 5, 2)), rng.normal(size=(30,))
+    np.savez("a.npz", x=x, y=y)
+    assert (
+        call(
+            train.main, *RUN, "--task.name", "regression", "--data.path", "a.npz", "--gradient.method", "autodiff"
+        ).code
+        == 0
+    )
+    _, said = result_of()
+    network = load("runs/run")
+    numbers = network.predict(x)
+    assert numbers.shape == (30, 1)
+    np.testing.assert_allclose(numbers[said["series"].astype(int), 0], said["predicted"], rtol=1e-5)
+    scaling = network.names["scaling"]
+    scaled = (x - scaling["x"]["mean"]) / scaling["x"]["deviation"]
+    state, first = network.apply(np.swapaxes(scaled, 0, 1)[:2].astype(np.float32))
+    _, rest = network.apply(np.swapaxes(scaled, 0, 1)[2:].astype(np.float32), state)
+    out = np.asarray(rest[-1]) * scaling["y"]["deviation"] + scaling["y"]["mean"]
+    np.testing.assert_allclose(out, numbers, rtol=1e-4, atol=1e-6)
+    assert first.shape == (2, 30, 1)
