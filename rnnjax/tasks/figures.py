@@ -89,7 +89,7 @@ def forecast(found: dict[str, list[float]], name: str, title: str) -> Any:
       found: truth and predicted, in the unit of the file; and step, where there is an answer at each.
     """
     over_time = "step" in found
-    figure = _figure(9, 3.6) if over_time else _figure(4.6, 4.4)
+    figure = make_figure(9, 3.6) if over_time else make_figure(4.6, 4.4)
     axes = figure.add_subplot()
     truth, predicted = found["truth"], found["predicted"]
     if over_time:
