@@ -69,7 +69,7 @@ def gradient(config, model, params, carry, batch, noise):
 
 def compute(config, model, params, carry, batch, noise=None):
     """A method's gradient from its initial trace, without that afterwards."""
-    return gradient(config, model, params, carry, batch, noise)._replace(trace=None)
+    return gradient(config, model, params, carry, batch, noise)._replace(trace=None, spent=None)
 
 
 def distance(actual, expected, part):

@@ -35,7 +35,7 @@ EXACT = {
 SAME = {name: GradientConfig(name) for name in EXACT if name != "autodiff"}
 MORE = {
     **{
-        f"{name}, {option}": GradientConfig(name, **{option: value})
+        f"{name}, {option} {value}": GradientConfig(name, **{option: value})
         for name, claim in EXACT.items()
         for options in claim.variants
         for option, value in options.items()

@@ -13,6 +13,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
 from rnnjax.gradients import (
     METHODS,
+    deer,
     directions,
     finite_difference,
     kf_rtrl,
@@ -91,6 +92,8 @@ def vanilla(hidden, T, B, **options):
         ("textbook", {}, vanilla(180, 1_000, 32), vanilla(210, 1_000, 32), "time"),
         ("parallel", {}, vanilla(420, 64, 32), vanilla(480, 64, 32), "time"),
         ("parallel", {}, vanilla(20, 1_600_000, 1), vanilla(20, 1_800_000, 1), "memory"),
+        ("deer", {}, vanilla(240, 64, 32), vanilla(280, 64, 32), "time"),
+        ("deer", {}, vanilla(20, 1_000_000, 1), vanilla(20, 1_300_000, 1), "memory"),
         ("rtrl", {}, vanilla(110, 64, 32), vanilla(120, 64, 32), "time"),
         ("rtrl", {}, vanilla(240, 2, 32), vanilla(260, 2, 32), "memory"),
         ("snap", {}, vanilla(240, 2, 32), vanilla(260, 2, 32), "memory"),
@@ -139,6 +142,7 @@ def test_no_method_is_refused_for_what_plain_back_propagation_takes_too(name, op
 COSTS = {
     "textbook": textbook.cost,
     "parallel": parallel.cost,
+    "deer": deer.cost,
     "finite_difference": finite_difference.cost,
     "rtrl": rtrl.cost,
     "snap": rtrl.cost,

@@ -12,6 +12,7 @@ GradientMethod = Literal[
     "checkpointed",
     "rtrl",
     "parallel",
+    "deer",
     "finite_difference",
     "truncated",
     "artbp",
@@ -32,7 +33,8 @@ class GradientConfig:
       method: exact: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast
         one), textbook (the double sum over steps, corrected: for small cases, as its cost grows with the square of T),
         checkpointed (autodiff that keeps few states), rtrl (forward in time, across windows: for few units), parallel
-        (a parallel scan back in time: for few units), finite_difference (for very few).
+        (a parallel scan back in time: for few units), deer (Newton's method on the whole trajectory, forward and back:
+        for few units and long windows), finite_difference (for very few).
         truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted).
         approximate, forward in time and across windows: snap, rflo (one layer of leaky units), uoro and kf_rtrl (right
         on average). From forward passes: forward_gradient (right on average), spsa (evolution strategies).
@@ -45,6 +47,13 @@ class GradientConfig:
       directions: forward_gradient, spsa: random directions averaged in one gradient.
       distribution: forward_gradient, spsa: of the directions, gaussian or rademacher (signs).
       sigma: spsa: how far the parameters are moved along a direction.
+      solver: deer: with whole Jacobians (deer), with what each unit does to itself (quasi), or with either in a trust
+        region (elk, quasi_elk).
+      tolerance: deer: of each step, as a share of max(1, |state|); 0 is that of run.precision, 1e-12 or 3e-6.
+      iterations: deer: after as many, steps that are not within the tolerance are computed one after the other.
+      damping: deer: the share of the Jacobian that is left out, from 0 to 1.
+      chunk_steps: deer: steps that are solved at once, for what they take of memory; 0 is the whole window.
+      start: deer: the first guess, zeros, or the state before the window held throughout.
     """
 
     method: GradientMethod = "manual"
@@ -57,6 +66,12 @@ class GradientConfig:
     directions: int = 1
     distribution: Literal["gaussian", "rademacher"] = "rademacher"
     sigma: float = 0.01
+    solver: Literal["deer", "quasi", "elk", "quasi_elk"] = "deer"
+    tolerance: float = 0.0
+    iterations: int = 100
+    damping: float = 0.0
+    chunk_steps: int = 0
+    start: Literal["zeros", "held"] = "zeros"
 
     def __post_init__(self) -> None:
         typed(self, "gradient")
@@ -65,3 +80,7 @@ class GradientConfig:
         check(0 <= self.cut_probability < 1, "gradient.cut_probability", self.cut_probability, "in [0, 1)")
         at_least(1, gradient__directions=self.directions)
         more_than_zero(gradient__sigma=self.sigma)
+        check(0 <= self.tolerance < 1, "gradient.tolerance", self.tolerance, "in [0, 1)")
+        check(0 <= self.damping <= 1, "gradient.damping", self.damping, "in [0, 1]")
+        at_least(1, gradient__iterations=self.iterations)
+        at_least(0, gradient__chunk_steps=self.chunk_steps)

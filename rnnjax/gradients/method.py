@@ -32,6 +32,14 @@ class Window(NamedTuple):
     noise: Any = None
 
 
+class Spent(NamedTuple):
+    """What the solver of a trajectory took, scalars: its iterations, those of the slowest layer and stream; and the
+    share of the steps that did not converge, and were computed one after the other."""
+
+    iterations: Array
+    sequential: Array
+
+
 class Gradient(NamedTuple):
     """Loss and gradient of one window.
 
@@ -42,6 +50,7 @@ class Gradient(NamedTuple):
         began.
       new_carry: the state of each layer after the window.
       trace: what an online method remembers for the next window; None for a method that remembers nothing.
+      spent: what finding the trajectory took; None for a method that walks along it.
     """
 
     loss: Array
@@ -49,6 +58,7 @@ class Gradient(NamedTuple):
     carry: Carry
     new_carry: Carry
     trace: Any = None
+    spent: Spent | None = None
 
 
 class Method(NamedTuple):

@@ -73,25 +73,33 @@ def adjoint(D: Array, d: Array) -> Array:
     return run(transpose(jnp.concatenate([D[1:], jnp.zeros_like(D[:1])])), d, reverse=True)
 
 
-def jacobian(f: Callable[[Array], Array], s: Array, n: int) -> Array:
+def jacobian(f: Callable[[Array], Array], s: Array, n: int, is_local: bool = False) -> Array:
     """The blocks of ∂f/∂s on the diagonal, of any f that does to each vector [S] on its own.
 
-    Cost: S times that of f; memory that of the blocks.
+    Cost: S times that of f; n times where each block acts on itself alone. Memory: that of the blocks.
 
     Args:
       f: [..., S] -> [..., S].
       n: the size of a block.
+      is_local: whether f does to each block on its own.
 
     Returns:
       [..., S/n, n, n].
     """
     S, push = s.shape[-1], jax.linearize(f, s)[1]
+    parts = jnp.repeat(jnp.eye(n, dtype=s.dtype), S // n, axis=-1)  # [n, S], each of all blocks
+
+    def pushed(chosen: Array) -> Array:
+        """What all blocks feel of the parts of those chosen [S/n]: [..., S/n, n, n]."""
+        causes = parts * jnp.tile(chosen, n)
+        felt = jax.vmap(lambda cause: push(jnp.broadcast_to(cause, s.shape)))(causes)
+        return jnp.moveaxis(to_blocks(felt, n), 0, -1)
+
+    if n == S or is_local:
+        return pushed(jnp.ones(S // n, s.dtype))
 
     def of_block(b: Array) -> Array:
-        """What the numbers of block b do to each other, [n, ..., n], the cause first."""
-        causes = jax.nn.one_hot(b + jnp.arange(n) * (S // n), S, dtype=s.dtype)
-        pushed = jax.vmap(lambda cause: push(jnp.broadcast_to(cause, s.shape)))(causes)
-        return jax.lax.dynamic_index_in_dim(to_blocks(pushed, n), b, axis=-2, keepdims=False)
+        felt = pushed(jax.nn.one_hot(b, S // n, dtype=s.dtype))
+        return jax.lax.dynamic_index_in_dim(felt, b, axis=-3, keepdims=False)
 
-    found = of_block(jnp.int32(0))[None] if n == S else jax.lax.map(of_block, jnp.arange(S // n))
-    return jnp.moveaxis(found, (0, 1), (-3, -1))
+    return jnp.moveaxis(jax.lax.map(of_block, jnp.arange(S // n)), 0, -3)

@@ -16,7 +16,7 @@ from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Layer
 from rnnjax.model.rnn import cell_step, hidden_to_hidden, join, split
 from rnnjax.parallel.newton import Solution, Solver
-from rnnjax.parallel.trajectory import Recurrence, trajectory
+from rnnjax.parallel.trajectory import Transition, trajectory
 
 Array = jax.Array
 Reads = tuple[Array, Array | None, Array | None]
@@ -40,13 +40,14 @@ def unroll(
       state: [B, states·H], before the first step.
       a, valid, reset: as in `model.rnn.unroll`.
     """
-    normalised = layer.gain_z is not None
-    return trajectory(recurrence_of(cell, normalised), solver, (layer, hyper), state, (a, valid, reset), None)
+    transition = transition_of(cell, layer.gain_z is not None)
+    return trajectory(transition, solver, (layer, hyper), state, (a, valid, reset), None)
 
 
 @lru_cache
-def recurrence_of(cell: Cell, normalised: bool) -> Recurrence:
-    """One step of a layer. Where h W is normalised, its Jacobian is not put together from parts."""
+def transition_of(cell: Cell, normalised: bool) -> Transition:
+    """One step of a layer. Its Jacobian is put together from parts where h W is a product and nothing else; without a
+    matrix W each unit acts on itself alone, and a layer of units that are linear in their state is solved at once."""
 
     def f(params: tuple[Layer, Hyper], s: Array, x: Reads) -> Array:
         layer, hyper = params
@@ -55,7 +56,8 @@ def recurrence_of(cell: Cell, normalised: bool) -> Recurrence:
     def jacobian(params: tuple[Layer, Hyper], s: Array, x: Reads, n: int) -> Array:
         return of_cell(cell, *params, s, x, n)
 
-    return Recurrence(f, cell.states, jacobian=None if normalised else jacobian)
+    plain = cell.recurrence == "dense" and not (normalised or cell.own)
+    return Transition(f, len(cell.states), cell.recurrence != "dense", jacobian if plain else None)
 
 
 def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) -> Array:
@@ -64,8 +66,8 @@ def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) 
     state = split(s, cell)
     z, _ = hidden_to_hidden(layer, state[0])
     of_z, of_state = slopes(cell, hyper, a, z, state)
-    W = layer.W.reshape(layer.W.shape[0], cell.gates, -1)  # [H, G, H]
-    if n == cell.states:
+    W = layer.W.reshape(layer.W.shape[0], len(cell.gates), -1)  # [H, G, H]
+    if n == len(cell.states):
         own = jnp.einsum("hgh->gh", W)
         D = of_state.at[..., 0].add(jnp.einsum("g...hi,gh->...hi", of_z, own))
     else:
@@ -91,8 +93,8 @@ def slopes(cell: Cell, hyper: Hyper, a: Array, z: Array, state: tuple[Array, ...
     push = jax.linearize(forward, z, s)[1]
     of_gate = lambda gate: push(along(gate, z), jnp.zeros_like(s))
     of_part = lambda part: push(jnp.zeros_like(z), along(part, s))
-    of_state = jax.vmap(of_part)(jnp.eye(cell.states, dtype=s.dtype))
-    return jax.vmap(of_gate)(jnp.eye(cell.gates, dtype=s.dtype)), jnp.moveaxis(of_state, 0, -1)
+    of_state = jax.vmap(of_part)(jnp.eye(len(cell.states), dtype=s.dtype))
+    return jax.vmap(of_gate)(jnp.eye(len(cell.gates), dtype=s.dtype)), jnp.moveaxis(of_state, 0, -1)
 
 
 def whole(D: Array) -> Array:

@@ -53,8 +53,8 @@ class Solver(NamedTuple):
         return self.kind in ("deer", "elk")
 
     def within(self, dtype: jnp.dtype) -> float:
-        """The tolerance: by default 1e-10 in float64, and 3e-6 in float32."""
-        return self.tolerance or (1e-10 if jnp.dtype(dtype) == jnp.float64 else 3e-6)
+        """The tolerance: by default 1e-12 in float64, and 3e-6 in float32."""
+        return self.tolerance or (1e-12 if jnp.dtype(dtype) == jnp.float64 else 3e-6)
 
 
 class Solution(NamedTuple):

@@ -22,7 +22,7 @@ from rnnjax.parallel.newton import Solution, Solver, before
 Array = jax.Array
 
 
-class Recurrence(NamedTuple):
+class Transition(NamedTuple):
     """One step of a recurrence, and what its Jacobian is made of.
 
     Attributes:
@@ -41,7 +41,7 @@ class Recurrence(NamedTuple):
         """The blocks of ∂f/∂s of size n at each s [..., S/n, n, n]."""
         if self.jacobian is not None:
             return self.jacobian(params, s, x, n)
-        return blocks.jacobian(lambda s: self.f(params, s, x), s, n)
+        return blocks.jacobian(lambda s: self.f(params, s, x), s, n, self.is_local)
 
     def size(self, solver: Solver, S: int) -> int:
         """The size of the blocks that a solver works with."""
@@ -49,36 +49,36 @@ class Recurrence(NamedTuple):
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def trajectory(recurrence: Recurrence, solver: Solver, params: Any, first: Array, x: Any, start: Array) -> Solution:
+def trajectory(transition: Transition, solver: Solver, params: Any, first: Array, x: Any, start: Array) -> Solution:
     """All states of a recurrence, see `newton.solve`. Has first derivatives, forward and reverse, with respect to
     params, first and x; the first guess has none.
 
     Args:
-      recurrence: must hold no array that a derivative is taken of: these are in params.
+      transition: must hold no array that a derivative is taken of: these are in params.
       first: the state before the first step [*B, S].
       x: a tree of arrays [T, *B, ...].
       start: the first guess [T, *B, S], or None.
     """
-    n = recurrence.size(solver, first.shape[-1])
-    f = partial(recurrence.f, params)
-    return newton.solve(f, lambda s, x: recurrence.blocks_at(params, s, x, n), first, x, solver, start)
+    n = transition.size(solver, first.shape[-1])
+    f = partial(transition.f, params)
+    return newton.solve(f, lambda s, x: transition.blocks_at(params, s, x, n), first, x, solver, start)
 
 
 @trajectory.defjvp
-def _derivative(recurrence: Recurrence, solver: Solver, primals: tuple, tangents: tuple) -> tuple[Solution, Solution]:
+def _derivative(transition: Transition, solver: Solver, primals: tuple, tangents: tuple) -> tuple[Solution, Solution]:
     params, first, x, _ = primals
-    found = trajectory(recurrence, solver, *primals)
+    found = trajectory(transition, solver, *primals)
     s_prev = before(first, found.states)
-    D = recurrence.blocks_at(params, s_prev, x, recurrence.size(solver, first.shape[-1]))
+    D = transition.blocks_at(params, s_prev, x, transition.size(solver, first.shape[-1]))
 
     def image(params: Any, first: Array, x: Any) -> Array:
-        return recurrence.f(params, before(first, found.states), x)
+        return transition.f(params, before(first, found.states), x)
 
     b = jax.jvp(image, (params, first, x), tangents[:3])[1]
-    if recurrence.is_local or solver.is_whole:
+    if transition.is_local or solver.is_whole:
         d_states = run_whole(D, b)
     else:
-        d_states = run_by_blocks(partial(recurrence.f, params), s_prev, x, D, b, solver)
+        d_states = run_by_blocks(partial(transition.f, params), s_prev, x, D, b, solver)
     none: Any = np.zeros(found.iterations.shape, jax.dtypes.float0)
     return found, Solution(d_states, none, none)
 

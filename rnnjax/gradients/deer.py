@@ -1,0 +1,106 @@
+"""Forward and backward in parallel over time (Lim et al., 2024, "Parallelizing non-linear sequential models over the
+sequence length"): the trajectory of each layer by Newton's method, the gradient by one reverse scan at it.
+
+Layers are solved one after the other, each on its own numbers alone, so that S is what one layer carries. The states
+follow the recurrence within a tolerance, and the gradient is that of the trajectory that was found: exact, but for the
+error of its states, which is their tolerance times what the window amplifies.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.config import GradientConfig
+from rnnjax.gradients.claim import ROUNDING, Claim
+from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
+from rnnjax.gradients.method import Gradient, Method, Spent, Window
+from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.loss import window_loss
+from rnnjax.model.network import Carry, Layer, Model, Params
+from rnnjax.model.rnn import hidden
+from rnnjax.parallel import layer as parallel
+from rnnjax.parallel.newton import Solution, Solver
+
+Array = jax.Array
+
+AMPLIFIED = 100
+"""What an error of the states may have grown to in the gradient, where windows forget."""
+
+USUAL_ITERATIONS = 8
+"""Of a network that forgets, for the estimate of what a gradient takes."""
+
+
+def gradient(model: Model, window: Window, *, solver: Solver = Solver()) -> Gradient:  # noqa: B008  (a tuple)
+    """Loss and gradient of one window, its initial state held constant between windows.
+
+    Cost: each iteration O(T·S³) work at depth O(log T) and O(T·S²) memory a stream; by blocks, as quasi has it, both
+    O(T·S), and a product with W for each iteration forward and back. Exact within the window.
+    """
+    params, hyper, carry, batch, *_ = window
+
+    def loss_of(params: Params, carry: Carry) -> tuple[Array, tuple[Carry, Spent]]:
+        found: list[Solution] = []
+
+        def unroll(
+            cell: Cell,
+            layer: Layer,
+            hyper: Hyper,
+            state: Array,
+            a: Array,
+            valid: Array | None = None,
+            reset: Array | None = None,
+            scan_unroll: int = 1,
+        ) -> tuple[Array, Array]:
+            """`model.rnn.unroll`, in parallel; `scan_unroll` is of no use here."""
+            found.append(parallel.unroll(cell, layer, hyper, state, a, valid, reset, solver=solver))
+            return found[-1].states[-1], hidden(found[-1].states, model.hidden)
+
+        loss, new_carry = window_loss(model, params, hyper, carry, batch, unroll=unroll)
+        return loss, (new_carry, spent(found))
+
+    of_both = jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True)
+    (loss, (new_carry, effort)), (d_params, d_carry) = of_both(params, carry)
+    return Gradient(loss, d_params, d_carry, new_carry, spent=effort)
+
+
+def spent(found: list[Solution]) -> Spent:
+    """What the solutions of all layers took."""
+    T = found[0].states.shape[0]
+    iterations = jnp.stack([jnp.max(solution.iterations) for solution in found])
+    shares = jnp.stack([jnp.mean(solution.sequential) / T for solution in found])
+    dtype = found[0].states.dtype
+    return Spent(jnp.max(iterations).astype(dtype), jnp.mean(shares).astype(dtype))
+
+
+def make_solver(config: GradientConfig) -> Solver:
+    """The solver that a config describes."""
+    return Solver(config.solver, config.tolerance, config.iterations, config.damping, config.chunk_steps, config.start)
+
+
+def method(config: GradientConfig) -> Method:
+    claim = Claim(
+        "exact",
+        tolerance=max(ROUNDING, AMPLIFIED * config.tolerance),
+        variants=({"solver": "quasi"}, {"solver": "elk"}),
+    )
+    solver = make_solver(config)
+    return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), claim=claim)
+
+
+def cost(model: Model, T: int, B: int, *, solver: Solver = Solver()) -> Cost:  # noqa: B008  (a tuple)
+    """The maps of all steps of a chunk stand side by side, three times while the scan puts them together; a smoother
+    has five matrices in the place of one."""
+    S, parts, layers = model.state_width, len(model.cell.states), model.layers * model.directions
+    n = S if solver.is_whole and model.cell.recurrence == "dense" else parts
+    length, kinds = min(solver.chunk_steps or T, T), 5 if solver.kind in ("elk", "quasi_elk") else 1
+    each = T * B * layers * (kinds * 2 * S * n * n + weights(model) / layers)
+    kept = T * B * (S * n + plain(model, 1, 1).numbers)
+    return Cost(kept + 3 * kinds * length * B * S * n, USUAL_ITERATIONS * each, USUAL_ITERATIONS * T.bit_length())
+
+
+def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, solver: Solver = Solver()) -> str | None:  # noqa: B008
+    """Memory grows with T·S², time with T·S³; by blocks with T·S."""
+    instead = "take gradient.solver quasi, gradient.chunk_steps, or manual"
+    what = "the Jacobians of all steps of a layer"
+    return refuse_too_much(what, cost(model, T, B, solver=solver), plain(model, T, B), dtype, instead)
