@@ -3,8 +3,9 @@
 Keys: `step`, the last step of the stretch; `window`, its number of steps; `loss`, their mean in nats per character;
 `grad_norm`, mean global norm before clipping; `clipped` and `clipped_elements`, mean shares of steps and of gradient
 elements that clipping changed; `skipped`, the steps left out because something was not finite (the means are over the
-others, and null without any); `learning_rate` at the last step; `seconds` of training so far in this process; and,
-where the validation text was read after that step, `validation_loss` in nats per character.
+others, and null without any); `learning_rate` at the last step; `seconds` of training so far in this process; where the
+validation text was read after that step, `validation_loss` in nats per character; and with `gradient.method deer` the
+mean `iterations` of its solver and `sequential`, the mean share of steps that it left to be computed one by one.
 """
 
 import json
@@ -54,6 +55,9 @@ class MetricsLog:
         if not self._pending:
             return
         infos = {name: np.concatenate([part[name] for part in self._pending]) for name in self._pending[0]}
+        for name in ("iterations", "sequential"):
+            if np.isnan(infos.get(name, np.nan)).all():
+                infos.pop(name, None)
         self._pending = []
         good = infos.pop("skipped") == 0
         infos.pop("skipped_in_a_row")

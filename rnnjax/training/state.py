@@ -1,5 +1,6 @@
 """What training carries from step to step, and what each step tells."""
 
+import math
 from typing import Any, NamedTuple, TypeVar
 
 import flax.struct
@@ -59,6 +60,8 @@ class StepInfo(NamedTuple):
       skipped: 1 where the update was left out because loss or gradient was not finite, else 0.
       skipped_in_a_row: how many such steps have come one after the other up to here.
       learning_rate: of this step.
+      iterations: of the solver that found the trajectory, in the slowest layer and stream; nan without a solver.
+      sequential: the share of the window's steps that did not converge; nan without a solver.
     """
 
     loss: Array
@@ -68,6 +71,8 @@ class StepInfo(NamedTuple):
     skipped: Array
     skipped_in_a_row: Array
     learning_rate: Array
+    iterations: Array | float = math.nan
+    sequential: Array | float = math.nan
 
 
 def init_state(config: Config, model: Model, dtype: jnp.dtype, seed: Array | None = None) -> TrainState:

@@ -10,7 +10,7 @@ import optax
 
 from rnnjax.config import Config
 from rnnjax.gradients import make_method
-from rnnjax.gradients.method import Method, Window
+from rnnjax.gradients.method import Method, Spent, Window
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
@@ -60,6 +60,7 @@ class Learned(NamedTuple):
       grads: in the shape of the parameters.
       carry, trace: of the next step.
       carry_before, trace_before: with which this one began, and the next begins too if this one is left out.
+      spent: what finding the trajectory took; None for a method that walks along it.
     """
 
     loss: Array
@@ -68,6 +69,7 @@ class Learned(NamedTuple):
     trace: Any = None
     carry_before: Any = ()
     trace_before: Any = None
+    spent: Spent | None = None
 
 
 Learn = Callable[[TrainState, Any], Learned]
@@ -102,7 +104,7 @@ def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
         if model.learned_state:
             # An online method knows in every window how the state that began the pass acts.
             grads = add_to_learned_state(grads, result.carry, starts_pass | method.online)
-        return Learned(result.loss, grads, result.new_carry, result.trace, carry, trace)
+        return Learned(result.loss, grads, result.new_carry, result.trace, carry, trace, result.spent)
 
     return learn
 
@@ -148,6 +150,7 @@ def make_update(config: Config, learn: Learn) -> Step:
             skipped=~good,
             skipped_in_a_row=skipped_in_a_row,
             learning_rate=learning_rate,
+            **({} if found.spent is None else found.spent._asdict()),
         )
         return state, info
 

@@ -1,0 +1,87 @@
+"""Training with trajectories found in parallel: the same run as one step after the other, and what it tells of them."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from command import TINY, call, write_songs
+from method_cases import Case, compute, make
+
+from rnnjax import train
+from rnnjax.config import GradientConfig
+from rnnjax.errors import UserError
+from rnnjax.gradients import METHODS
+from rnnjax.gradients.method import Window
+from rnnjax.model.cells import Hyper
+
+RUN = [
+    *TINY,
+    *("--model.cell", "lstm", "--run.precision", "float64", "--training.sequence_length", "20"),
+    *("--training.steps", "12", "--training.log_every_steps", "4", "--sampling.every_steps", "0"),
+]
+
+
+def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_songs("songs.csv")
+    lines = {}
+    for method, options in (("manual", ()), ("deer", ()), ("deer", ("--gradient.iterations", "1"))):
+        answer = call(train.main, *RUN, "--gradient.method", method, *options, "--run.name", method + "".join(options))
+        assert answer.code == 0, answer.stderr
+        text = (tmp_path / "runs" / (method + "".join(options)) / "metrics.jsonl").read_text()
+        lines[method, bool(options)] = [json.loads(line) for line in text.splitlines()]
+    plain, found, cut = lines.values()
+    np.testing.assert_allclose([row["loss"] for row in found], [row["loss"] for row in plain], rtol=1e-9)
+    np.testing.assert_allclose([row["loss"] for row in cut], [row["loss"] for row in plain], rtol=1e-9)
+    assert not {"iterations", "sequential"} & {*plain[0]}
+    assert all(2 < row["iterations"] < 12 and row["sequential"] == 0 for row in found)
+    assert all(row["iterations"] == 1 and row["sequential"] > 0.9 for row in cut)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "quasi_elk"},
+        {"damping": 0.3},
+        {"chunk_steps": 4},
+        {"start": "held"},
+        {"iterations": 2},
+        {"solver": "quasi", "iterations": 2},
+    ],
+    ids=str,
+)
+def test_no_option_changes_the_gradient(options):
+    case = Case(7, (2,), "wvr", options=(("cell", "gru"), ("layers", 2), ("residual", True)))
+    model, arrays, expected = make(case)
+    found = compute(GradientConfig("deer", **options), model, *arrays)
+    for a, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-10)
+
+
+def test_layers_back_in_time_are_solved_too():
+    model, (params, carry, batch), expected = make(Case(7, (2,), "wv", options=(("bidirectional", True),)))
+    method = METHODS["deer"](GradientConfig("deer"))
+    found = jax.jit(method.gradient, static_argnums=0)(model, Window(params, Hyper(0.6, 0.3), carry, batch))
+    assert 1 < found.spent.iterations <= 8
+    for a, e in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12)
+
+
+def test_an_error_of_the_states_is_at_most_what_the_window_amplifies():
+    model, arrays, expected = make(Case(40, (2,), "w", options=(("cell", "gru"),)))
+    sizes = []
+    for tolerance in (1e-2, 1e-5, 1e-8):
+        found = compute(GradientConfig("deer", solver="quasi", tolerance=tolerance), model, *arrays)
+        off = max(np.abs(a - e).max() for a, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True))
+        sizes.append(off)
+        assert off < 100 * tolerance
+    assert sizes[0] > 1e3 * sizes[2]
+
+
+@pytest.mark.parametrize(
+    "options", [{"tolerance": -1e-3}, {"iterations": 0}, {"damping": 1.5}, {"chunk_steps": -1}], ids=str
+)
+def test_options_of_the_solver_out_of_range_are_refused(options):
+    with pytest.raises(UserError, match=f"gradient.{next(iter(options))}"):
+        GradientConfig("deer", **options)
