@@ -14,10 +14,18 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
-from rnnjax.run.interrupt import INTERRUPTED, done, listen
+from rnnjax.run.interrupt import INTERRUPTED, done, leave, listen
 from rnnjax.run.yaml_keys import given_twice
 
 BAD_INPUT = 2
+
+OUTSIDE = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
+        *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE),
+    )
+)
+"""Errors of files that whoever gave the command can mend."""
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -94,11 +102,13 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
     except BrokenPipeError:  # whoever read our output has had enough
         code = 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in OUTSIDE:
             raise
         code = _complain(
             f"{error.strerror}{f': {error.filename}' if error.filename else ''}; what was saved before is intact"
         )
+        if listens:  # a library's threads may wait minutes for what has failed
+            leave(code)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except RuntimeError as error:  # JAX's own is not imported here, as a door may not need it

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
+
+from rnnjax.run.directory import write_whole
 
 if TYPE_CHECKING:  # late where it runs: the import takes half a second
     from matplotlib.figure import Figure
@@ -19,9 +21,9 @@ def make_figure(width: float, height: float, layout: Literal["constrained", "tig
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Writes a PNG in place of the file that is there: a reader, or a crash, finds the old one or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    save_png(figure, part)
-    os.replace(part, path)
+    picture = io.BytesIO()
+    save_png(figure, picture)
+    write_whole(path, picture.getvalue())
 
 
 def save_png(figure: Figure, file: Path | IO[bytes]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,10 +24,11 @@ from rnnjax.figure import write_figure
 from rnnjax.model.initializers import count_parameters
 from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
 from rnnjax.run.directory import RunDirectory, read_json, write_whole
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
+from rnnjax.run.metrics import read_metrics, steps_told
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
@@ -36,6 +37,9 @@ from rnnjax.tasks.task import Task
 from rnnjax.training.sharding import divide, everywhere, make_mesh, place, shardings, whole
 from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
+
+RECORDED = 0.01
+"""Share by which a loss may differ from the recorded one, as between two machines."""
 
 
 def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
@@ -66,13 +70,15 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
 def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple[RunDirectory, Checkpoints]:
     """Opens a run's directory, until `opened` is closed, and writes down what the run is."""
     directory = opened.enter_context(RunDirectory(path))
-    directory.pin_config(config)
-    directory.pin_text({"text_sha256": task.fingerprint, **environment()})
+    checkpoints: Checkpoints = hosts.NoCheckpoints()
+    if hosts.leads():
+        checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
+        opened.callback(checkpoints.close)
+    kept = checkpoints.kept_origin()
+    directory.pin_config(config, kept.get("config"))
+    directory.pin_data(task.fingerprint, environment(), kept.get("data"))
     write_whole(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
-    if not hosts.leads():
-        return directory, hosts.NoCheckpoints()
-    checkpoints = Checkpoints(directory.checkpoints, keep=config.run.keep_checkpoints)
-    opened.callback(checkpoints.close)
+    checkpoints.origin = {"config": asdict(config), "data": task.fingerprint, "names": text_checksum(task.names)}
     return directory, checkpoints
 
 
@@ -81,7 +87,11 @@ def finish(
 ) -> None:
     """Draws what a run has done; where it is finished, says and writes what came of it."""
     result = conclude(task, data, directory, checkpoints) if finished else None
-    plot_run(directory.path, config.run.name, task.unit, task.in_nats, task.levels)
+    drawn = (directory.path / "loss.png").exists()
+    if not finished or not drawn or steps_told([*read_metrics(directory.metrics)]) >= config.training.steps:
+        plot_run(directory.path, config.run.name, task.unit, task.in_nats, task.levels)
+    else:
+        warn(f"{directory.metrics} has lost lines; loss.png and gradient_norm.png stay as they were drawn before")
     if result is not None:
         for name, figure in task.figures(result).items():
             write_figure(directory.path / name, figure)
@@ -187,20 +197,48 @@ def learn(
 def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints) -> dict:
     """Reads the test part, once, with the best weights, and writes what is found; later only reads it."""
     path = directory.path / "result.json"
-    if path.exists():
-        return read_json(path)
+    if (result := kept_result(path)) is not None:
+        return result
     found = checkpoints.best()
     for step, damage in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; taking the next best")
     if found.checkpoint is None:
         raise UserError(f"every checkpoint of {directory.path} is damaged; train again under another run.name")
-    concluded = task.conclude(state_from(found.checkpoint, task), data)
+    state = state_from(found.checkpoint, task)
+    check_recorded(task, state, found.checkpoint)
+    concluded = task.conclude(state, data)
     result = plain(concluded.result)
     if concluded.predictions:
         lines = (json.dumps(plain(prediction), ensure_ascii=False) + "\n" for prediction in concluded.predictions)
         write_whole(directory.path / "predictions.jsonl", "".join(lines))
-    write_whole(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps({**result, "checksum": text_checksum(result)}, indent=2, ensure_ascii=False) + "\n")
     return result
+
+
+def kept_result(path: Path) -> dict | None:
+    """The result of a finished run; None where there is none, or one that was changed."""
+    if not path.exists():
+        return None
+    try:
+        result = read_json(path)
+    except UserError:
+        result = {}
+    if result.pop("checksum", None) == text_checksum(result):
+        return result
+    warn(f"{path} is damaged, or older than its checksum: measuring again")
+    return None
+
+
+def check_recorded(task: Task, state: TrainState, checkpoint: Checkpoint) -> None:
+    """Warns where weights no longer have the validation loss by which they were chosen."""
+    if task.held_out is None or checkpoint.validation_loss is None:
+        return
+    measured = float(task.evaluate(state.params, state.hyper, task.held_out))
+    if not math.isclose(measured, checkpoint.validation_loss, rel_tol=RECORDED):
+        warn(
+            f"the weights of step {checkpoint.step:,} have the validation loss {measured:#.5g}, where "
+            f"{checkpoint.validation_loss:#.5g} was recorded; the data, a library or the machine have changed"
+        )
 
 
 def compile_together(*programs: tuple | None) -> list:

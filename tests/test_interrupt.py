@@ -1,7 +1,6 @@
 """Ctrl-C and a closed terminal, from a door's first line to its last. Every test is a process of its own."""
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -80,12 +79,19 @@ def test_a_loop_saves_and_a_second_signal_ends_it(tmp_path, number):
         assert saved.exists() == (how == "once")
 
 
+TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if not child:
+    os.execv(sys.executable, [sys.executable, "-c", os.environ["LOOP"], "once", os.environ["SAVED"]])
+assert os.read(terminal, 9) == b"under way"
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 def test_a_loop_whose_terminal_is_closed_saves(tmp_path):
     saved = tmp_path / "saved.txt"
-    child, terminal = pty.fork()
-    if not child:
-        os.execv(sys.executable, [sys.executable, "-c", LOOP, "once", str(saved)])
-    assert os.read(terminal, 9) == b"under way"
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    done = program(TERMINAL, env={**os.environ, "LOOP": LOOP, "SAVED": str(saved)})
+    assert done.returncode == 7, done.stderr
     assert saved.read_text() == "saved"

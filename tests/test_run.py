@@ -16,7 +16,7 @@ from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingCo
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum, forget_abandoned_reads
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum, forget_abandoned_work
 from rnnjax.run.directory import RunDirectory, write_whole
 from rnnjax.run.metrics import MetricsLog
 from rnnjax.training.state import StepInfo
@@ -71,11 +71,11 @@ def test_what_changes_no_number_may_change(tmp_path):
 def test_another_text_is_refused_and_other_versions_are_listed(tmp_path):
     with RunDirectory(tmp_path / "run") as directory:
         for version in ("1", "2", "2", "3"):
-            directory.pin_text({"text_sha256": "aa", "jax": version})
+            directory.pin_data("aa", {"jax": version})
         written = json.loads((tmp_path / "run" / "environment.json").read_text())
         assert (written["jax"], [before["jax"] for before in written["earlier"]]) == ("3", ["1", "2"])
         with pytest.raises(UserError, match="the text is not the one"):
-            directory.pin_text({"text_sha256": "bb", "jax": "3"})
+            directory.pin_data("bb", {"jax": "3"})
 
 
 def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
@@ -194,10 +194,10 @@ def test_the_newest_checkpoints_and_the_best_are_kept(checkpoints):
         }
 
 
-def test_only_abandoned_reads_are_silent(monkeypatch):
+def test_only_abandoned_work_is_silent(monkeypatch):
     shown = []
     monkeypatch.setattr(sys, "unraisablehook", shown.append)
-    forget_abandoned_reads()
+    forget_abandoned_work()
     for said in ("Event loop is closed", "another"):
         sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(said)))
     assert [str(found.exc_value) for found in shown] == ["another"]

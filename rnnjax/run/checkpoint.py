@@ -1,12 +1,13 @@
-"""Checkpoints: Orbax, atomic, the newest few and the best, with a checksum of our own for every array."""
+"""Checkpoints: Orbax, atomic, the newest few and the best, with checksums of our own over all that they hold."""
 
 import errno
+import json
 import logging
 import math
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,31 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 
 
+class About(NamedTuple):
+    """What a checkpoint says of itself, beside its arrays.
+
+    Attributes:
+      step: after which it was saved.
+      checksums: of its arrays, by name.
+      validation_loss: in nats per character; None where it was not measured.
+      origin: the run's config and the fingerprint of its data; empty in a study, and in checkpoints older than it.
+    """
+
+    step: int
+    checksums: dict[str, str]
+    validation_loss: float | None
+    origin: dict[str, Any]
+
+
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: arrays by name, the step, and the validation loss (nats per character), if any."""
+    """The content of a checkpoint: arrays by name, the step, the validation loss (nats per character), if any, and what
+    the run is (`About.origin`).
+    """
 
     step: int
     arrays: Arrays
     validation_loss: float | None
+    origin: dict[str, Any] = {}  # noqa: RUF012
 
 
 class DamagedCheckpoint(Exception):
@@ -36,8 +56,27 @@ class FoundCheckpoint(NamedTuple):
     damaged: dict[int, DamagedCheckpoint]
 
 
+class NewestAndBest:
+    """A policy of Orbax: it keeps the newest n checkpoints, and the one with the lowest validation loss.
+
+    Orbax's own chooses by a file that nothing protects.
+    """
+
+    def __init__(self, newest: int, losses: dict[int, float]) -> None:
+        self._newest, self._losses = newest, losses
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        steps = [info.step for info in checkpoints]
+        best = min((step for step in steps if step in self._losses), key=self._losses.__getitem__, default=None)
+        return [step in steps[-self._newest :] or step == best for step in steps]
+
+
 class Checkpoints:
-    """The checkpoints of a run."""
+    """The checkpoints of a run.
+
+    Attributes:
+      origin: what the run is; saved with every checkpoint.
+    """
 
     def __init__(self, path: Path, keep: int = 1, read_only: bool = False) -> None:
         """Opens the directory.
@@ -47,33 +86,27 @@ class Checkpoints:
           read_only: only to read; the directory must exist.
         """
         import orbax.checkpoint as ocp  # late: takes a third of a second
-        from orbax.checkpoint import checkpoint_managers as policies
 
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs tracebacks of errors that we report
+        forget_abandoned_work()
         self._ocp = ocp
         self._path = path.absolute()
-        metric = lambda metrics: metrics["validation_loss"]
-        # best_fn with max_to_keep alone would keep the best and throw away the newest.
-        newest_and_best = policies.AnyPreservationPolicy(
-            [
-                policies.LatestN(keep),
-                policies.BestN(get_metric_fn=metric, reverse=True, n=1, keep_checkpoints_without_metrics=False),
-            ]
-        )
+        self._failed = False
+        self._losses: dict[int, float] = {}
+        self.origin: dict[str, Any] = {}
         alone: dict[str, Any] = {}
         if jax.process_count() > 1:  # of one process's files the others know nothing
             path.mkdir(parents=True, exist_ok=True)
             processes = {"primary_host": jax.process_index(), "active_processes": {jax.process_index()}}
             alone = {"multiprocessing_options": ocp.options.MultiprocessingOptions(**processes)}
         options = ocp.CheckpointManagerOptions(
-            best_fn=metric,
-            best_mode="min",
-            preservation_policy=newest_and_best,
+            preservation_policy=NewestAndBest(keep, self._losses),
             create=not read_only and not alone,
             read_only=read_only,
             **alone,
         )
         self._manager = ocp.CheckpointManager(self._path, options=options)
+        self._losses |= self.validation_losses()
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, newest first."""
@@ -86,54 +119,68 @@ class Checkpoints:
           OSError: if the disk is full.
         """
         args = self._ocp.args
-        about = {
-            "checksums": {name: checksum(array) for name, array in arrays.items()},
-            "validation_loss": validation_loss,
-        }
-        metrics = None if validation_loss is None else {"validation_loss": validation_loss}
-        with _disk_errors():
+        about = About(step, {name: checksum(array) for name, array in arrays.items()}, validation_loss, self.origin)
+        if validation_loss is not None:
+            self._losses[step] = validation_loss
+        with self._disk_errors():
             self._manager.save(
                 step,
-                args=args.Composite(state=args.StandardSave(arrays), about=args.JsonSave(about)),
-                metrics=metrics,
+                args=args.Composite(state=args.StandardSave(arrays), about=args.JsonSave(signed(about))),
                 force=True,
             )
 
     def wait(self) -> None:
         """Waits until what was handed over is on disk."""
-        with _disk_errors():
+        with self._disk_errors():
             self._manager.wait_until_finished()
 
     def restore(self, step: int) -> Checkpoint:
-        """Reads one checkpoint and compares every array with its checksum.
+        """Reads one checkpoint and compares all of it with its checksums.
 
         Raises:
           DamagedCheckpoint: if it cannot be read, or a checksum differs.
         """
-        args = self._ocp.args
+        about, arrays = self.about(step), self._read(step, state=self._ocp.args.StandardRestore())
+        if not isinstance(arrays, dict) or arrays.keys() != about.checksums.keys():
+            raise DamagedCheckpoint("arrays are missing")
+        for name, array in arrays.items():
+            if checksum(array) != about.checksums[name]:
+                raise DamagedCheckpoint(f"the checksum of {name} differs")
+        return Checkpoint(step, arrays, about.validation_loss, about.origin)
+
+    def about(self, step: int) -> About:
+        """Reads what a checkpoint says of itself; raises what `restore` raises."""
+        return verified(step, self._read(step, about=self._ocp.args.JsonRestore()))
+
+    def _read(self, step: int, **item: Any) -> Any:
         try:
-            saved = self._manager.restore(
-                step, args=args.Composite(state=args.StandardRestore(), about=args.JsonRestore())
-            )
-            arrays, about = dict(saved["state"]), saved["about"]
-            checksums = about["checksums"]
+            (content,) = self._manager.restore(step, args=self._ocp.args.Composite(**item)).values()
+            return content
         except Exception as error:  # a damaged file can make Orbax raise anything
-            forget_abandoned_reads()
             reason = str(error).strip().splitlines()
             raise DamagedCheckpoint(
                 f"it cannot be read ({reason[0][:100] if reason else type(error).__name__})"
             ) from error
-        if arrays.keys() != checksums.keys():
-            raise DamagedCheckpoint("arrays are missing")
-        for name, array in arrays.items():
-            if checksum(array) != checksums[name]:
-                raise DamagedCheckpoint(f"the checksum of {name} differs")
-        return Checkpoint(step, arrays, about["validation_loss"])
+
+    def abouts(self) -> dict[int, About | DamagedCheckpoint]:
+        """What every checkpoint says of itself, newest first, or its damage."""
+        found: dict[int, About | DamagedCheckpoint] = {}
+        for step in self.steps():
+            try:
+                found[step] = self.about(step)
+            except DamagedCheckpoint as damage:
+                found[step] = damage
+        return found
 
     def validation_losses(self) -> dict[int, float]:
         """The validation loss of every checkpoint that has one, by step."""
-        metrics = {step: self._manager.metrics(step) for step in self.steps()}
-        return {step: found["validation_loss"] for step, found in metrics.items() if found}
+        abouts = {step: about for step, about in self.abouts().items() if isinstance(about, About)}
+        return {step: about.validation_loss for step, about in abouts.items() if about.validation_loss is not None}
+
+    def kept_origin(self) -> dict[str, Any]:
+        """What the run is by its newest checkpoint that says so; empty where none does."""
+        abouts = (about for about in self.abouts().values() if isinstance(about, About))
+        return next((about.origin for about in abouts if about.origin), {})
 
     def newest(self) -> "FoundCheckpoint":
         """The newest checkpoint that is whole."""
@@ -141,11 +188,16 @@ class Checkpoints:
 
     def best(self) -> "FoundCheckpoint":
         """The checkpoint with the lowest validation loss that is whole; the newest where none was ever read."""
-        losses = self.validation_losses()
-        return self._first_whole(sorted(self.steps(), key=lambda step: (losses.get(step, math.inf), -step)))
+        abouts = self.abouts()
+        damaged = {step: about for step, about in abouts.items() if isinstance(about, DamagedCheckpoint)}
+        losses = {step: about.validation_loss for step, about in abouts.items() if isinstance(about, About)}
+        order = lambda step: (math.inf if losses[step] is None else losses[step], -step)
+        return self._first_whole(sorted(losses, key=order), damaged)
 
-    def _first_whole(self, steps: Iterable[int]) -> "FoundCheckpoint":
-        damaged: dict[int, DamagedCheckpoint] = {}
+    def _first_whole(
+        self, steps: Iterable[int], damaged: dict[int, DamagedCheckpoint] | None = None
+    ) -> "FoundCheckpoint":
+        damaged = damaged or {}
         for step in steps:
             try:
                 return FoundCheckpoint(self.restore(step), damaged)
@@ -166,26 +218,63 @@ class Checkpoints:
         return aside
 
     def close(self) -> None:
-        with _disk_errors():
-            self._manager.close()
+        """Waits for what is under way; not where a save has failed, for which Orbax would wait five minutes."""
+        if not self._failed:
+            with self._disk_errors():
+                self._manager.close()
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Turns what Orbax raises for a full disk into the OSError that it was."""
+        try:
+            yield
+        except Exception as error:
+            self._failed = True
+            if isinstance(error, ValueError) and ("RESOURCE_EXHAUSTED" in str(error) or "No space left" in str(error)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
 
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turns what Orbax raises for a full disk into the OSError that it was."""
-    try:
-        yield
-    except ValueError as error:
-        if "RESOURCE_EXHAUSTED" in str(error) or "No space left" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise
+def signed(about: About) -> dict[str, Any]:
+    """What is written of a checkpoint, with a checksum over it."""
+    content = json.loads(json.dumps(about._asdict()))
+    return {**content, "checksum": text_checksum(content)}
 
 
-def forget_abandoned_reads() -> None:
-    """Orbax leaves the other reads of a damaged checkpoint to an event loop that it has closed, and each would print a
-    traceback of that."""
+def verified(step: int, content: Any) -> About:
+    """The inverse of `signed`.
+
+    Raises:
+      DamagedCheckpoint: if it is not what was written for this step.
+    """
+    if isinstance(content, dict) and content.keys() == {"checksums", "validation_loss"}:  # older than its checksum
+        content = {"step": step, "origin": {}, **content}
+    elif not isinstance(content, dict) or content.pop("checksum", None) != text_checksum(content):
+        raise DamagedCheckpoint("the checksum of what it says of itself differs")
+    if content.keys() != set(About._fields) or content["step"] != step:
+        raise DamagedCheckpoint(f"it is not what was saved after step {step:,}")
+    return About(**content)
+
+
+def forget_abandoned_work() -> None:
+    """Orbax leaves what else was under way with a damaged checkpoint, or on a full disk, to an event loop that it has
+    closed, and each piece would print a traceback of that.
+    """
+    if getattr(sys.unraisablehook, "forgets", False):
+        return
     show = sys.unraisablehook
-    sys.unraisablehook = lambda found: None if str(found.exc_value) == "Event loop is closed" else show(found)
+
+    def show_others(found: Any) -> None:
+        if str(found.exc_value) != "Event loop is closed":
+            show(found)
+
+    show_others.forgets = True  # type: ignore[attr-defined]
+    sys.unraisablehook = show_others
+
+
+def text_checksum(content: Any) -> str:
+    """CRC-32 of a value that JSON can hold."""
+    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
 
 
 def checksum(array: np.ndarray) -> str:

@@ -2,7 +2,7 @@
 
 runs/<name>/
   config.yaml         every field, as resolved
-  environment.json    versions, device, git commit, and the fingerprint of the text
+  environment.json    versions, device, git commit, and the fingerprint of the data
   vocabulary.json     the characters in the order of their ids, and a task's labels
   metrics.jsonl       one object a line; see `run.metrics`
   samples/            songs, or what else the task writes, one file each, named by step
@@ -24,6 +24,7 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
 
 FREE_TO_CHANGE = {
@@ -76,33 +77,52 @@ class RunDirectory:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def pin_config(self, config: Config) -> None:
+    def pin_config(self, config: Config, kept: dict[str, Any] | None = None) -> None:
         """Writes the config of a new run; for one that exists, checks that it is the same.
+
+        Args:
+          kept: the config by the run's checkpoints, where they know it: config.yaml may have been lost or changed.
 
         Raises:
           UserError: with the list of fields that differ.
         """
         path = self.path / "config.yaml"
-        new = dataclasses.asdict(config)
-        if path.exists():
-            # A field that was not there when the run began was what it is by default.
-            pinned = completed(read_yaml(path), dataclasses.asdict(Config()))
-            if changed := changes(pinned, new, FREE_TO_CHANGE):
-                raise UserError(
-                    f"{self.path} was started with another config ({changed}); choose another run.name, or "
-                    "remove the directory to begin anew"
-                )
+        new, defaults = dataclasses.asdict(config), dataclasses.asdict(Config())
+        pinned = completed(kept, defaults) if kept else self._pinned(defaults)
+        if pinned and (changed := changes(pinned, new, FREE_TO_CHANGE)):
+            raise UserError(
+                f"{self.path} was started with another config ({changed}); choose another run.name, or "
+                "remove the directory to begin anew"
+            )
+        if kept and _differs(path, kept):
+            warn(f"{path} was lost or changed; it is written anew, as the checkpoints have it")
         write_whole(path, yaml.safe_dump(new, sort_keys=False))
 
-    def pin_text(self, environment: dict[str, Any]) -> None:
-        """Writes the environment of a new run; for one that exists, checks that it reads the same text.
+    def _pinned(self, defaults: dict) -> dict | None:
+        """The config of a run that has begun. A field that was not there when it did was what it is by default."""
+        path = self.path / "config.yaml"
+        if path.exists():
+            return completed(read_yaml(path), defaults)
+        if any(self.checkpoints.glob("[0-9]*")):
+            raise UserError(
+                f"{self.path} has checkpoints, but its config.yaml is gone; put it back, or remove the directory to "
+                "begin anew"
+            )
+        return None
+
+    def pin_data(self, fingerprint: str, environment: dict[str, Any], kept: str | None = None) -> None:
+        """Writes the environment of a new run; for one that exists, checks that it reads the same data.
 
         The versions of a resumed run are added to a list, since they decide whether its numbers go on bit for bit.
+
+        Args:
+          kept: the fingerprint by the run's checkpoints, where they know it.
         """
         path = self.path / "environment.json"
-        if path.exists() and read_json(path).get("text_sha256") != environment["text_sha256"]:
+        before = _environment_before(path)
+        if (kept or before.get("text_sha256", fingerprint)) != fingerprint:
             raise UserError(f"data.path: the text is not the one that {self.path} was started with")
-        write_environment(path, environment)
+        _write_environment(path, {"text_sha256": fingerprint, **environment}, before)
 
     def write_sample(self, step: int, text: str) -> Path:
         path = self.samples / f"{step:08d}.txt"
@@ -110,12 +130,23 @@ class RunDirectory:
         return path
 
 
+def _differs(path: Path, kept: dict[str, Any]) -> bool:
+    """Whether a config file does not have what is kept of it, or cannot be read."""
+    try:
+        return read_yaml(path) != kept
+    except UserError:
+        return True
+
+
 def completed(given: dict, defaults: dict) -> dict:
     """The given fields, and the defaults of those that are missing."""
-    return given | {
-        key: completed(given.get(key, {}), value) if isinstance(value, dict) else given.get(key, value)
-        for key, value in defaults.items()
-    }
+    filled = dict(given)
+    for key, value in defaults.items():
+        has = given.get(key, value)
+        if isinstance(value, dict) and not isinstance(has, dict):
+            raise UserError(f"config.yaml is damaged: {key} is {str(has)[:40]!r}, but must be a group of fields")
+        filled[key] = completed(has, value) if isinstance(value, dict) else has
+    return filled
 
 
 def changes(old: dict, new: dict, free: Collection[str]) -> str:
@@ -125,18 +156,30 @@ def changes(old: dict, new: dict, free: Collection[str]) -> str:
 
 def write_environment(path: Path, environment: dict[str, Any]) -> None:
     """Writes versions and machine; where a file has others from before, these are kept in its list `earlier`."""
-    if path.exists():
-        before = read_json(path)
-        earlier = before.pop("earlier", [])
-        earlier += [before] if before != environment else []
-        environment = {**environment, "earlier": earlier} if earlier else environment
-    write_whole(path, json.dumps(environment, indent=2) + "\n")
+    _write_environment(path, environment, _environment_before(path))
+
+
+def _write_environment(path: Path, environment: dict[str, Any], before: dict[str, Any]) -> None:
+    earlier = before.pop("earlier", [])
+    earlier = earlier if isinstance(earlier, list) else []
+    earlier += [before] if before and before != environment else []
+    write_whole(path, json.dumps({**environment, "earlier": earlier} if earlier else environment, indent=2) + "\n")
+
+
+def _environment_before(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return read_json(path)
+    except UserError as error:
+        warn(f"{error}; it is written anew, and what it said of earlier versions is lost")
+        return {}
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
     """What differs between two nested mappings: (dotted name, old, new) each, None where it is missing."""
     found = []
-    for key in sorted(old.keys() | new.keys()):
+    for key in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, f"{prefix}{key}.")
@@ -165,20 +208,47 @@ def read_yaml(path: Path) -> dict:
 
 
 def read_json(path: Path) -> dict:
+    """The object in a JSON file.
+
+    Raises:
+      UserError: if it is missing or damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise UserError(f"{path} is missing or damaged: it is no JSON object")
     return content
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replaces a file in one move: a reader, or a crash, finds the old text or the new one, nothing between."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one move: a reader, a crash or a power cut finds the old content or the new one.
+
+    The folder is written through as well, or the name might be lost with the power.
+
+    Raises:
+      UserError: if the file is a directory.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a directory, where a file is to be written; move it away")
     part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Writes through to the disk which names a folder has."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -168,7 +168,10 @@ class NoCheckpoints(Checkpoints):
     """Those of a process that does not lead: it saves nothing."""
 
     def __init__(self) -> None:
-        pass
+        self.origin = {}
+
+    def kept_origin(self) -> dict[str, Any]:
+        return {}
 
     def steps(self) -> list[int]:
         return []

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from typing import NoReturn
 
 INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -100,7 +101,7 @@ def _answer(heard: int) -> None:
             _under_way[-1].ask()
         else:
             _say("interrupted; what was saved before is intact")
-            _end()
+            leave(INTERRUPTED)
 
 
 def _say(line: str) -> None:
@@ -123,9 +124,9 @@ def _can_be_written(screen: int) -> bool:
         return False
 
 
-def _end() -> None:
+def leave(code: int) -> NoReturn:
     """Ends the process where it stands: every file is whole, or still has a name of its own to be written under."""
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()
     flush.join(SECONDS_TO_FLUSH)  # whoever was to read may have stopped
-    os._exit(INTERRUPTED)
+    os._exit(code)

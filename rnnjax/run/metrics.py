@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnjax.run.directory import write_whole
+from rnnjax.run.progress import warn
+
 
 class MetricsLog:
     """The open file, and the steps that no line tells of yet."""
@@ -29,9 +32,9 @@ class MetricsLog:
           also: called with every line.
         """
         rows = [row for row in read_metrics(path) if row["step"] <= last_step]
-        part = path.with_name(f".{path.name}.part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        os.replace(part, path)
+        if (told := steps_told(rows)) < last_step:
+            warn(f"{path} tells of {told:,} of the {last_step:,} steps so far; the lines of the others are lost")
+        write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
         self.step = last_step
         self._every = every
         self._also = also
@@ -72,6 +75,10 @@ class MetricsLog:
         if self._also:
             self._also(row)
 
+    def sync(self) -> None:
+        """Writes what it has through to the disk."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         self._file.close()
 
@@ -88,7 +95,19 @@ def read_metrics(path: Path) -> Iterator[dict]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             continue
-        if isinstance(row, dict) and "step" in row:
+        if is_row(row):
             yield row
+
+
+def is_row(row: object) -> bool:
+    """Whether a line tells of a stretch of steps, in numbers."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), int) for name in ("step", "window")):
+        return False
+    return all(value is None or isinstance(value, int | float) for value in row.values())
+
+
+def steps_told(rows: list[dict]) -> int:
+    """The number of steps that lines tell of."""
+    return sum(row["window"] for row in rows)

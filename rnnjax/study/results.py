@@ -7,7 +7,7 @@ group; memory_bytes of the group's program; whether it is the arm's last row; th
 measures on validation, and, with test_ before its name, on test; floor, where the task has one.
 """
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rnnjax.errors import UserError
+from rnnjax.run.directory import write_whole
 from rnnjax.study.arms import Arm, columns
 from rnnjax.study.study import Study
 from rnnjax.training.state import StepInfo
@@ -53,14 +54,9 @@ def write_part(
     folder: Path, group: int, number: int, study: Study, arms: Sequence[Arm], numbers: dict[str, Any]
 ) -> None:
     """Writes the rows of one evaluation as part-<group>-<number>.parquet; the same numbers again replace the file."""
-    path = folder / f"part-{group}-{number:05d}.parquet"
-    part = path.with_name(f".{path.name}.part")
-    try:
-        table(study, arms, numbers).to_parquet(part, index=False)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    table(study, arms, numbers).to_parquet(content, index=False)
+    write_whole(folder / f"part-{group}-{number:05d}.parquet", content.getvalue())
 
 
 class Means:

@@ -1,0 +1,160 @@
+"""Files of a run that were changed, lost, or are of another kind: found, or mended from where the truth stands, or one
+line; never another value without a word."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from command import TINY, call, door, message, saved_arrays, write_songs
+
+from rnnjax import sample, train
+from rnnjax.run.checkpoint import About, Checkpoints, DamagedCheckpoint, signed, verified
+
+RUN = [
+    *TINY,
+    *("--training.steps", "30", "--training.log_every_steps", "5", "--training.eval_every_steps", "10"),
+    *("--sampling.every_steps", "0", "--run.checkpoint_every_steps", "10"),
+]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A directory with a tiny run that was trained to its end."""
+    place = tmp_path_factory.mktemp("place")
+    write_songs(place / "songs.csv")
+    answer = door("train", *RUN, cwd=place)
+    assert answer.code == 0, answer.stderr
+    return place
+
+
+@pytest.fixture
+def run(straight, tmp_path, monkeypatch):
+    """A copy of the run, to be damaged."""
+    shutil.copytree(straight, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy" / "runs" / "run"
+
+
+def again(*more):
+    return call(train.main, *RUN, *more)
+
+
+def test_no_bit_of_what_a_checkpoint_says_of_itself_changes_unseen():
+    about = About(80, {"W": "0f3a"}, 3.1, {"config": {"model": {"leak": 0.5}}, "data": "ab"})
+    content = json.dumps(signed(about)).encode()
+    unseen = []
+    for place in range(len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            try:
+                found = verified(80, json.loads(changed))
+            except (ValueError, DamagedCheckpoint):
+                continue
+            unseen += [] if found == about else [changed]
+    assert not unseen
+    with pytest.raises(DamagedCheckpoint):
+        verified(81, json.loads(content))
+
+
+def test_a_checkpoint_whose_words_of_itself_are_lost_is_passed_over(tmp_path):
+    opened = Checkpoints(tmp_path / "checkpoints", keep=3)
+    for step, loss in ((1, 1.0), (2, 2.0), (3, 3.0)):
+        opened.save(step, {"W": np.full(3, step)}, loss)
+    opened.wait()
+    opened.close()
+    for file in (tmp_path / "checkpoints" / "1" / "about").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    opened = Checkpoints(tmp_path / "checkpoints", read_only=True)
+    best, newest = opened.best(), opened.newest()
+    opened.close()
+    assert (best.checkpoint.step, list(best.damaged)) == (2, [1])
+    assert newest.checkpoint.step == 3
+
+
+def test_another_best_checkpoint_is_told(run):
+    """A loss that was measured is held against the one that was recorded."""
+    opened = Checkpoints(run / "checkpoints", keep=2)
+    found = opened.restore(20)
+    opened.origin = found.origin
+    shutil.rmtree(run / "checkpoints" / "20")
+    opened._manager.reload()
+    opened.save(20, found.arrays, found.validation_loss - 1)
+    opened.close()
+    (run / "result.json").unlink()
+    answer = again()
+    assert answer.code == 0, answer.stderr
+    assert "weights of step 20 have the validation loss" in answer.stderr
+
+
+def test_lost_lines_of_metrics_are_told_and_pictures_stay(run):
+    picture = (run / "loss.png").read_bytes()
+    for left in ("", "".join((run / "metrics.jsonl").read_text().splitlines(keepends=True)[:3])):
+        (run / "metrics.jsonl").write_text(left)
+        answer = again()
+        assert answer.code == 0
+        assert "has lost lines" in answer.stderr
+        assert (run / "loss.png").read_bytes() == picture
+    (run / "result.json").unlink()
+    shutil.rmtree(run / "checkpoints" / "30")
+    assert "metrics.jsonl tells of 15 of the 20 steps so far" in again().stderr
+
+
+def test_the_config_of_a_run_is_what_its_checkpoints_say(run):
+    written = (run / "config.yaml").read_text()
+    for damage in (None, written.replace("learning_rate: 0.00", "learning_rate: 0.10"), "model: x\n"):
+        (run / "config.yaml").unlink()
+        if damage is not None:
+            assert damage != written
+            (run / "config.yaml").write_text(damage)
+        assert "optimizer.learning_rate" in message(again("--optimizer.learning_rate", "0.5"))
+        answer = again()
+        assert answer.code == 0
+        assert "written anew" in answer.stderr
+        assert (run / "config.yaml").read_text() == written
+
+
+def test_a_changed_result_is_measured_again(run):
+    written = (run / "result.json").read_bytes()
+    result = json.loads(written)
+    (run / "result.json").write_text(json.dumps({**result, "test_loss": result["test_loss"] - 1}))
+    answer = again()
+    assert "measuring again" in answer.stderr
+    assert (run / "result.json").read_bytes() == written
+
+
+WAYS = {
+    "missing": None,
+    "empty": b"",
+    "a list": b"[]",
+    "a word": b'"x"',
+    "another table": b'{"model": "x", "earlier": 3, "text_sha256": 5, "step": "a", "window": [], "characters": 7}\n',
+    "no text": bytes(range(256)),
+    "deep": b"[" * 100_000,
+    "a directory": "directory",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["config.yaml", "environment.json", "vocabulary.json", "metrics.jsonl", "result.json"])
+def test_side_files_of_the_wrong_kind(straight, run, name):
+    arrays = saved_arrays(run)
+    for content in WAYS.values():
+        path = run / name
+        path.unlink()
+        if content == "directory":
+            path.mkdir()
+        elif content is not None:
+            path.write_bytes(content)
+        for answer in (call(sample.main, "--run", "runs/run", "--length", "5"), again()):
+            if answer.code:
+                assert answer.code == 2
+                assert name in answer.stderr.splitlines()[-1]
+            assert "Traceback" not in answer.stderr
+            assert len(answer.stderr.splitlines()) <= 3
+        assert saved_arrays(run) == arrays
+        if path.is_dir():
+            path.rmdir()
+        shutil.copy(straight / "runs" / "run" / name, path)
