@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-from rnnjax.run.directory import write_whole
+from rnnjax.files import write_whole
 
 if TYPE_CHECKING:  # late where it runs: the import takes half a second
     from matplotlib.figure import Figure

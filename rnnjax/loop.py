@@ -21,12 +21,13 @@ import numpy as np
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.figure import write_figure
+from rnnjax.files import write_whole
 from rnnjax.model.initializers import count_parameters
 from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, read_json, write_whole
+from rnnjax.run.directory import RunDirectory, read_json
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.metrics import read_metrics, steps_told
 from rnnjax.run.plots import plot_run

@@ -16,8 +16,9 @@ from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingCo
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
+from rnnjax.files import write_whole
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum, forget_abandoned_work
-from rnnjax.run.directory import RunDirectory, write_whole
+from rnnjax.run.directory import RunDirectory
 from rnnjax.run.metrics import MetricsLog
 from rnnjax.training.state import StepInfo
 

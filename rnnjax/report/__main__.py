@@ -19,9 +19,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(path: Path) -> int:
     """Reads the results, writes both files, and says how far the study is."""
+    from rnnjax.files import write_whole
     from rnnjax.report import page, summary, text
     from rnnjax.report.read import read_study
-    from rnnjax.run.directory import write_whole
 
     study = read_study(path)
     for remark in study.remarks:

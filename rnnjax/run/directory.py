@@ -15,7 +15,6 @@ runs/<name>/
 import dataclasses
 import fcntl
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.files import write_whole
 from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
 
@@ -220,35 +220,3 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} is missing or damaged: it is no JSON object")
     return content
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Replaces a file in one move: a reader, a crash or a power cut finds the old content or the new one.
-
-    The folder is written through as well, or the name might be lost with the power.
-
-    Raises:
-      UserError: if the file is a directory.
-    """
-    if path.is_dir():
-        raise UserError(f"{path} is a directory, where a file is to be written; move it away")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Writes through to the disk which names a folder has."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnjax.run.directory import write_whole
+from rnnjax.files import write_whole
 from rnnjax.run.progress import warn
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.errors import UserError
-from rnnjax.run.directory import write_whole
+from rnnjax.files import write_whole
 
 
 def make_directory(path: Path) -> None:

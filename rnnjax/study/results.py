@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rnnjax.errors import UserError
-from rnnjax.run.directory import write_whole
+from rnnjax.files import write_whole
 from rnnjax.study.arms import Arm, columns
 from rnnjax.study.study import Study
 from rnnjax.training.state import StepInfo

@@ -15,10 +15,11 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.files import write_whole
 from rnnjax.loop import newest_whole, next_stop
 from rnnjax.recorder import is_due
 from rnnjax.run.checkpoint import Checkpoints
-from rnnjax.run.directory import read_json, write_whole
+from rnnjax.run.directory import read_json
 from rnnjax.study import results
 from rnnjax.study.arms import Arm
 from rnnjax.study.board import GroupProgress

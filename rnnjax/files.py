@@ -1,0 +1,38 @@
+"""Files that survive a crash and a power cut: written whole, in one move."""
+
+import os
+from pathlib import Path
+
+from rnnjax.errors import UserError
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one move: a reader, a crash or a power cut finds the old content or the new one.
+
+    The folder is written through as well, or the name might be lost with the power.
+
+    Raises:
+      UserError: if the file is a directory.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a directory, where a file is to be written; move it away")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Writes through to the disk which names a folder has."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
