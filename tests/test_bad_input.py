@@ -31,7 +31,7 @@ DATA = [
     *(("a.csv", content, "a.csv") for content in (b"\n\n", b"text\n", b"text\n\n\n", b"text,b\n,1\n")),
     ("a.csv", b"artist,lyrics\nme,la\n", "a.csv has no column 'text'; it has 'artist', 'lyrics'"),
     ("a.csv", b'text\n"one\ntwo"\n"three\nfo', "cut off inside a quoted field"),
-    *((name, NOT_UTF_8, f"{name} is not UTF-8 (invalid continuation byte 0xe9)") for name in ("a.csv", "a.txt")),
+    *((name, NOT_UTF_8, f"{name} is not UTF-8 (invalid continuation byte 0xe9 at byte") for name in ("a.csv", "a.txt")),
 ]
 CONFIGS = [
     ("model:\n  hiden_size: 4\n", "did you mean model.hidden_size?"),

@@ -1,16 +1,20 @@
 """From files to ids: reading, splitting, encoding, folding."""
 
 import functools
+import gzip
 import hashlib
 import http.server
 import itertools
+import json
 import lzma
 import random
 import threading
+import zipfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -346,3 +350,67 @@ def test_rows_longer_than_the_header_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("artist,text\nx,la la,1\ny,lo lo,2\n")
     with pytest.raises(UserError, match="more fields"):
         read_songs(DataConfig(path=str(tmp_path / "a.csv")))
+
+
+RECORDS = [{"artist": "me", "text": "la\tla"}, {"artist": "you", "text": "NA"}, {"artist": "they", "text": None}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", b'artist\ttext\nme\t"la\tla"\nyou\tNA\nthey\t\n'),
+        ("a.json", json.dumps(RECORDS).encode()),
+        ("a.json", json.dumps({"version": 3, "songs": RECORDS}).encode()),
+        ("a.jsonl", "\n".join(map(json.dumps, RECORDS)).encode()),
+        ("a.csv.gz", gzip.compress(b"text\nla\tla\nNA\n\n")),
+    ],
+)
+def test_songs_are_told_apart_in_every_table(tmp_path, name, content):
+    assert read(tmp_path / name, content).texts == ["la\tla", "NA"]
+
+
+def test_a_parquet_file_and_a_zip(tmp_path):
+    pd.DataFrame(RECORDS).to_parquet(tmp_path / "a.parquet")
+    assert read_songs(DataConfig(path=str(tmp_path / "a.parquet"))).texts == ["la\tla", "NA"]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("songs.csv", "text\none\ntwo\n")
+    assert read_songs(DataConfig(path=str(tmp_path / "a.zip"))).texts == ["one", "two"]
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
+        archive.writestr("more.csv", "text\n")
+    with pytest.raises(UserError, match="archive of 2 files"):
+        read_songs(DataConfig(path=str(tmp_path / "a.zip")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_every_unicode_is_read(tmp_path, encoding):
+    text = "It\u2019s late, caf\u00e9. " * 20
+    assert read(tmp_path / "a.txt", text.encode(encoding)).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "a.txt",
+            "It\u2019s late, na\u00efve caf\u00e9 \u2026 ".encode("cp1252") * 300,
+            "cp1252 .* sure.*It\u2019s late",
+        ),
+        ("a.txt", b"%PDF-1.7 ...", "a PDF document"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        ("a.txt.gz", gzip.compress(b"la" * 999)[:-9], "damaged gzip"),
+        ("a.json", b'[{"text": "la"}, {"te', "no whole json"),
+        ("a.json", b'[{"text": 3}]', "has a int in 'text'"),
+        ("a.parquet", b"text\nla\n", "is not a parquet file"),
+        ("a.txt", b"a\0b" * 99, "U.0000"),
+        ("a.csv", b"text,b,text\n,1,la\n", "2 columns 'text'"),
+        ("a.csv", b"text,b\nla,1\nlo,2,3,4\n", "more fields than its header"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, name, content, said):
+    with pytest.raises(UserError, match=said):
+        read(tmp_path / name, content)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "txt"])
+def test_line_ends_of_old_macs_become_unix_ones(tmp_path, suffix):
+    assert "one\ntwo" in read(tmp_path / f"a.{suffix}", b'text\n"one\rtwo"\n').texts[0]

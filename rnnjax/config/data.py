@@ -10,8 +10,9 @@ class DataConfig:
     """Where the text, or the series, come from, and how they are split.
 
     Attributes:
-      path: 'bundled' (the songs that ship with rnnjax), a CSV file with a text column, a plain .txt file, an http(s)
-        address of one of these, or 'recall': lines that show a letter, count, and ask for the letter again. The task
+      path: 'bundled' (the songs that ship with rnnjax), a table with a text column (.csv, .tsv, .json, .jsonl or
+        .parquet), a plain text in any other file, one of these in a .gz or .zip, an http(s) address of one, or
+        'recall': lines that show a letter, count, and ask for the letter again. The task
         seq2seq makes its own numbers; 'digits', for many_to_one, is scikit-learn's images of hand-written digits. The
         tasks on series read a .npz file of arrays, a CSV table of numbers, or 'mackey_glass', a chaotic series.
       sha256: checksum of the file behind an http(s) address; required there, as it is fetched once and kept.

@@ -1,8 +1,7 @@
-"""Reading songs: a CSV file, a plain text, an address, or the corpus that ships with the package."""
+"""Reading songs: a table, a plain text, an address, or the corpus that ships with the package."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlparse
 
 from rnnjax.config import DataConfig
+from rnnjax.data.formats import decode, read_content
 from rnnjax.data.recall_text import recall_text
+from rnnjax.data.song_tables import parse_table, separated
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: a plain text does not need it
@@ -41,28 +42,28 @@ def read_songs(config: DataConfig) -> Songs:
     """Reads what `data.path` names.
 
     Raises:
-      UserError: if the file is missing, empty, cut off, not UTF-8, or has no such column.
+      UserError: if the file is missing, empty, cut off, of no known format or encoding, or has no such column.
     """
     return read_table(config)[0]
 
 
 def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
-    """The same, with all rows and columns of a CSV file, as strings; None for a plain text."""
+    """The same, with all rows and columns of a table, as strings; None for a plain text."""
     if config.path == "bundled":
         with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
-            songs, table = _read_csv(path, config.text_column)
+            songs, table = _read(path, config.text_column)
             return replace(songs, source="the bundled songs"), table
     if config.path == "recall":
         text = recall_text(config.recall_lag, config.recall_lines, config.split_seed)
         return Songs([text], 0, "the recall task", True), None
-    return read_file(config, lambda path: _read_csv(path, config.text_column) if is_csv(path) else _read_text(path))
+    return read_file(config, lambda path: _read(path, config.text_column))
 
 
 def read_file(config: DataConfig, read: Callable[[Path], Content]) -> Content:
     """What `read` finds in the file, or behind the address, that `data.path` names.
 
     Raises:
-      UserError: if there is no such file, it is empty, not UTF-8, or cannot be read.
+      UserError: if there is no such file, it is empty, or cannot be read.
     """
     path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
     try:
@@ -73,11 +74,6 @@ def read_file(config: DataConfig, read: Callable[[Path], Content]) -> Content:
         if path.stat().st_size == 0:
             raise UserError(f"data.path: {path} is empty")
         return read(path)
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"data.path: {path} is not UTF-8 ({error.reason} 0x{error.object[error.start]:02x}); convert it, as with "
-            "iconv -f latin1 -t utf-8"
-        ) from None
     except OSError as error:
         raise UserError(f"data.path: cannot read {path}: {error.strerror}") from None
 
@@ -87,37 +83,15 @@ def is_csv(path: Path) -> bool:
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """All rows and columns of a CSV file, as strings; an empty field is missing.
-
-    Raises:
-      UserError: if it is no whole CSV file, or has rows that are longer than its header.
-    """
-    import pandas as pd
-
-    try:
-        # "NA" or "null" may be a song's whole text; only an empty field is missing.
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # index_col: rows longer than the header must not shift the columns.
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig", index_col=False
-            )
-    except pd.errors.EmptyDataError:
-        raise UserError(f"data.path: {path} has no columns") from None
-    except pd.errors.ParserWarning:
-        raise UserError(f"data.path: {path} has rows with more fields than its header has columns") from None
-    except pd.errors.ParserError as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        hint = " (the file seems to be cut off inside a quoted field)" if "EOF inside string" in reason else ""
-        raise UserError(f"data.path: {path} is not a whole CSV file: {reason}{hint}") from None
+    """All rows and columns of a CSV file, as strings; an empty field is missing. Raises what `separated` raises."""
+    return separated(read_content(path), ",")
 
 
-def _read_csv(path: Path, column: str) -> tuple[Songs, pd.DataFrame]:
-    table = read_cells(path)
-    if column not in table.columns:
-        raise UserError(
-            f"data.text_column: {path} has no column {column!r}; it has {', '.join(map(repr, table.columns))}"
-        )
+def _read(path: Path, column: str) -> tuple[Songs, pd.DataFrame | None]:
+    content = read_content(path)
+    table = parse_table(content, column)
+    if table is None:
+        return Songs([unix_lines(decode(content))], 0, str(path), is_one_text=True), None
     texts = table[column][with_text(table, column)]
     if texts.empty:
         raise UserError(f"data.path: no row of {path} has a text in column {column!r}")
@@ -130,13 +104,9 @@ def with_text(table: pd.DataFrame, column: str) -> pd.Series:
     return table[column].fillna("").str.strip() != ""
 
 
-def _read_text(path: Path) -> tuple[Songs, None]:
-    return Songs([unix_lines(path.read_text(encoding="utf-8-sig"))], 0, str(path), is_one_text=True), None
-
-
 def unix_lines(text: str) -> str:
     """A text whose lines end with \\n alone."""
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_address(path: str) -> bool:
