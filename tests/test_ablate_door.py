@@ -1,5 +1,6 @@
 """A study as a user runs it: from its file to its results, killed and gone on with, changed, twice at once."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -61,7 +62,8 @@ def rows(place):
 def straight(tmp_path_factory):
     """Where the study ran that nothing stopped."""
     place = begin(tmp_path_factory.mktemp("straight") / "place")
-    answer = door("ablate", "--config", "study.yaml", cwd=place)
+    with contextlib.chdir(place):
+        answer = call(ablate.main, "--config", "study.yaml")
     assert answer.code == 0, answer.stderr
     assert "8 of 8 arms done" in answer.stdout
     return place

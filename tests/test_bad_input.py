@@ -224,6 +224,30 @@ def test_a_sample_with_a_wrong_argument(here, subtests):
             message(call(sample.main, "--run", run, argument))
 
 
+DOORS = (
+    "train",
+    "sample",
+    "predict",
+    "compare",
+    "explore",
+    "textbook",
+    "lags",
+    "clipping",
+    "export",
+    "report",
+    "ablate",
+)
+
+
+@pytest.mark.slow
+def test_every_door_opens_from_outside(here, subtests):
+    for name in DOORS:
+        with subtests.test(name):
+            answer = door(name, "--help", cwd=here)
+            assert answer.code == 0, answer.stderr
+            assert f"rnnjax.{name}" in answer.stdout
+
+
 def test_help_is_no_error(here, subtests):
     run = ["--run", str(started(here))]
     doors = {main: [[]] for main in (train.main, sample.main, compare.main, explore.main, export.main)}

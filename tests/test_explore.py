@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from command import call, check_refusals, door, write_songs
+from command import call, check_refusals, write_songs
 
 from rnnjax.config import DataConfig
 from rnnjax.data.corpus import load_corpus
@@ -185,8 +185,8 @@ def test_letters_of_any_script_and_signs_that_move_the_cursor(here):
     assert "higher orders are left out" in screen
 
 
-def test_the_bundled_songs_in_a_process_of_its_own(here):
-    answer = door("explore", cwd=here)
+def test_the_bundled_songs(here):
+    answer = call(explore.main)
     assert answer.code == 0, answer.stderr
     directory = here / "runs" / "explore-bundled"
     assert {file.name for file in directory.iterdir()} == PICTURES | {"explore.json"}

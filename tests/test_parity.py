@@ -95,6 +95,7 @@ def test_we_compute_what_the_library_once_did(case):
     check(case, recorded(case.library)[0][str(case)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_we_compute_what_the_library_does(case):
     require(case.library)
@@ -106,6 +107,7 @@ def test_our_automatic_gradient_is_the_library_s_too(case):
     check(case, recorded(case.library)[0][str(case)], autodiff.gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [("torch", "lstm"), ("torch", "rnn_tanh"), ("flax", "gru")], ids=str)
 def test_we_agree_in_float32(cell):
     """Outputs to 1e-6; gradients are sums in another order, to 1e-5."""

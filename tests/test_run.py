@@ -1,5 +1,6 @@
 """A run's directory: its lock, its config, its metrics, its checkpoints, and a whole run through the command line."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import yaml
-from command import TINY, call, door, read_rows, saved_arrays, write_songs
+from command import TINY, call, read_rows, saved_arrays, write_songs
 
 from rnnjax import loop, sample, train
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig
@@ -244,7 +245,8 @@ def place(tmp_path_factory):
     """A directory with a tiny run that was trained to its end, and the command's answer."""
     place = tmp_path_factory.mktemp("place")
     write_songs(place / "songs.csv")
-    answer = door("train", *RUN, cwd=place)
+    with contextlib.chdir(place):
+        answer = call(train.main, *RUN)
     assert answer.code == 0, answer.stderr
     return place, answer
 
@@ -337,23 +339,24 @@ def test_nothing_is_compiled_during_a_run(tmp_path, monkeypatch):
     assert counts[1] == counts[0]
 
 
-def test_a_repeated_command_says_the_result_and_trains_no_more(place):
+def test_a_repeated_command_says_the_result_and_trains_no_more(place, monkeypatch):
+    monkeypatch.chdir(place[0])
     run = place[0] / "runs" / "tiny"
     kept = {name: (run / name).read_bytes() for name in ("metrics.jsonl", "result.json")}
-    answer = door("train", *RUN, cwd=place[0])
+    answer = call(train.main, *RUN)
     assert answer.code == 0
     assert "compiled" not in answer.stdout
     assert answer.stdout.split("--- a song")[1] == place[1].stdout.split("--- a song")[1]
     assert {name: (run / name).read_bytes() for name in kept} == kept
 
 
-def test_a_run_goes_on_from_before_a_damaged_checkpoint_and_says_so(place, tmp_path):
-    shutil.copytree(place[0], tmp_path / "copy")
+def test_a_run_goes_on_from_before_a_damaged_checkpoint_and_says_so(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(place[0], tmp_path / "copy"))
     run = tmp_path / "copy" / "runs" / "tiny"
     (run / "result.json").unlink()
     for file in files_of(run / "checkpoints" / "30"):
         flip(file)
-    answer = door("train", *RUN, cwd=tmp_path / "copy")
+    answer = call(train.main, *RUN)
     assert answer.code == 0, answer.stderr
     assert "step 30 is damaged" in answer.stderr
     assert "going on from step 20" in answer.stdout

@@ -195,7 +195,7 @@ EXAMPLES = replace(
 )
 
 
-@pytest.mark.parametrize("base", [TEXT, EXAMPLES], ids=["text", "examples"])
+@pytest.mark.parametrize("base", [TEXT, pytest.param(EXAMPLES, marks=pytest.mark.slow)], ids=["text", "examples"])
 def test_each_arm_of_a_program_is_its_run_alone(tmp_path, monkeypatch, base):
     monkeypatch.chdir(tmp_path)
     write_songs(tmp_path / "songs.csv")

@@ -118,6 +118,7 @@ def test_many_to_one(many_to_one_run, monkeypatch):
     assert "vocabulary.json is damaged" in message(ask("--input", "pale"))
 
 
+@pytest.mark.slow
 def test_many_to_one_digits(here):
     pytest.importorskip("sklearn")
     answer = learn("many_to_one", "--data.path", "digits")

@@ -5,7 +5,7 @@ import re
 import jax
 import numpy as np
 import pytest
-from command import call, check_refusals, door
+from command import call, check_refusals
 
 from rnnjax.gradients import METHODS, autodiff, printed
 from rnnjax.gradients.method import Method
@@ -323,10 +323,3 @@ def test_what_a_user_can_mend_is_one_line(subtests):
         (["--seed", "1"], "forward"),
     ]
     check_refusals(subtests, main, cases)
-
-
-def test_the_door_opens_from_outside(tmp_path):
-    answer = door("textbook", "clipping", cwd=tmp_path)
-    assert answer.code == 0, answer.stderr
-    assert "by norm" in answer.stdout
-    assert list(tmp_path.iterdir()) == []
