@@ -75,10 +75,12 @@ class Recorder:
     def _give_up(self, in_a_row: int) -> None:
         self._log.flush()
         self._checkpoints.wait()
+        saved = next(iter(self._checkpoints.steps()), None)
+        kept = "has no checkpoint yet" if saved is None else f"keeps its checkpoint of step {saved:,}"
+        clip = "" if self._config.optimizer.clip != "none" else ", or clip"
         raise UserError(
             f"loss or gradient was not finite in {in_a_row} steps in a row up to step {self._log.step:,}; "
-            f"{self._directory.path} keeps its checkpoint of step {next(iter(self._checkpoints.steps()), 0):,}; lower "
-            "optimizer.learning_rate, or clip, under another run.name"
+            f"{self._directory.path} {kept}; lower optimizer.learning_rate{clip}, under another run.name"
         )
 
     def write_sample(self, text: str) -> None:

@@ -189,7 +189,7 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     try:
         if which in ("best", "newest"):
             found = checkpoints.best() if which == "best" else checkpoints.newest()
-        elif which.isdigit() and int(which) in steps:
+        elif which.isascii() and which.isdigit() and int(which) in steps:
             found = FoundCheckpoint(checkpoints.restore(int(which)), {})
         else:
             has = ", ".join(map(str, sorted(steps)))
