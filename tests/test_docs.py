@@ -26,7 +26,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 NAME = re.compile(r"`(?:rnnjax\.)?([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
 ROOMS = {path.stem for path in (ROOT / "rnnjax").iterdir() if not path.name.startswith("_")}
 NEEDS_A_RUN = ["docs/interop.md", "docs/runs.md"]
-RUNS_ITS_COMMANDS = ["docs/tutorials/study.md"]
+RUNS_ITS_COMMANDS = ["docs/tutorials/own_data.md", "docs/tutorials/study.md"]
 
 
 def test_the_readme_is_short():
