@@ -16,8 +16,8 @@ from rnnjax.run.directory import Lock
 from rnnjax.run.interrupt import Interrupt
 from rnnjax.run.progress import warn
 from rnnjax.study.board import Board, GroupProgress
-from rnnjax.study.groups import Group
-from rnnjax.study.training import Work, group_folder, train_group
+from rnnjax.study.groups import Group, Work, group_folder
+from rnnjax.study.training import train_group
 
 DEATHS = 3
 """How many workers of a group may die before the study stops."""

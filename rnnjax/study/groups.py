@@ -1,6 +1,8 @@
 """Which arms share a program: those whose configs differ only in numbers that it takes as arguments."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
@@ -25,6 +27,19 @@ ARGUMENTS = {
 is another where there is any: without it a program draws no noise."""
 
 
+class Work(NamedTuple):
+    """The study that a group belongs to, as far as its training has to know.
+
+    Attributes:
+      path: the directory of its results.
+      devices: the number of devices that the arms are divided over; 0: all.
+    """
+
+    study: Study
+    path: Path
+    devices: int
+
+
 @dataclass(frozen=True)
 class Group:
     """Arms of one program.
@@ -44,6 +59,11 @@ class Group:
     def names(self) -> list[str]:
         """The names of its arms, each once."""
         return [*dict.fromkeys(arm.name for arm in self.arms)]
+
+
+def group_folder(work: Work, group: Group) -> Path:
+    """The folder of all that a group needs to go on."""
+    return work.path / "groups" / str(group.index)
 
 
 def program_of(config: Config) -> Config:

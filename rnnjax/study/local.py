@@ -2,8 +2,8 @@
 
 from rnnjax.run.interrupt import Interrupt
 from rnnjax.study.board import Board
-from rnnjax.study.groups import Group
-from rnnjax.study.training import Work, train_group
+from rnnjax.study.groups import Group, Work
+from rnnjax.study.training import train_group
 
 
 def run(work: Work, groups: list[Group], board: Board) -> bool:

@@ -12,9 +12,8 @@ from rnnjax.run.progress import warn
 from rnnjax.study.arms import Arm, make_trials, with_learning_rate
 from rnnjax.study.board import Board
 from rnnjax.study.directory import StudyDirectory
-from rnnjax.study.groups import Group, check_tasks, make_groups
+from rnnjax.study.groups import Group, Work, check_tasks, make_groups
 from rnnjax.study.study import Study
-from rnnjax.study.training import Work
 
 Executor = Callable[[Work, list[Group], Board], bool]
 """Trains groups, and tells the board; returns False where an interrupt came first."""
