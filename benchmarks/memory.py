@@ -7,6 +7,7 @@ from rnnjax.config import Config
 from rnnjax.gradients import make_method
 from rnnjax.gradients.method import Window
 from rnnjax.model.network import Batch, Model
+from rnnjax.model.recurrence import of_network
 from rnnjax.training.state import init_state
 
 
@@ -15,7 +16,9 @@ def gradient_memory(config: Config, model: Model) -> int:
     state = jax.eval_shape(lambda: init_state(config, model, jnp.dtype("float32")))
     method = make_method(config.gradient)
     ids = jax.ShapeDtypeStruct((config.training.sequence_length, config.training.batch_size), jnp.uint8)
-    noise = jax.eval_shape(lambda params: method.draw(jax.random.key(0), model, params, ids.shape), state.params)
+    recurrence, T = of_network(model), config.training.sequence_length
+    draw = lambda params, carry: method.draw(jax.random.key(0), recurrence, params, carry, T)
+    noise = jax.eval_shape(draw, state.params, state.carry)
     window = Window(state.params, state.hyper, state.carry, Batch(ids, ids), state.trace, noise)
-    program = jax.jit(method.gradient, static_argnums=0).lower(model, window).compile()
+    program = jax.jit(method.gradient, static_argnums=0).lower(recurrence, window).compile()
     return program.memory_analysis().temp_size_in_bytes

@@ -75,7 +75,7 @@ def make_parts(cell: str, size: Size) -> dict[str, Callable]:
 
     read = jax.jit(lambda layer, x: manual.read(layer, x)[0])
     forward = jax.jit(lambda layer, s, a: manual.forward(model.cell, layer, hyper, s, a, None, None, 1))
-    readout = jax.jit(manual.readout)
+    readout = jax.jit(lambda params, hs, batch: manual.readout(params, hs, batch, "cross_entropy"))
     backward = jax.jit(lambda layer, *found: manual.backward(model.cell, layer, hyper, *found, None, None, 1))
     recurrent = jax.jit(manual.recurrent_weights)
     inputs = jax.jit(lambda layer, x, d_a, d: manual.input_weights(layer, manual.Reading(x, None), d_a, d))

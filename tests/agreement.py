@@ -13,6 +13,7 @@ from rnnjax.gradients import METHODS, autodiff, manual
 from rnnjax.gradients.method import Gradient, Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
+from rnnjax.model.recurrence import of_network
 
 NAMES = ("autodiff", "manual", "textbook", "custom_vjp")
 """What is checked in every case; the other exact methods have a few of them in test_exact_methods.py."""
@@ -77,10 +78,12 @@ def reference(model, params, carry, batch):
 def compute(name, model, params, carry, batch):
     """The gradient by a method of the table, or by `jax.grad` through the hand-written derivative of `unroll`."""
     if name == "custom_vjp":
-        return autodiff.gradient(model, Window(params, Hyper(), carry, batch), unroll=manual.unroll)
+        return autodiff.gradient(of_network(model), Window(params, Hyper(), carry, batch), unroll=manual.unroll)
     method = METHODS[name](GradientConfig())
-    trace = method.init(model, params, batch.y.shape[1:])
-    return method.gradient(model, Window(params, Hyper(), carry, batch, trace))._replace(trace=None, spent=None)
+    trace = method.init(of_network(model), params, carry)
+    return method.gradient(of_network(model), Window(params, Hyper(), carry, batch, trace))._replace(
+        trace=None, spent=None
+    )
 
 
 def compare(actual, expected, tolerance=TOLERANCE):

@@ -11,8 +11,9 @@ import oracle_cells
 from rnnjax.gradients import autodiff, manual
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Layer, Model, Params
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import apply
 
 HYPER = Hyper(leak=0.3, dropout=0.4)
@@ -97,7 +98,7 @@ def by_oracle(model, params, carry, batch):
 
 def loss(model, params, carry, batch):
     """The window's loss, to be differentiated."""
-    return cross_entropy(apply(model, params, HYPER, carry, batch)[1], batch.y, batch.weight)
+    return weighted_mean(cross_entropy(apply(model, params, HYPER, carry, batch)[1], batch.y), batch.weight)
 
 
 GRADIENTS = {
@@ -111,7 +112,7 @@ GRADIENTS = {
 def compute(names, model, params, carry, batch):
     """The logits [T, B, V], and the gradients by several ways, in one program, as compiling takes most of the time."""
     _, logits = apply(model, params, HYPER, carry, batch)
-    return logits, [GRADIENTS[name](model, Window(params, HYPER, carry, batch)) for name in names]
+    return logits, [GRADIENTS[name](of_network(model), Window(params, HYPER, carry, batch)) for name in names]
 
 
 def gradient(name, model, *arrays):

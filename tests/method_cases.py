@@ -12,6 +12,7 @@ from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.recurrence import of_network
 
 HYPER = Hyper(leak=0.6, dropout=0.3)
 
@@ -57,14 +58,14 @@ def make(case):
 
 @partial(jax.jit, static_argnums=0)
 def reference(model, params, carry, batch):
-    return autodiff.gradient(model, Window(params, HYPER, carry, batch))
+    return autodiff.gradient(of_network(model), Window(params, HYPER, carry, batch))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def gradient(config, model, params, carry, batch, noise):
     method = METHODS[config.method](config)
-    trace = method.init(model, params, batch.y.shape[1:])
-    return method.gradient(model, Window(params, HYPER, carry, batch, trace, noise))
+    trace = method.init(of_network(model), params, carry)
+    return method.gradient(of_network(model), Window(params, HYPER, carry, batch, trace, noise))
 
 
 def compute(config, model, params, carry, batch, noise=None):
@@ -90,10 +91,10 @@ def windows_of(batch, count):
 def over_windows(config, model, params, carry, batch, noise, count):
     """The sum of the windows' gradients, each weighted by its share of the stream, parameters unchanged."""
     method = METHODS[config.method](config)
-    trace = method.init(model, params, batch.y.shape[1:])
+    trace = method.init(of_network(model), params, carry)
     parts = []
     for window, noise_of_window in zip(windows_of(batch, count), windows_of(noise, count), strict=True):
-        found = method.gradient(model, Window(params, HYPER, carry, window, trace, noise_of_window))
+        found = method.gradient(of_network(model), Window(params, HYPER, carry, window, trace, noise_of_window))
         carry, trace = found.new_carry, found.trace
         parts.append((found.loss, found.params, found.carry))
     return jax.tree.map(lambda *leaves: sum(leaves) / count, *parts)

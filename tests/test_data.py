@@ -30,7 +30,7 @@ from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Model, zero_carry
 from rnnjax.model.rnn import apply
 from rnnjax.training.evaluation import WINDOW, fold, make_evaluate
@@ -229,7 +229,7 @@ def test_the_held_out_loss_of_one_stream_is_the_plain_loss():
     batch = Batch(jnp.asarray(ids[:-1, None]), jnp.asarray(ids[1:, None]))
     _, logits = apply(model, params, Hyper(), zero_carry(model, (1,), jnp.float32), batch)
     assert float(make_evaluate(model)(params, Hyper(), fold(ids))) == pytest.approx(
-        float(cross_entropy(logits, batch.y)), rel=1e-5
+        float(weighted_mean(cross_entropy(logits, batch.y))), rel=1e-5
     )
 
 

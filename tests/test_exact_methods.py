@@ -13,6 +13,7 @@ from rnnjax.gradients.claim import ROUNDING
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Model
+from rnnjax.model.recurrence import of_network
 
 CASES = {
     "vanilla, two layers, two batch axes": Case(5, (2, 2), "wvr", options=(("layers", 2),)),
@@ -87,7 +88,9 @@ def test_checkpointing_keeps_less():
 
     def kept(name, **options):
         run = METHODS[name](GradientConfig(name, **options)).gradient
-        program = jax.jit(run, static_argnums=0).lower(model, Window(params, Hyper(), carry, batch)).compile()
+        program = (
+            jax.jit(run, static_argnums=0).lower(of_network(model), Window(params, Hyper(), carry, batch)).compile()
+        )
         return program.memory_analysis().temp_size_in_bytes
 
     everything, some, few = (kept("autodiff"), kept("checkpointed"), kept("checkpointed", segments="recursive"))

@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.gradients import manual, textbook
 from rnnjax.model import cells, dropout, normalization
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Params
 from rnnjax.model.rnn import apply, run_layers, unroll
 
@@ -61,8 +61,8 @@ def test_targets_in_narrow_integers_may_be_of_many_classes():
     """261 would be 5 in the targets' own integers."""
     hs, y = jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), jnp.array([5, 43], jnp.uint8)
     V, by = jnp.sin(jnp.arange(900.0)).reshape(3, 300), jnp.zeros(300)
-    expected, d_V = jax.value_and_grad(lambda V: cross_entropy(hs @ V + by, y))(V)
-    loss, _, found, _ = manual.readout(Params((), V, by), hs, Batch(y, y))
+    expected, d_V = jax.value_and_grad(lambda V: weighted_mean(cross_entropy(hs @ V + by, y)))(V)
+    loss, _, found, _ = manual.readout(Params((), V, by), hs, Batch(y, y), "cross_entropy")
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
     np.testing.assert_allclose(found, d_V, atol=1e-12)
 
@@ -105,7 +105,7 @@ def test_manual_agrees_with_central_differences_of_the_loss(case):
     @jax.vmap
     def loss(point):
         params, carry = restore(point)
-        return cross_entropy(apply(model, params, Hyper(), carry, batch)[1], batch.y, batch.weight)
+        return weighted_mean(cross_entropy(apply(model, params, Hyper(), carry, batch)[1], batch.y), batch.weight)
 
     epsilon = 1e-5
     shifts = epsilon * jnp.eye(point.size)

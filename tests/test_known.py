@@ -21,9 +21,10 @@ from rnnjax.gradients.method import Window
 from rnnjax.loop import state_from
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import initial_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.run import plots
 from rnnjax.tasks import make_task
-from rnnjax.tasks.known import make_read, method_of, shape_of
+from rnnjax.tasks.known import make_read, shape_of
 from rnnjax.trained import read_checkpoint, read_config
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_learn_window, make_update
@@ -46,7 +47,7 @@ def config_of(method, task, **model):
 def gradient_of(config):
     """(loss, gradient, batch) of a training step in float64."""
     problem = make_problem(config.task)
-    model, method = shape_of(config, problem), method_of(config, problem)
+    model, method = shape_of(config, problem), make_method(config.gradient)
     state = init_state(config, model, jnp.float64)
     params = draw_params(
         jax.random.key(7), model, ModelConfig(hidden_size=3, init="normal", init_scale=0.6), jnp.float64
@@ -56,9 +57,11 @@ def gradient_of(config):
     def once(params):
         batch, begins = make_read(config, problem)(state, ())
         assert begins is True
-        carry, trace = initial_carry(model, params, (4,)), method.init(model, params, (4,))
-        noise = method.draw(jax.random.key(1), model, params, batch.y.shape)
-        found = method.gradient(model, Window(params, Hyper(leak=jnp.float64(0.5)), carry, batch, trace, noise))
+        recurrence, carry = of_network(model), initial_carry(model, params, (4,))
+        trace = method.init(recurrence, params, carry)
+        noise = method.draw(jax.random.key(1), recurrence, params, carry, batch.shape[0])
+        window = Window(params, Hyper(leak=jnp.float64(0.5)), carry, batch, trace, noise)
+        found = method.gradient(recurrence, window)
         return found.loss, found.params, batch
 
     return once(params)
@@ -76,12 +79,12 @@ def test_a_squared_error_has_the_same_gradient_by_hand():
 def test_a_squared_error_is_the_mean_over_the_asked_steps():
     config = config_of({"method": "autodiff"}, TaskConfig(name="adding", length=22, form="classic"))
     problem = make_problem(config.task)
-    model, method = shape_of(config, problem), method_of(config, problem)
+    model, method = shape_of(config, problem), make_method(config.gradient)
     state = init_state(config, model, jnp.float64)
     params = jax.tree.map(jnp.zeros_like, state.params)._replace(by=jnp.array([0.25]))
     batch, _ = make_read(config, problem)(state, ())
     carry = initial_carry(model, params, (4,))
-    found = jax.jit(lambda params: method.gradient(model, Window(params, Hyper(), carry, batch)))(params)
+    found = jax.jit(lambda params: method.gradient(of_network(model), Window(params, Hyper(), carry, batch)))(params)
     targets = [batch.y[int(batch.valid[:, b].sum()) - 1, b] for b in range(4)]
     assert float(found.loss) == pytest.approx(np.mean([(0.25 - float(y)) ** 2 for y in targets]), rel=1e-12)
     assert float(found.params.by[0]) == pytest.approx(np.mean([2 * (0.25 - float(y)) for y in targets]), rel=1e-12)
@@ -115,7 +118,7 @@ def test_every_method_takes_real_inputs_and_targets(method):
     config = config_of({"method": method}, TaskConfig(name="adding", length=4))
     problem = make_problem(config.task)
     model = shape_of(config, problem)
-    step = make_update(config, make_learn_window(model, method_of(config, problem), make_read(config, problem)))
+    step = make_update(config, make_learn_window(model, make_method(config.gradient), make_read(config, problem)))
     state = jax.eval_shape(lambda: init_state(config, model, jnp.float32))
     after, info = jax.eval_shape(step, state, ())
     kinds = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
@@ -238,12 +241,3 @@ def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, subtests):
         (["parity", "--gradient.method", "rflo", "--model.cell", "lstm"], "gradient.method rflo: "),
     ]
     check_refusals(subtests, train.main, [(["--task.name", *options], line) for options, line in cases])
-
-
-def test_a_method_of_its_own_is_taken_where_it_can_be():
-    task = TaskConfig(name="adding", length=2)
-    config = config_of({"method": "manual"}, task)
-    assert method_of(config, make_problem(task)).gradient is not make_method(config.gradient).gradient
-    for name in ("parity", "recall"):
-        config = config_of({"method": "manual"}, TaskConfig(name=name))
-        assert method_of(config, make_problem(config.task)).gradient is make_method(config.gradient).gradient

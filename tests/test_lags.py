@@ -15,8 +15,9 @@ from rnnjax.gradients import autodiff
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Layer, Model, Params, zero_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import step
 
 HYPER = Hyper(leak=0.3)
@@ -51,7 +52,7 @@ analyse = jax.jit(by_lag, static_argnums=0)
 def test_the_parts_sum_to_the_gradient(cell, layers, extras):
     model, params, carry, batch = case(cell, layers, **extras)
     hyper = HYPER._replace(dropout=0.3)
-    both = jax.jit(lambda *case: (split(model, *case), autodiff.gradient(model, Window(*case)).params))
+    both = jax.jit(lambda *case: (split(model, *case), autodiff.gradient(of_network(model), Window(*case)).params))
     parts, whole = both(params, hyper, carry, batch)
     agreement.compare(jax.tree.map(lambda part: part.sum(0), parts), whole)
     assert all(np.abs(part[1]).max() > 0 for part in jax.tree.leaves([layer.W for layer in parts.layers]))
@@ -67,7 +68,7 @@ def truncated(model, params, carry, batch, k):
             i, batch_t = at
             states, logits = step(model, params, HYPER, states, batch_t)
             cut = jax.tree.map(lambda s: jnp.where(i == t - k, jax.lax.stop_gradient(s), s), states)
-            return cut, jnp.sum(negative_log_likelihood(logits, batch_t.y) * batch_t.weight)
+            return cut, jnp.sum(cross_entropy(logits, batch_t.y) * batch_t.weight)
 
         return jax.lax.scan(body, carry, (jnp.arange(T), batch))[1][t] / batch.weight.sum()
 

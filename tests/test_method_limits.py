@@ -28,16 +28,18 @@ from rnnjax.gradients import (
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.recurrence import of_network
 
 
 def test_draws_have_the_shape_and_the_odds_that_they_should():
     model = Model(vocabulary=5, hidden=3, cell="gru")
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes_of(model))
     key, shape = jax.random.key(0), (50, 40)
+    state = zero_carry(model, (40,), float)
 
     def draw(name, **options):
         drawn = METHODS[name](GradientConfig(name, **options)).draw
-        return jax.jit(drawn, static_argnums=(1, 3))(key, model, params, shape)
+        return jax.jit(drawn, static_argnums=(1, 4))(key, of_network(model), params, state, shape[0])
 
     of_uoro, of_kf_rtrl = draw("uoro"), draw("kf_rtrl")
     assert of_uoro.shape == (50, 40, 3)
@@ -162,8 +164,10 @@ def test_the_memory_that_is_estimated_is_about_what_the_compiler_plans(name):
     params, dtype = shapes_of(model), jnp.float64
 
     def of_window(params, carry, batch, key):
-        trace, noise = method.init(model, params, (B,)), method.draw(key, model, params, (T, B))
-        return method.gradient(model, Window(params, Hyper(), carry, batch, trace, noise))
+        recurrence = of_network(model)
+        trace = method.init(recurrence, params, carry)
+        noise = method.draw(key, recurrence, params, carry, T)
+        return method.gradient(recurrence, Window(params, Hyper(), carry, batch, trace, noise))
 
     ids = jax.ShapeDtypeStruct((T, B), jnp.int32)
     arguments = params, zero_carry(model, (B,), dtype), Batch(ids, ids), jax.random.key(0)

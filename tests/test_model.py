@@ -14,8 +14,9 @@ from rnnjax.gradients import METHODS, manual
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import count_parameters, init_params
-from rnnjax.model.loss import cross_entropy, negative_log_likelihood
+from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import apply, cell_step, input_to_hidden, run_layers, step, unroll
 from rnnjax.model.sampling import absorb, draw, generate, generate_textbook, gumbel_noise
 
@@ -32,7 +33,7 @@ def one_hot_loss(params, x, model, carry, batch):
     hs = x
     for layer, state in zip(params.layers, carry, strict=True):
         _, hs = unroll(model.cell, layer, Hyper(), state, input_to_hidden(layer, hs))
-    return cross_entropy(hs @ params.V + params.by, batch.y)
+    return weighted_mean(cross_entropy(hs @ params.V + params.by, batch.y))
 
 
 def test_look_up_equals_the_product_with_one_hot_rows(small):
@@ -133,8 +134,8 @@ def test_weights_follow_from_the_key():
 def test_huge_logits_do_not_overflow():
     logits = jnp.array([[1e4, 0, -1e4], [-1e4, -1e4, 0]], jnp.float32)
     y = jnp.array([1, 2])
-    np.testing.assert_array_equal(negative_log_likelihood(logits, y), [1e4, 0])
-    gradient = jax.grad(cross_entropy)(logits, y)
+    np.testing.assert_array_equal(cross_entropy(logits, y), [1e4, 0])
+    gradient = jax.grad(lambda logits: weighted_mean(cross_entropy(logits, y)))(logits)
     np.testing.assert_array_equal(gradient, [[0.5, -0.5, 0], [0, 0, 0]])
 
 
@@ -142,22 +143,22 @@ def test_huge_logits_do_not_overflow_the_manual_read_out():
     (params, _, batch), _ = agreement.make(Case(1, (2,)))
     params = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.float32), params)
     params = params._replace(by=params.by.at[0].set(1e4).at[1].set(-1e4))
-    results = manual.readout(
-        params, jnp.ones((1, 2, agreement.HIDDEN), jnp.float32), batch._replace(y=jnp.array([[1, 0]]))
-    )
+    hs, batch = jnp.ones((1, 2, agreement.HIDDEN), jnp.float32), batch._replace(y=jnp.array([[1, 0]]))
+    results = manual.readout(params, hs, batch, "cross_entropy")
     assert float(results[0]) == 1e4
     assert all(np.all(np.isfinite(leaf)) for leaf in results)
     np.testing.assert_array_equal(results[3][:3], [0.5, -0.5, 0])
 
 
-def test_cross_entropy_is_the_weighted_mean_in_nats():
-    logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
-    y = jnp.array([0, 1])
-    assert cross_entropy(logits, y) == pytest.approx((math.log(2) + math.log(10)) / 2)
-    assert cross_entropy(logits, y, jnp.array([3.0, 1.0])) == pytest.approx((3 * math.log(2) + math.log(10)) / 4)
-    assert cross_entropy(logits, y, jnp.array([0.0, 1.0])) == pytest.approx(math.log(10))
-    assert cross_entropy(logits, y, jnp.ones(2)) == pytest.approx(cross_entropy(logits, y))
-    assert cross_entropy(logits, y, jnp.zeros(2)) == 0
+def test_the_loss_of_a_window_is_the_weighted_mean_in_nats():
+    logits = jnp.log(jnp.array([[0.5, 0.5], [0.9, 0.1]]))
+    nats = cross_entropy(logits, jnp.array([0, 1]))
+    np.testing.assert_allclose(nats, [math.log(2), math.log(10)], rtol=1e-6)
+    assert weighted_mean(nats) == pytest.approx((math.log(2) + math.log(10)) / 2)
+    assert weighted_mean(nats, jnp.array([3.0, 1.0])) == pytest.approx((3 * math.log(2) + math.log(10)) / 4)
+    assert weighted_mean(nats, jnp.array([0.0, 1.0])) == pytest.approx(math.log(10))
+    assert weighted_mean(nats, jnp.ones(2)) == pytest.approx(weighted_mean(nats))
+    assert weighted_mean(nats, jnp.zeros(2)) == 0
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -169,8 +170,10 @@ def test_precision_is_that_of_the_parameters(name, dtype):
     method = METHODS[name](GradientConfig())
 
     def gradient(params, carry, batch):
-        trace, noise = method.init(model, params, (3,)), method.draw(jax.random.key(0), model, params, (2, 3))
-        return method.gradient(model, Window(params, Hyper(), carry, batch, trace, noise)), trace
+        recurrence = of_network(model)
+        trace = method.init(recurrence, params, carry)
+        noise = method.draw(jax.random.key(0), recurrence, params, carry, 2)
+        return method.gradient(recurrence, Window(params, Hyper(), carry, batch, trace, noise)), trace
 
     result, trace = jax.eval_shape(gradient, params, carry, batch)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (result.trace, None)) == jax.tree.map(

@@ -51,7 +51,7 @@ def backward(before=lambda **args: args, after=lambda *result: result):
 
 def readout(change):
     """A mutant of the read-out's results (loss, d_hs, dV, dby)."""
-    return patched("readout", lambda true: lambda params, hs, batch: change(*true(params, hs, batch)))
+    return patched("readout", lambda true: lambda *args: change(*true(*args)))
 
 
 def adjoint(change):
@@ -110,15 +110,15 @@ LOOP = {  # seen by manual and by its custom_vjp
 EDGES = {  # what manual does outside the loop
     "read-out: not divided by the weights": readout(lambda loss, d_hs, dV, dby: (loss, 2 * d_hs, 2 * dV, 2 * dby)),
     "read-out: weights ignored": patched(
-        "readout", lambda true: lambda params, hs, batch: true(params, hs, batch._replace(weight=None))
+        "readout", lambda true: lambda params, hs, batch, loss: true(params, hs, batch._replace(weight=None), loss)
     ),
-    "read-out: mean over steps only": patched("denominator", lambda true: lambda y, weight: true(y, weight) / 3),
+    "read-out: mean over steps only": patched("denominator", lambda true: lambda *args: true(*args) / 3),
     "read-out: h one step early": patched(
         "readout",
         lambda true: (
-            lambda params, hs, batch: (
-                *true(params, hs, batch)[:2],
-                *true(params, jnp.roll(hs, 1, 0), batch)[2:],
+            lambda params, hs, batch, loss: (
+                *true(params, hs, batch, loss)[:2],
+                *true(params, jnp.roll(hs, 1, 0), batch, loss)[2:],
             )
         ),
     ),

@@ -11,7 +11,7 @@ from command import TINY, call, saved_arrays, write_songs
 from rnnjax import train
 from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, TrainingConfig
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Model, initial_carry
 from rnnjax.model.rnn import apply
 from rnnjax.training.state import init_state
@@ -83,7 +83,7 @@ def test_a_learned_state_is_also_learned_from_later_windows():
         batch = Batch(streams.T[:-1], streams.T[1:])
         logits = apply(model, params, Hyper(), initial_carry(model, params, (2,)), batch)[1]
         weight = (jnp.arange(6) // 3 == window)[:, None] * jnp.ones((6, 2))
-        return cross_entropy(logits, batch.y, weight)
+        return weighted_mean(cross_entropy(logits, batch.y), weight)
 
     for step, window in enumerate((0, 1, 0)):  # the third step begins a new pass, with a new trace
         squares = [jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient(first.params, window))]

@@ -20,6 +20,7 @@ from rnnjax.gradients import autodiff, manual
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import apply
 
 HERE = Path(__file__).parent / "parity"
@@ -57,7 +58,7 @@ def compute(gradient, library, model, named, states, x, y):
     params, pull_params = jax.vjp(functools.partial(to_params, library, model), named)
     carry, pull_carry = jax.vjp(to_carry, *states)
     batch = Batch(x, y)
-    result = gradient(model, Window(params, Hyper(), carry, batch))
+    result = gradient(of_network(model), Window(params, Hyper(), carry, batch))
     _, logits = apply(model, params, Hyper(), carry, batch)
     last = jnp.stack(result.new_carry)
     found = {"logits": logits, "loss": result.loss, "h1": last[..., :HIDDEN]}

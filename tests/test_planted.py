@@ -109,16 +109,16 @@ def test_an_online_method_that_forgets_its_trace_is_told(judge):
     def forgetful(config):
         method = right(config)
 
-        def gradient(model, window):
-            fresh = method.init(model, window.params, window.batch.y.shape[1:])
-            return method.gradient(model, window._replace(trace=fresh))
+        def gradient(recurrence, window):
+            fresh = method.init(recurrence, window.params, window.carry)
+            return method.gradient(recurrence, window._replace(trace=fresh))
 
         return method._replace(gradient=gradient)
 
     assert judge("rtrl", forgetful, theory=True)[1] >= {1, 3}
 
 
-TOO_LONG = """from rnnjax.gradients.directions import Directions, average, refuse
+TOO_LONG = """from rnnjax.gradients.directions import average, refuse
 from rnnjax.gradients.directions import draw as right
 
 def draw(*args, **options):
@@ -126,7 +126,7 @@ def draw(*args, **options):
 """
 
 SLIPS = {  # (method, what its file says, what it says instead)
-    "autodiff: another carry": ("autodiff", "d_params, d_carry, new", "d_params, carry, new"),
+    "autodiff: another carry": ("autodiff", "d_params, d_carry, new", "d_params, window.carry, new"),
     "manual: W is not transposed": ("manual", "@ W_transposed", "@ layer.W"),
     "manual: the first h is zero": ("manual", "[first[0][None], hs", "[0 * first[0][None], hs"),
     "manual: no bias of the first step": ("manual", "bh=total(d_a)", "bh=total(d_a[1:])"),
@@ -141,8 +141,8 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "textbook: an error passes a reset": ("textbook", "jnp.where(reset[k][..., None], 0, error), d", "error, d"),
     "checkpointed: nothing passes a segment": (
         "checkpointed",
-        "jnp.zeros((), carry[0].dtype), carry)",
-        "jnp.zeros((), carry[0].dtype), jax.lax.stop_gradient(carry))",
+        "jnp.zeros((), dtype), carry)",
+        "jnp.zeros((), dtype), jax.lax.stop_gradient(carry))",
     ),
     "checkpointed: nothing passes at the second level": (
         "checkpointed",
@@ -152,8 +152,8 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "checkpointed: halves are rounded down": ("checkpointed", "-(-T // 2**levels)", "T // 2**levels"),
     "parallel: each loss has the same weight": (
         "parallel",
-        "loss = surprise if batch_t.weight is None else surprise * batch_t.weight",
-        "loss = surprise + 0 * jax.lax.stop_gradient(surprise)",
+        "losses(recurrence, params, out, batch_t) / total",
+        "recurrence.loss(out, batch_t) / total",
     ),
     "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
     "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
@@ -176,11 +176,11 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "truncated forgets the steps after the last end": ("truncated", "jnp.arange(-(-T // k1))", "jnp.arange(T // k1)"),
     "artbp does not make up for its cuts": ("artbp", "1 / (1 - probability)", "1"),
     "artbp cuts more often than it says": ("artbp", "< probabilities, prob", "< 2 * probabilities, prob"),
-    "snap: D is transposed": ("snap", "D_t @ trace.params", "D_t.T @ trace.params"),
+    "snap: D is transposed": ("snap", "mask.params, D_t @ trace.params", "mask.params, D_t.T @ trace.params"),
     "snap: the lower layer runs away": (
         "snap",
         "d_new @ influence.params,",
-        "d_new @ influence.params * jnp.where(unit_of(model, window.params) < s.size - model.hidden, -5, 1),",
+        "d_new @ influence.params * jnp.where(unit_of(recurrence.model, window.params) < s.size / 2, -5, 1),",
     ),
     "rflo has no memory": ("rflo", "kept[unit] * trace.params + immediate", "immediate"),
     "rflo keeps its own recurrent weight": ("rflo", "W=0 * layer.W", "W=layer.W * jnp.eye(len(layer.W))"),
@@ -188,19 +188,19 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "uoro: one factor knows no sign": ("uoro", "rho_1 * nu,", "rho_1,"),
     "all signs of uoro are the same": (
         "uoro",
-        "jax.random.rademacher(key, (*shape, sizes(model)[0]), params.V.dtype)",
-        "jnp.ones((*shape, sizes(model)[0]), params.V.dtype)",
+        "jax.random.rademacher(key, (T, *batch_shape, S), precision(params))",
+        "jnp.ones((T, *batch_shape, S), precision(params))",
     ),
     "kf_rtrl: one factor knows no sign": ("kf_rtrl", "sign * rho_2 * x", "rho_2 * x"),
     "the directions are too long": (
         "forward_gradient",
-        "from rnnjax.gradients.directions import Directions, average, draw, refuse\n",
+        "from rnnjax.gradients.directions import average, draw, refuse\n",
         TOO_LONG,
     ),
     "spsa to one side": (
         "spsa",
-        "params, v, by), carry)[0] for by in (sigma, -sigma",
-        "params, v, by), carry)[0] for by in (sigma, 0.0",
+        "params, v, by), real_carry)[0] for by in (sigma, -sigma",
+        "params, v, by), real_carry)[0] for by in (sigma, 0.0",
     ),
 }
 

@@ -15,6 +15,7 @@ from rnnjax.gradients.method import Window
 from rnnjax.model.cells import CELLS, Cell, Hyper, find
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Batch, Model, zero_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import apply, step
 
 
@@ -148,7 +149,7 @@ def test_ids_out_of_range_are_told_outside_jit(window, gradient):
 def test_shapes_are_told_inside_jit_too(window, change, message):
     model, params, *given = window
     carry, batch = change(*given)
-    by_hand = lambda model, *window: manual.gradient(model, Window(*window))
+    by_hand = lambda model, *window: manual.gradient(of_network(model), Window(*window))
     for run in (apply, by_hand):
         with pytest.raises(UserError) as error:
             jax.jit(run, static_argnums=0)(model, params, Hyper(), carry, batch)

@@ -14,6 +14,7 @@ from rnnjax.data.streams import fold_into_streams
 from rnnjax.gradients import autodiff
 from rnnjax.gradients.method import Window
 from rnnjax.model.network import Model
+from rnnjax.model.recurrence import of_network
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
 from rnnjax.training.state import StepInfo, from_arrays, init_state, to_arrays
 from rnnjax.training.step import make_chunk, make_step, window_at
@@ -156,7 +157,7 @@ def test_a_chunk_is_the_loop_over_single_steps():
 def test_one_step_is_clipping_then_adam_by_hand():
     state = begin()
     batch, _ = window_at(jnp.asarray(STREAMS), jnp.int32(0), 4)
-    gradient = autodiff.gradient(MODEL, Window(state.params, state.hyper, state.carry, batch))
+    gradient = autodiff.gradient(of_network(MODEL), Window(state.params, state.hyper, state.carry, batch))
     clipped = [np.clip(np.asarray(g, np.float64), -0.05, 0.05) for g in jax.tree.leaves(gradient.params)]
     rate = 0.02 / 3  # the first of three steps of warm-up
     # At Adam's first step both moments, freed of their bias, are the gradient's own.

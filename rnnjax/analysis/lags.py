@@ -24,8 +24,9 @@ import jax.numpy as jnp
 from rnnjax.gradients import autodiff
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import denominator, negative_log_likelihood
+from rnnjax.model.loss import denominator, make_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import handed_up, hidden_to_output, step
 from rnnjax.quantities import in_bytes
 
@@ -108,12 +109,12 @@ def walk_back(
     """
     T = batch.x.shape[0]
     before, after = trajectory(model, params, hyper, carry, batch)
-    weight = jnp.ones(batch.y.shape, params.V.dtype) if batch.weight is None else batch.weight
-    share = weight / denominator(batch.y, batch.weight)
+    weight = jnp.ones(batch.shape, params.V.dtype) if batch.weight is None else batch.weight
+    share = weight / denominator(batch.shape, batch.weight)
 
     def losses(params: Params, states: Carry) -> Array:
         logits = hidden_to_output(params, handed_up(model, hyper, states, batch.noise))
-        return jnp.sum(share * negative_log_likelihood(logits, batch.y))
+        return jnp.sum(share * make_loss(model.loss)(logits, batch.y))
 
     of_read_out, d_states = jax.grad(losses, argnums=(0, 1))(params, after)
     pull_back = jax.vjp(lambda params, states: step(model, params, hyper, states, batch)[0], params, before)[1]
@@ -143,7 +144,7 @@ def by_lag(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batc
     All is exact relative to this window: what happened before it is a constant. Memory: that of `walk_back`, and four
     times the weights.
     """
-    bptt = autodiff.gradient(model, Window(params, hyper, carry, batch))
+    bptt = autodiff.gradient(of_network(model), Window(params, hyper, carry, batch))
 
     def observe(kept: Params, g_k: Params) -> tuple[Params, tuple[Array, ...]]:
         kept = jax.tree.map(jnp.add, kept, g_k)

@@ -27,7 +27,8 @@ def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
     """The worst deviation of a statistic, as a share of what chance allows."""
     instance = tiny(f"tiny {options['cell']}", 3, 1, **options)
     method, noise = make(name, config, directions=2), claim_of(name, config).noise
-    draw = jax.vmap(lambda key: method.draw(key, instance.model, instance.params, instance.shape))
+    where = instance.recurrence, instance.params, instance.carry, instance.shape[0]
+    draw = jax.vmap(lambda key: method.draw(key, *where))
     drawn = jax.device_get(quick(lambda key: draw(jax.random.split(key, COUNT)))(jax.random.key(KEY)))
     if noise == "cuts":
         claim, worst = "how often, and how often together, it cuts", of_cuts(drawn, config.cut_probability)

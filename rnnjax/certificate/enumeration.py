@@ -60,8 +60,8 @@ def over_signs(name: str, options: dict[str, Any], config: GradientConfig) -> It
     The signs of the last step act on no gradient any more, and stay 1.
     """
     method = make(name, config)
-    model, params, *_ = tiny("", 1, 1, **options)[1:]
-    per_step = jax.eval_shape(lambda: method.draw(jax.random.key(0), model, params, (1, 1))).shape[-1]
+    of = tiny("", 1, 1, **options)
+    per_step = jax.eval_shape(lambda: method.draw(jax.random.key(0), of.recurrence, of.params, of.carry, 1)).shape[-1]
     steps, windows = (2, 2) if 3 * per_step <= MOST_BITS else (1, 3)
     random = (steps * windows - 1) * per_step
     instance = tiny(f"tiny {options['cell']}", steps, windows, **options)

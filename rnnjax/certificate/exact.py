@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import denominator, negative_log_likelihood
+from rnnjax.model.loss import denominator, make_loss
 from rnnjax.model.network import Batch, Carry, Model, Params
 from rnnjax.model.rnn import apply, handed_up, hidden_to_output, step
 
@@ -49,16 +49,16 @@ def loss(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch)
     """The carry after a window, and Σ wₜ Lₜ / Σ wₜ."""
     if model.bidirectional:  # it has no steps
         carry, logits = apply(model, params, hyper, carry, batch)
-        surprise = weighted(negative_log_likelihood(logits, batch.y), batch)
-        return carry, jnp.sum(surprise) / denominator(batch.y, batch.weight)
+        surprise = weighted(make_loss(model.loss)(logits, batch.y), batch)
+        return carry, jnp.sum(surprise) / denominator(batch.shape, batch.weight)
 
     def body(loop: tuple[Carry, Array], batch_t: Batch) -> tuple[tuple[Carry, Array], None]:
         carry, total = loop
         carry, logits = step(model, params, hyper, carry, batch_t)
-        return (carry, total + jnp.sum(weighted(negative_log_likelihood(logits, batch_t.y), batch_t))), None
+        return (carry, total + jnp.sum(weighted(make_loss(model.loss)(logits, batch_t.y), batch_t))), None
 
     carry, total = jax.lax.scan(body, (carry, jnp.zeros((), params.V.dtype)), batch)[0]
-    return carry, total / denominator(batch.y, batch.weight)
+    return carry, total / denominator(batch.shape, batch.weight)
 
 
 def weighted(surprise: Array, batch: Batch) -> Array:
@@ -137,14 +137,14 @@ def pairs(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch
 
     Every step gets parameters and zeros of its own, and every loss is differentiated with respect to each of them.
     """
-    T = batch.y.shape[0]
-    total = denominator(batch.y, batch.weight)
+    T = batch.shape[0]
+    total = denominator(batch.shape, batch.weight)
 
     def losses(own: Params, zeros: Carry) -> Array:
         def body(carry: Carry, step_t: tuple[Params, Carry, Batch]) -> tuple[Carry, Array]:
             params, zero, batch_t = step_t
             carry, logits = step(model, params, hyper, jax.tree.map(jnp.add, carry, zero), batch_t)
-            return carry, jnp.sum(weighted(negative_log_likelihood(logits, batch_t.y), batch_t)) / total
+            return carry, jnp.sum(weighted(make_loss(model.loss)(logits, batch_t.y), batch_t)) / total
 
         return jax.lax.scan(body, carry, (own, zeros, batch))[1]
 
@@ -169,7 +169,7 @@ class Derivatives(NamedTuple):
 def derivatives(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> Derivatives:
     """`jacfwd` of every single step."""
     p, restore = ravel_pytree((params.layers, params.embedding))
-    total = denominator(batch.y, batch.weight)
+    total = denominator(batch.shape, batch.weight)
     apart = lambda s: tuple(jnp.split(s, model.layers, axis=-1))
 
     def advance(p: Array, s: Array, batch_t: Batch) -> Array:
@@ -180,7 +180,7 @@ def derivatives(model: Model, params: Params, hyper: Hyper, carry: Carry, batch:
     def read(s: Array, V: Array, by: Array, batch_t: Batch) -> Array:
         out = handed_up(model, hyper, apart(s), batch_t.noise)
         logits = hidden_to_output(params._replace(V=V, by=by), out)
-        return weighted(negative_log_likelihood(logits, batch_t.y), batch_t) / total
+        return weighted(make_loss(model.loss)(logits, batch_t.y), batch_t) / total
 
     def of_stream(s: Array, batch_t: Batch) -> tuple[Array, Derivatives]:
         new = advance(p, s, batch_t)
@@ -217,13 +217,13 @@ def adjoints(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Ba
             carry, _ = step(model, params, hyper, carry, batch_t)
             carry = jax.tree.map(jnp.add, carry, zero_t)
             logits = hidden_to_output(params, handed_up(model, hyper, carry, batch_t.noise))
-            surprise = negative_log_likelihood(logits, batch_t.y)
+            surprise = make_loss(model.loss)(logits, batch_t.y)
             return carry, (carry, weighted(surprise, batch_t))
 
         states, surprises = jax.lax.scan(body, carry, (batch, zeros))[1]
-        return jnp.sum(surprises) / denominator(batch.y, batch.weight), states
+        return jnp.sum(surprises) / denominator(batch.shape, batch.weight), states
 
-    T = batch.y.shape[0]
+    T = batch.shape[0]
     zeros = tuple(jnp.zeros((T, *state.shape), state.dtype) for state in carry)
     found, states = jax.grad(run, has_aux=True)(zeros)
     return states, found

@@ -15,6 +15,7 @@ from rnnjax.model.cells import Hyper, find, with_tanh
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
+from rnnjax.model.recurrence import Recurrence, of_network
 
 Array = jax.Array
 
@@ -40,6 +41,10 @@ class Instance(NamedTuple):
     hyper: Hyper
     carry: Carry
     windows: Batch
+
+    @property
+    def recurrence(self) -> Recurrence:
+        return of_network(self.model)
 
     @property
     def number(self) -> int:

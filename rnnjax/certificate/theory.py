@@ -18,6 +18,7 @@ from rnnjax.certificate.trial import claim_of, make, mean
 from rnnjax.gradients.method import Gradient, Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.recurrence import of_network
 
 Array = jax.Array
 
@@ -78,7 +79,7 @@ def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
         return
     batch, carry, gradient = bench.instance.window(0), bench.instance.carry, make(name, bench.config).gradient
     states, truth = jax.device_get(exact.adjoints(*bench.setting, carry, batch))
-    T = batch.y.shape[0]
+    T = batch.shape[0]
 
     def after(model: Model, params: Params, hyper: Hyper, states_t: Carry, batch: Batch, t: Array) -> Carry:
         # Held until t and counted from t on, a window begins with the state after step t, whose adjoint is its carry.
@@ -87,7 +88,8 @@ def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
         left = jnp.where(step >= t, weight, 0)
         window = batch._replace(weight=left, valid=step > t)
         share = jnp.sum(left) / jnp.sum(weight)
-        return jax.tree.map(lambda leaf: leaf * share, gradient(model, Window(params, hyper, states_t, window)).carry)
+        found = gradient(of_network(model), Window(params, hyper, states_t, window))
+        return jax.tree.map(lambda leaf: leaf * share, found.carry)
 
     run = partial(exact.quick(after, 0), *bench.setting)
     parts = jax.device_get([run(jax.tree.map(lambda leaf, t=t: leaf[t], states), batch, t) for t in range(T)])

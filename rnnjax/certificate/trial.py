@@ -78,13 +78,13 @@ def claim_of(name: str, config: GradientConfig, **options: Any) -> Claim:
 
 def compile_for(method: Method, instance: Instance, key: Array) -> Program:
     """One program for one window."""
-    model, params, hyper = instance.model, instance.params, instance.hyper
-    trace = exact.quick(method.init, (0, 2))(model, params, instance.shape[1:])
-    draw = exact.quick(method.draw, (1, 3))
-    noises = [draw(jax.random.fold_in(key, i), model, params, instance.shape) for i in range(instance.number)]
-    window = Window(params, hyper, instance.carry, instance.window(0), trace, noises[0])
+    recurrence, params, carry = instance.recurrence, instance.params, instance.carry
+    trace, T = exact.quick(method.init, 0)(recurrence, params, carry), instance.shape[0]
+    draw = exact.quick(method.draw, (1, 4))
+    noises = [draw(jax.random.fold_in(key, i), recurrence, params, carry, T) for i in range(instance.number)]
+    window = Window(params, instance.hyper, carry, instance.window(0), trace, noises[0])
     began = time.perf_counter()
-    program = jax.jit(method.gradient, static_argnums=0).lower(model, window).compile()
+    program = jax.jit(method.gradient, static_argnums=0).lower(recurrence, window).compile()
     seconds = time.perf_counter() - began
     memory = getattr(program.memory_analysis(), "temp_size_in_bytes", None)
     if memory is not None:
@@ -120,10 +120,10 @@ def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) 
       gradient: the method's, compiled.
     """
     carry, found = instance.carry, []
-    trace = exact.quick(method.init, (0, 2))(instance.model, instance.params, instance.shape[1:])
+    trace = exact.quick(method.init, 0)(instance.recurrence, instance.params, instance.carry)
     for index in range(instance.number):
         window = Window(instance.params, instance.hyper, carry, instance.window(index), trace)
-        found.append(gradient(instance.model, window))
+        found.append(gradient(instance.recurrence, window))
         carry, trace = found[-1].new_carry, found[-1].trace
     return jax.device_get(found)
 
@@ -134,18 +134,18 @@ def walker(method: Method, instance: Instance) -> Callable[..., dict[str, Any]]:
     The noise of a window, if there is any, is stacked [N, ...].
     """
     return partial(
-        _walk, method.gradient, method.init, instance.model, instance.hyper, instance.carry, instance.windows
+        _walk, method.gradient, method.init, instance.recurrence, instance.hyper, instance.carry, instance.windows
     )
 
 
-def _walk(gradient, init, model, hyper, carry: Carry, windows: Batch, params: Params, noise: Any = None) -> dict:
+def _walk(gradient, init, recurrence, hyper, carry: Carry, windows: Batch, params: Params, noise: Any = None) -> dict:
     def body(loop: tuple[Carry, Any], window: tuple[Batch, Any]) -> tuple[tuple[Carry, Any], dict]:
         carry, trace = loop
         batch, noise_of_window = window
-        found = gradient(model, Window(params, hyper, carry, batch, trace, noise_of_window))
+        found = gradient(recurrence, Window(params, hyper, carry, batch, trace, noise_of_window))
         return (found.new_carry, found.trace), {"params": found.params, "carry": found.carry}
 
-    trace = init(model, params, windows.y.shape[2:])
+    trace = init(recurrence, params, carry)
     parts = jax.lax.scan(body, (carry, trace), (windows, noise))[1]
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts)
 

@@ -95,6 +95,7 @@ def gradients(network: TextNetwork, windows: int) -> Params:
     from rnnjax.gradients.method import Window
     from rnnjax.model.initializers import count_parameters
     from rnnjax.model.network import Carry, initial_carry
+    from rnnjax.model.recurrence import of_network
     from rnnjax.training.step import draw_noise_of, window_at
 
     trained = network.trained
@@ -110,16 +111,18 @@ def gradients(network: TextNetwork, windows: int) -> Params:
             f"{in_bytes(MOST_BYTES)}; lower one"
         )
     method = make_applicable(config.gradient, model, T, B, "float64")
+    recurrence = of_network(model)
     streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
 
     def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:
         carry, trace = loop
         batch, _ = window_at(streams, step, T)
         batch, noise = draw_noise_of(model, method, params, batch, seed, step)
-        result = method.gradient(model, Window(params, trained.hyper, carry, batch, trace, noise))
+        result = method.gradient(recurrence, Window(params, trained.hyper, carry, batch, trace, noise))
         return (result.new_carry, result.trace), result.params
 
-    start = initial_carry(model, params, (B,)), method.init(model, params, (B,))
+    carry = initial_carry(model, params, (B,))
+    start = carry, method.init(recurrence, params, carry)
     after_first, _ = jax.jit(body)(start, jnp.int32(0))
     run_windows = jax.jit(lambda loop: jax.lax.scan(body, loop, 1 + jnp.arange(windows, dtype=jnp.int32))[1])
     return run_windows(after_first)

@@ -1,29 +1,44 @@
 """The gradient by `jax.grad` through the scan: reverse-mode automatic differentiation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Carry, Model, Params
-from rnnjax.model.rnn import Unroll, unroll
+from rnnjax.model import rnn
+from rnnjax.model.leaves import put, reals
+from rnnjax.model.recurrence import Recurrence, window_loss
+from rnnjax.model.rnn import Unroll
+
+Array = jax.Array
 
 
-def gradient(model: Model, window: Window, *, unroll: Unroll = unroll) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, *, unroll: Unroll = rnn.unroll) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
 
     Args:
-      unroll: how a layer is run over time, and so how it is differentiated.
+      unroll: how a layer of a network is run over time, and so how it is differentiated.
     """
-    params, hyper, carry, batch, *_ = window
 
-    def loss_of(params: Params, carry: Carry) -> tuple[jax.Array, Carry]:
-        return window_loss(model, params, hyper, carry, batch, unroll=unroll)
+    def loss_of(params: Any, carry: Any) -> tuple[Array, Any]:
+        return window_loss(recurrence, params, window.hyper, carry, window.batch, unroll)
 
-    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True)(params, carry)
+    return differentiate(loss_of, window)
+
+
+def differentiate(loss_of: Callable[[Any, Any], tuple[Array, Any]], window: Window) -> Gradient:
+    """The gradient of a function (params, carry) -> (loss, new carry), by the real leaves of both."""
+
+    def of_reals(params: Any, carry: Any) -> tuple[Array, Any]:
+        return loss_of(put(params, window.params), put(carry, window.carry))
+
+    of_both = jax.value_and_grad(of_reals, argnums=(0, 1), has_aux=True)
+    (loss, new_carry), (d_params, d_carry) = of_both(reals(window.params), reals(window.carry))
     return Gradient(loss, d_params, d_carry, new_carry)
 
 

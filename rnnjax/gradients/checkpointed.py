@@ -14,16 +14,18 @@ Windows of any length: the last segment is filled up with steps that hold the st
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients import autodiff
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.segments import pad, segment_loss
-from rnnjax.model.loss import denominator
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.recurrence import Recurrence, precision, total_weight
 
 Array = jax.Array
 
@@ -31,7 +33,7 @@ SHORTEST = 4
 """Steps below which a half is not cut again: keeping them costs less than cutting."""
 
 
-def gradient(model: Model, window: Window, *, segments: str = "sqrt") -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, *, segments: str = "sqrt") -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: sqrt: O(T·H²) time and O(√T·H) memory a stream; recursive: O(T·log T·H²) and O(log T·H), and on each of its
@@ -41,43 +43,42 @@ def gradient(model: Model, window: Window, *, segments: str = "sqrt") -> Gradien
     Args:
       segments: sqrt or recursive.
     """
-    params, hyper, carry, batch, *_ = window
-    T = batch.y.shape[0]
+    batch, dtype = window.batch, precision(window.params)
+    T = batch.shape[0]
     counts, length = cut_sqrt(T) if segments == "sqrt" else cut_in_halves(T)
-    total = denominator(batch.y, batch.weight)
+    total = total_weight(recurrence, batch)
     padding = math.prod(counts) * length - T
     if padding:
         batch = pad(batch, 0, padding)
-    segments = jax.tree.map(lambda leaf: leaf.reshape(*counts, length, *leaf.shape[1:]), batch)
+    cut = jax.tree.map(lambda leaf: leaf.reshape(*counts, length, *leaf.shape[1:]), batch)
 
-    def window_loss(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        return nest(lambda carry, segment: segment_loss(model, params, hyper, carry, segment, total), counts)(
-            carry, segments
-        )
+    def loss_of(params: Any, carry: Any) -> tuple[Array, Any]:
+        one = lambda carry, segment: segment_loss(recurrence, params, window.hyper, carry, segment, total)
+        return nest(one, counts, dtype)(carry, cut)
 
-    (loss, new_carry), (d_params, d_carry) = jax.value_and_grad(window_loss, argnums=(0, 1), has_aux=True)(
-        params, carry
-    )
-    return Gradient(loss, d_params, d_carry, new_carry)
+    return autodiff.differentiate(loss_of, window)
 
 
-def nest(run: Callable[..., tuple[Array, Carry]], counts: list[int]) -> Callable[..., tuple[Array, Carry]]:
+def nest(
+    run: Callable[..., tuple[Array, Any]], counts: list[int], dtype: jnp.dtype
+) -> Callable[..., tuple[Array, Any]]:
     """A scan over counts[0] parts, each a scan over counts[1] parts, ...; a part keeps nothing but where it began.
 
     Args:
       run: (carry, segment) -> (loss, carry) over one segment.
+      dtype: of the loss.
     """
     if not counts:
         return run
-    part = jax.checkpoint(nest(run, counts[1:]), prevent_cse=False)  # inside a scan nothing can be merged
+    part = jax.checkpoint(nest(run, counts[1:], dtype), prevent_cse=False)  # inside a scan nothing can be merged
 
-    def parts(carry: Carry, segments: Batch) -> tuple[Array, Carry]:
-        def body(loop: tuple[Array, Carry], segment: Batch) -> tuple[tuple[Array, Carry], None]:
+    def parts(carry: Any, segments: Batch) -> tuple[Array, Any]:
+        def body(loop: tuple[Array, Any], segment: Batch) -> tuple[tuple[Array, Any], None]:
             loss, carry = loop
             more, carry = part(carry, segment)
             return (loss + more, carry), None
 
-        return jax.lax.scan(body, (jnp.zeros((), carry[0].dtype), carry), segments)[0]
+        return jax.lax.scan(body, (jnp.zeros((), dtype), carry), segments)[0]
 
     return parts
 

@@ -15,9 +15,10 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import ROUNDING, Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Spent, Window
+from rnnjax.gradients.stepwise import structure
 from rnnjax.model.cells import Cell, Hyper
-from rnnjax.model.loss import window_loss
 from rnnjax.model.network import Carry, Layer, Model, Params
+from rnnjax.model.recurrence import Recurrence, window_loss
 from rnnjax.model.rnn import hidden
 from rnnjax.parallel import layer as parallel
 from rnnjax.parallel.newton import Solution, Solver
@@ -31,13 +32,14 @@ USUAL_ITERATIONS = 8
 """Of a network that forgets, for the estimate of what a gradient takes."""
 
 
-def gradient(model: Model, window: Window, *, solver: Solver = Solver()) -> Gradient:  # noqa: B008  (a tuple)
+def gradient(recurrence: Recurrence, window: Window, *, solver: Solver = Solver()) -> Gradient:  # noqa: B008  (a tuple)
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: each iteration O(T·S³) work at depth O(log T) and O(T·S²) memory a stream; by blocks, as quasi has it, both
     O(T·S), and a product with W for each iteration forward and back. Exact within the window.
     """
     params, hyper, carry, batch, *_ = window
+    model = structure(recurrence)
 
     def loss_of(params: Params, carry: Carry) -> tuple[Array, tuple[Carry, Spent]]:
         found: list[Solution] = []
@@ -56,7 +58,7 @@ def gradient(model: Model, window: Window, *, solver: Solver = Solver()) -> Grad
             found.append(parallel.unroll(cell, layer, hyper, state, a, valid, reset, solver=solver))
             return found[-1].states[-1], hidden(found[-1].states, model.hidden)
 
-        loss, new_carry = window_loss(model, params, hyper, carry, batch, unroll=unroll)
+        loss, new_carry = window_loss(recurrence, params, hyper, carry, batch, unroll)
         return loss, (new_carry, spent(found))
 
     of_both = jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True)
@@ -73,6 +75,9 @@ def spent(found: list[Solution]) -> Spent:
     return Spent(jnp.max(iterations).astype(dtype), jnp.mean(shares).astype(dtype))
 
 
+NEEDS = "its solver works layer by layer of a network of cells; take parallel"
+
+
 def make_solver(config: GradientConfig) -> Solver:
     """The solver that a config describes."""
     return Solver(config.solver, config.tolerance, config.iterations, config.damping, config.chunk_steps, config.start)
@@ -85,7 +90,7 @@ def method(config: GradientConfig) -> Method:
         variants=({"solver": "quasi"}, {"solver": "elk"}),
     )
     solver = make_solver(config)
-    return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), claim=claim)
+    return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), needs=NEEDS, claim=claim)
 
 
 def cost(model: Model, T: int, B: int, *, solver: Solver = Solver()) -> Cost:  # noqa: B008  (a tuple)

@@ -1,13 +1,15 @@
 """Random directions in the space of the parameters, and of the initial states."""
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.stepwise import sizes
-from rnnjax.model.network import Carry, Model, Params, zero_carry
+from rnnjax.model.leaves import reals
+from rnnjax.model.network import Model
+from rnnjax.model.recurrence import Recurrence
 
 Array = jax.Array
 Tree = TypeVar("Tree")
@@ -17,20 +19,19 @@ class Directions(NamedTuple):
     """K directions: each leaf [K, ...]. Those of the initial state are drawn on their own, and used on their own, so
     that they do not add to the variance of the parameters' gradient."""
 
-    params: Params
-    carry: Carry
+    params: Any
+    carry: Any
 
 
 def draw(
-    key: Array, model: Model, params: Params, shape: tuple[int, ...], *, count: int, distribution: str
+    key: Array, recurrence: Recurrence, params: Any, state: Any, T: int, *, count: int, distribution: str
 ) -> Directions:
     """`count` directions of independent numbers of mean 0 and variance 1.
 
     Args:
-      shape: [T, B] of the window.
       distribution: gaussian, or rademacher (signs).
     """
-    like = Directions(params, zero_carry(model, shape[1:], params.V.dtype))
+    like = Directions(reals(params), reals(state))
     leaves, structure = jax.tree.flatten(like)
     sample = jax.random.normal if distribution == "gaussian" else jax.random.rademacher
     keys = jax.random.split(key, len(leaves))

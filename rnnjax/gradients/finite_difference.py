@@ -1,5 +1,7 @@
 """Central differences: ∂L/∂θᵢ = (L(θ + ε eᵢ) - L(θ - ε eᵢ)) / 2ε + O(ε²), one parameter after the other."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -9,13 +11,14 @@ from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import sizes
-from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Carry, Model
+from rnnjax.model.leaves import put, reals
+from rnnjax.model.network import Model
+from rnnjax.model.recurrence import Recurrence, window_loss
 
 Array = jax.Array
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and numerical gradient of one window, its initial state held constant between windows.
 
     Cost: two forward passes for each number, O(P·T·H²) time and O(T·H) memory a stream: for small cases. The error is
@@ -23,12 +26,12 @@ def gradient(model: Model, window: Window) -> Gradient:
     or nine digits are right, in float32 four or five.
     """
     params, hyper, carry, batch, *_ = window
-    point, restore = ravel_pytree((params, carry))
+    point, restore = ravel_pytree((reals(params), reals(carry)))
     epsilon = float(jnp.finfo(point.dtype).eps) ** (1 / 3)
 
-    def loss_at(point: Array) -> tuple[Array, Carry]:
-        params, carry = restore(point)
-        return window_loss(model, params, hyper, carry, batch)
+    def loss_at(point: Array) -> tuple[Array, Any]:
+        real_params, real_carry = restore(point)
+        return window_loss(recurrence, put(real_params, params), hyper, put(real_carry, carry), batch)
 
     def slope(index: Array) -> Array:
         shift = jnp.zeros_like(point).at[index].set(epsilon)

@@ -7,6 +7,7 @@ direction, times the direction.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 
@@ -14,13 +15,13 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.directions import average, draw, refuse
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Carry, Model, Params
+from rnnjax.model.leaves import put, reals
+from rnnjax.model.recurrence import Recurrence, window_loss
 
 Array = jax.Array
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
     Cost: O(K·T·H²) time and O(K·(P + T·H)) memory: the directions, and h of every step for the read-out; no tape.
@@ -30,17 +31,18 @@ def gradient(model: Model, window: Window) -> Gradient:
       noise: the K directions, any that have E[v vᵀ] = 1.
     """
     params, hyper, carry, batch, _, noise = window
+    real_params, real_carry = reals(params), reals(carry)
 
-    def loss_of(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        return window_loss(model, params, hyper, carry, batch)
+    def loss_of(real_params: Any, real_carry: Any) -> tuple[Array, Any]:
+        return window_loss(recurrence, put(real_params, params), hyper, put(real_carry, carry), batch)
 
-    def slope_of_params(v: Params) -> Array:
-        return jax.jvp(lambda params: loss_of(params, carry)[0], (params,), (v,))[1]
+    def slope_of_params(v: Any) -> Array:
+        return jax.jvp(lambda params: loss_of(params, real_carry)[0], (real_params,), (v,))[1]
 
-    def slope_of_carry(v: Carry) -> Array:
-        return jax.jvp(lambda carry: loss_of(params, carry)[0], (carry,), (v,))[1]
+    def slope_of_carry(v: Any) -> Array:
+        return jax.jvp(lambda carry: loss_of(real_params, carry)[0], (real_carry,), (v,))[1]
 
-    loss, new_carry = loss_of(params, carry)
+    loss, new_carry = loss_of(real_params, real_carry)
     d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
     d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
     return Gradient(loss, d_params, d_carry, new_carry)

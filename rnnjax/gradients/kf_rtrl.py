@@ -14,19 +14,20 @@ embedding, x̂ the one-hot input. The initial state's influence, S by S as one A
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, unpack, walk
+from rnnjax.gradients.stepwise import Step, StepGradient, layers_of, refuse_bidirectional, sizes, structure, walk
 from rnnjax.gradients.uoro import balance, norm
+from rnnjax.model.leaves import pack
 from rnnjax.model.network import Batch, Layer, Model, Params
+from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import hidden, upward
 
 Array = jax.Array
@@ -49,7 +50,7 @@ class Shifts(NamedTuple):
     x: Array | None
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, the way through the trace included.
 
     Cost: O(T·S²·G·H) time, which is O(T·H³), and O(S·G·H) memory a stream, whatever T is. Unbiased at fixed parameters.
@@ -60,15 +61,15 @@ def gradient(model: Model, window: Window) -> Gradient:
     Returns:
       Its `carry` is ∂L/∂ the state with which the trace began.
     """
-    params, hyper = window.params, window.hyper
+    params, hyper, model = window.params, window.hyper, structure(recurrence)
 
     def visit(
-        step: Step, p: Array, readout: Readout, s: Array, trace: Factors, batch_t: Batch, signs: Array
+        step: Step, p: Array, readout: Any, s: Array, trace: Factors, batch_t: Batch, signs: Array
     ) -> StepGradient:
         (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
         d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
         past = [jnp.outer(u, d_s @ A) for u, A in zip(trace.u, trace.A, strict=True)]
-        d_p = d_p + ravel_pytree(assemble(model, params, past))[0]
+        d_p = d_p + pack(assemble(model, params, past))
 
         D_t = jax.jacrev(lambda s: step.advance(p, readout, s, batch_t)[0])(s)
         inputs, F = immediate(step, p, s, new, batch_t)
@@ -105,7 +106,7 @@ def gradient(model: Model, window: Window) -> Gradient:
         before = s if batch_t.reset is None else jnp.where(batch_t.reset, 0, s)
         inputs, jacobians, below = [], [], x
         one = jnp.ones(1, s.dtype)
-        for level, (old, state) in enumerate(zip(unpack(model, before), unpack(model, new), strict=True)):
+        for level, (old, state) in enumerate(zip(layers_of(model, before), layers_of(model, new), strict=True)):
             h_prev = hidden(old, model.hidden)
             if F.bz[level] is None:
                 inputs.append(jnp.concatenate([below, h_prev, one]))
@@ -119,7 +120,7 @@ def gradient(model: Model, window: Window) -> Gradient:
             jacobians.append(F.x)
         return inputs, jacobians
 
-    return walk(model, window, visit)
+    return walk(recurrence, window, visit)
 
 
 def is_ids(x: Array) -> bool:
@@ -150,9 +151,10 @@ def assemble(model: Model, params: Params, matrices: list[Array]) -> tuple[tuple
     return tuple(layers), next(left) if model.embedding else None
 
 
-def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Factors:
+def init(recurrence: Recurrence, params: Params, state: Any, batch_t: Batch | None = None) -> Factors:
     """Nothing has acted yet, and the state is the initial one."""
-    (S, _), dtype = sizes(model), params.V.dtype
+    model = structure(recurrence)
+    (S, _), dtype, batch_shape = sizes(model), params.V.dtype, recurrence.streams(state)
     return Factors(
         tuple(jnp.zeros((*batch_shape, rows), dtype) for rows, _ in shapes(model)),
         tuple(jnp.zeros((*batch_shape, S, columns), dtype) for _, columns in shapes(model)),
@@ -160,14 +162,18 @@ def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Factors:
     )
 
 
-def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Array:
+def draw(key: Array, recurrence: Recurrence, params: Params, state: Any, T: int) -> Array:
     """A sign for each step of each stream and each matrix."""
-    return jax.random.rademacher(key, (*shape, len(list(shapes(model)))), params.V.dtype)
+    count = len(list(shapes(structure(recurrence))))
+    return jax.random.rademacher(key, (T, *recurrence.streams(state), count), params.V.dtype)
+
+
+NEEDS = "its factors are those of weight matrices, which a step of its own does not show; take rtrl or uoro"
 
 
 def method(config: GradientConfig) -> Method:
     claim = Claim("unbiased", "stream", noise="signs", units=("gru",))  # where a matrix is not a layer's
-    return Method(gradient, init, draw, refuse, claim)
+    return Method(gradient, init, draw, refuse, NEEDS, claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

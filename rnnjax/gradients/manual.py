@@ -12,7 +12,8 @@ and only this must run inside the loop. The weight gradients are one product eac
 
 with eₜ = (ŷₜ - yₜ) wₜ / Σ w, the error of a mean loss in which step t has the weight wₜ. The transpose of `lax.scan`
 adds to dW at every step. Nothing here calls `jax.grad`, `jax.vjp` or the transpose of a scan: a check that shared code
-with what it checks would share its errors.
+with what it checks would share its errors. A step that is no network of cells goes back by `reverse`, the same
+recurrence with the derivative of one step from JAX, or from whoever wrote the step.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,13 +24,16 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients import reverse
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
+from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
-from rnnjax.model.loss import denominator
+from rnnjax.model.loss import LOSSES, Loss, as_wide, denominator, make_loss
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
+from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import (
     Saved,
     backward_in_time,
@@ -76,12 +80,14 @@ class Adjoints(NamedTuple):
     s0: Array | None
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and gradient of one window by the recurrence above, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
     """
-    params, hyper, carry, batch, *_ = window
+    if recurrence.model is None:
+        return reverse.gradient(recurrence, window)
+    model, (params, hyper, carry, batch, *_) = recurrence.model, window
     refuse_resets(model, batch)
     check_given(model, params, carry, batch)
     masks = (batch.valid, batch.reset)
@@ -100,7 +106,7 @@ def gradient(model: Model, window: Window) -> Gradient:
         hs = jnp.concatenate(outputs, axis=-1) if model.bidirectional else outputs[0]
         x = upward(model, level, hyper, x, hs, batch.noise)
 
-    loss, d_x, d_V, d_by = readout(params, x, batch)
+    loss, d_x, d_V, d_by = readout(params, x, batch, model.loss)
 
     d_layers, d_carry = list(params.layers), list(carry)
     for level in reversed(range(model.layers)):
@@ -217,24 +223,48 @@ def product_adjoint(layer: Layer, normalized: Normalized | None, d_z: Array) -> 
     return d_z if normalized is None else normalize_adjoint(normalized, layer.gain_z * d_z)
 
 
-def readout(params: Params, hs: Array, batch: Batch) -> tuple[Array, Array, Array, Array]:
-    """Softmax cross-entropy and its adjoint, ∂L/∂(hₜ V + by) = (ŷₜ - yₜ) wₜ / Σw.
+def readout(params: Params, hs: Array, batch: Batch, loss: str | Loss) -> tuple[Array, Array, Array, Array]:
+    """The loss, its error eₜ = ∂L/∂ŷₜ with ŷₜ = hₜ V + by, and the way back through the read-out.
 
     Returns:
       The loss, ∂L/∂hs [T, B, H], dV [H, V] and dby [V].
     """
-    logits = hs @ params.V + params.by
+    losses, error = error_of(loss)(hs @ params.V + params.by, batch.y)
+    share = 1 / denominator(batch.shape, batch.weight)
+    scale = share if batch.weight is None else (batch.weight * share)[..., None]
+    d_out = error * scale
+    total_loss = jnp.sum(losses if batch.weight is None else losses * batch.weight) * share
+    return total_loss, d_out @ params.V.T, outer(hs, d_out), total(d_out)
+
+
+def error_of(loss: str | Loss) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """(ŷ, y) -> the loss of each step and its derivative: by hand for the losses with a name, or else by JAX."""
+    by_hand = {"cross_entropy": of_cross_entropy, "squared_error": of_squared_error, "bernoulli": of_bernoulli}
+    name = loss if isinstance(loss, str) else next((key for key, value in LOSSES.items() if value is loss), "")
+    return by_hand[name] if name in by_hand else partial(error_by_jax, make_loss(loss))
+
+
+def of_cross_entropy(logits: Array, y: Array) -> tuple[Array, Array]:
+    """Softmax cross-entropy and ŷ - y, the softmax less the one-hot target."""
     shifted = logits - jnp.max(logits, axis=-1, keepdims=True)
     exponentials = jnp.exp(shifted)
     normaliser = jnp.sum(exponentials, axis=-1, keepdims=True)
-    is_target = batch.y[..., None].astype(jnp.int32) == jnp.arange(logits.shape[-1], dtype=jnp.int32)
+    is_target = y[..., None].astype(jnp.int32) == jnp.arange(logits.shape[-1], dtype=jnp.int32)
     surprise = jnp.log(normaliser[..., 0]) - jnp.sum(jnp.where(is_target, shifted, 0), axis=-1)
+    return surprise, exponentials / normaliser - is_target
 
-    share = 1 / denominator(batch.y, batch.weight)
-    scale = share if batch.weight is None else (batch.weight * share)[..., None]
-    d_logits = (exponentials / normaliser - is_target) * scale
-    loss = jnp.sum(surprise if batch.weight is None else surprise * batch.weight) * share
-    return loss, d_logits @ params.V.T, outer(hs, d_logits), total(d_logits)
+
+def of_squared_error(y_hat: Array, y: Array) -> tuple[Array, Array]:
+    """‖ŷ - y‖² and 2 (ŷ - y)."""
+    off = y_hat - as_wide("squared_error", y_hat, y)
+    return jnp.sum(off * off, axis=-1), 2 * off
+
+
+def of_bernoulli(logits: Array, y: Array) -> tuple[Array, Array]:
+    """The surprise at labels that are each true or not, and σ(ŷ) - y."""
+    y = as_wide("bernoulli", logits, y)
+    surprise = jnp.maximum(logits, 0) + jnp.log1p(jnp.exp(-jnp.abs(logits))) - y * logits
+    return jnp.sum(surprise, axis=-1), 0.5 + 0.5 * jnp.tanh(0.5 * logits) - y
 
 
 def recurrent_weights(layer: Layer, tape: Tape, found: Adjoints) -> Layer:

@@ -1,4 +1,4 @@
-"""What a gradient method is, and what it returns."""
+"""The nouns of a gradient method: what it is given, what it returns, and what it is."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnjax.gradients.claim import Claim
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.network import Batch
+from rnnjax.model.recurrence import Recurrence
 
 Array = jax.Array
 
@@ -17,16 +17,16 @@ class Window(NamedTuple):
 
     Attributes:
       params: the weights.
-      hyper: numbers that are neither weights nor shape.
-      carry: the state of each layer before the window.
+      hyper: numbers of a network that are neither weights nor shape.
+      carry: the state before the window, of a network that of each layer.
       batch: what is read, and what is to be said, [T, B].
-      trace: what an online method remembers of the windows before, from `Method.init`; None for other methods.
+      trace: an online method's memory of the windows before, from `Method.init`; None for other methods.
       noise: the random numbers that the method takes, from `Method.draw`; None for a method that takes none.
     """
 
-    params: Params
-    hyper: Hyper
-    carry: Carry
+    params: Any
+    hyper: Any
+    carry: Any
     batch: Batch
     trace: Any = None
     noise: Any = None
@@ -41,22 +41,21 @@ class Spent(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """Loss and gradient of one window.
+    """Loss and gradient of one window. Of arrays that are not real, such as counters and keys, the gradient is None.
 
     Attributes:
-      loss: scalar, nats per character.
+      loss: scalar, in the unit of the loss; of cross-entropy nats per step.
       params: ∂L/∂ every parameter, in the shape of the parameters.
-      carry: ∂L/∂ the initial state of each layer: that of the window, or by an online method that with which its trace
-        began.
-      new_carry: the state of each layer after the window.
-      trace: what an online method remembers for the next window; None for a method that remembers nothing.
+      carry: ∂L/∂ the initial state: that of the window, or by an online method that with which its trace began.
+      new_carry: the state after the window.
+      trace: an online method's memory for the next window; None for other methods.
       spent: what finding the trajectory took; None for a method that walks along it.
     """
 
     loss: Array
-    params: Params
-    carry: Carry
-    new_carry: Carry
+    params: Any
+    carry: Any
+    new_carry: Any
     trace: Any = None
     spent: Spent | None = None
 
@@ -65,22 +64,25 @@ class Method(NamedTuple):
     """One way to compute the gradient of a window.
 
     Attributes:
-      gradient: (model, window) -> Gradient.
-      init: (model, params, batch_shape) -> the trace before the first window.
-      draw: (key, model, params, shape [T, B]) -> the random numbers that one window takes. They are an input, so that
+      gradient: (recurrence, window) -> Gradient.
+      init: (recurrence, params, state, batch_t) -> the trace before the first window. batch_t is any step that will be
+        read, by which it is seen which parameters act on the state; None: all are taken to.
+      draw: (key, recurrence, params, state, T) -> the random numbers that one window takes. They are an input, so that
         methods can be compared under the same ones, and their average taken over all of them.
-      refuse: (model, T, B, dtype of the parameters) -> why the method cannot be applied, and what it would cost; None
-        where it can.
+      refuse: (model, T, B, dtype of the parameters) -> the reason why the method cannot be applied to a network, or
+        what it would cost; None where it can.
+      needs: why it cannot be applied to a step that is not a network of cells; None where it can.
       claim: what theory says of it; of a method that has none the certificate says that nothing is claimed.
     """
 
-    gradient: Callable[..., Gradient]
-    init: Callable[[Model, Params, tuple[int, ...]], Any] = lambda model, params, batch_shape: None
-    draw: Callable[[Array, Model, Params, tuple[int, ...]], Any] = lambda key, model, params, shape: None
+    gradient: Callable[[Recurrence, Window], Gradient]
+    init: Callable[..., Any] = lambda recurrence, params, state, batch_t=None: None
+    draw: Callable[..., Any] = lambda key, recurrence, params, state, T: None
     refuse: Callable[..., str | None] = lambda model, T, B, dtype="float32": None
+    needs: str | None = None
     claim: Claim | None = None
 
     @property
     def online(self) -> bool:
-        """Whether the trace tells how parameters and initial state act on the state from window to window."""
+        """True of a method whose trace tells how parameters and initial state act from window to window."""
         return self.claim is not None and self.claim.of == "stream"

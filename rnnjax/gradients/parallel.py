@@ -10,6 +10,8 @@ so that all λₜ come out of one associative scan of depth log T (`parallel.blo
 parameters from all λₜ, are computed at once.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -17,47 +19,50 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.gradients.stepwise import refuse_bidirectional, sizes, unpack
-from rnnjax.model.loss import denominator, negative_log_likelihood
-from rnnjax.model.network import Batch, Model, Params
-from rnnjax.model.rnn import step
+from rnnjax.gradients.stepwise import refuse_bidirectional, sizes
+from rnnjax.model.leaves import pack, put, reals, unpack
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.recurrence import Recurrence, losses, total_weight
 from rnnjax.parallel import blocks
 
 Array = jax.Array
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and gradient of one window, its initial state held constant between windows.
 
     Cost: the forward pass is one step after the other; backward O(T·S³) work at depth O(log T), and O(T·S²) memory a
     stream: for short states and long windows. Exact within the window.
     """
     params, hyper, carry, batch, *_ = window
-    total = denominator(batch.y, batch.weight)
+    total, axes = total_weight(recurrence, batch), len(recurrence.streams(carry))
 
-    def advance(params: Params, s: Array, batch_t: Batch) -> tuple[Array, Array]:
-        states, logits = step(model, params, hyper, unpack(model, s), batch_t)
-        surprise = negative_log_likelihood(logits, batch_t.y)
-        loss = surprise if batch_t.weight is None else surprise * batch_t.weight
-        return jnp.concatenate(states, axis=-1), loss / total
+    def advance(params: Any, s: Array, like: Any, batch_t: Batch) -> tuple[Array, Array, Any]:
+        """One step, or all steps at once: the state as a vector, the loss, and the state as it is."""
+        leading = s.ndim - 1
+        new, out = recurrence.step(params, hyper, unpack(s, like, leading), batch_t)
+        return pack(new, leading), losses(recurrence, params, out, batch_t) / total, new
 
-    def body(s: Array, batch_t: Batch) -> tuple[Array, tuple[Array, Array]]:
-        new, loss = advance(params, s, batch_t)
-        return new, (s, loss)
+    def body(state: Any, batch_t: Batch) -> tuple[Any, tuple[Any, Array]]:
+        _, loss, new = advance(params, pack(state, axes), state, batch_t)
+        return new, (state, loss)
 
-    last, (before, losses) = jax.lax.scan(body, jnp.concatenate(carry, axis=-1), batch)
+    new_carry, (before, found) = jax.lax.scan(body, carry, batch)
 
     # Everything is a step of its own from here: the states before them are given.
-    (after, _), pull = jax.vjp(lambda params, s: advance(params, s, batch), params, before)
-    nothing, S = jnp.zeros_like(losses), last.shape[-1]
-    rows = jnp.broadcast_to(jnp.eye(S, dtype=last.dtype).reshape(S, *[1] * (last.ndim), S), (S, *after.shape))
+    def of_all(real_params: Any, s: Array) -> tuple[Array, Array]:
+        return advance(put(real_params, params), s, before, batch)[:2]
+
+    (after, _), pull = jax.vjp(of_all, reals(params), pack(before, axes + 1))
+    nothing, S = jnp.zeros_like(found), after.shape[-1]
+    rows = jnp.broadcast_to(jnp.eye(S, dtype=after.dtype).reshape(S, *[1] * (after.ndim - 1), S), (S, *after.shape))
     D = jnp.moveaxis(jax.vmap(lambda row: pull((row, nothing))[1])(rows), 0, -2)  # [T, B, S, S]
-    _, g = pull((jnp.zeros_like(after), jnp.ones_like(losses)))
+    _, g = pull((jnp.zeros_like(after), jnp.ones_like(found)))
 
     adjoints = blocks.run(blocks.transpose(D)[..., None, :, :], g, reverse=True)  # ∂L/∂ the state before each step
     from_later = jnp.concatenate([adjoints[1:], jnp.zeros_like(adjoints[:1])])
-    d_params, _ = pull((from_later, jnp.ones_like(losses)))
-    return Gradient(jnp.sum(losses), d_params, unpack(model, adjoints[0]), unpack(model, last))
+    d_params, _ = pull((from_later, jnp.ones_like(found)))
+    return Gradient(jnp.sum(found), d_params, unpack(adjoints[0], reals(carry), axes), new_carry)
 
 
 def method(config: GradientConfig) -> Method:

@@ -15,14 +15,25 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, unit_of, walk
+from rnnjax.gradients.stepwise import (
+    Step,
+    StepGradient,
+    read,
+    read_out_of,
+    refuse_bidirectional,
+    sizes,
+    structure,
+    unit_of,
+    walk,
+)
+from rnnjax.model.leaves import pack
 from rnnjax.model.network import Batch, Model, Params
+from rnnjax.model.recurrence import Recurrence, total_weight
 
 Array = jax.Array
 
@@ -34,7 +45,7 @@ class Eligibility(NamedTuple):
     carry: Array
 
 
-def gradient(model: Model, window: Window, *, feedback: str = "readout") -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, *, feedback: str = "readout") -> Gradient:
     """Loss and approximate gradient of one window; that of V and by is exact.
 
     Cost: O(T·P) time, which is O(T·H²), and O(P) memory a stream, whatever T is. Biased.
@@ -45,14 +56,15 @@ def gradient(model: Model, window: Window, *, feedback: str = "readout") -> Grad
     Returns:
       Its `carry` approximates ∂L/∂ the state with which the trace began.
     """
-    params = window.params
+    params, model = window.params, structure(recurrence)
     unit = unit_of(model, params)
+    loss_of = read(recurrence, params, window.hyper, total_weight(recurrence, window.batch))
     F = params.V.T if feedback == "readout" else random_feedback(params)
     without_W = params._replace(layers=tuple(layer._replace(W=0 * layer.W) for layer in params.layers))
-    p_without_W = ravel_pytree((without_W.layers, None))[0]
+    p_without_W = pack(without_W.layers)
 
     def visit(
-        step: Step, p: Array, readout: Readout, s: Array, trace: Eligibility, batch_t: Batch, noise_t: Any
+        step: Step, p: Array, readout: Any, s: Array, trace: Eligibility, batch_t: Batch, noise_t: Any
     ) -> StepGradient:
         new, pull = jax.vjp(lambda p: step.advance(p, readout, s, batch_t)[0], p)
         (immediate,) = pull(jnp.ones_like(new))  # each weight acts on one unit: the sum over units has one term
@@ -61,14 +73,14 @@ def gradient(model: Model, window: Window, *, feedback: str = "readout") -> Grad
         eligibility = Eligibility(kept[unit] * trace.params + immediate, kept * trace.carry)
 
         # The gradient with respect to by is the error of the logits.
-        loss, d_readout = jax.value_and_grad(step.read)(readout, new, batch_t)
-        _, pull_out = jax.vjp(lambda s: step.out(s, batch_t), new)
-        (signal,) = pull_out(d_readout[1] @ F)
+        loss, d_readout = jax.value_and_grad(loss_of)(readout, new, batch_t)
+        _, pull_out = jax.vjp(lambda s: read_out_of(recurrence, window.hyper, s, batch_t), new)
+        (signal,) = pull_out(d_readout.by @ F)
         return StepGradient(
             new, eligibility, loss, signal[unit] * eligibility.params, d_readout, signal * eligibility.carry
         )
 
-    return walk(model, window, visit)
+    return walk(recurrence, window, visit)
 
 
 def random_feedback(params: Params) -> Array:
@@ -77,10 +89,13 @@ def random_feedback(params: Params) -> Array:
     return jax.random.uniform(jax.random.key(0), (V, H), params.V.dtype, -(H**-0.5), H**-0.5)
 
 
-def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Eligibility:
+def init(recurrence: Recurrence, params: Params, state: Any, batch_t: Batch | None = None) -> Eligibility:
     """No weight has acted yet, and the state is the initial one."""
-    (S, P), dtype = sizes(model), params.V.dtype
+    (S, P), dtype, batch_shape = sizes(structure(recurrence)), params.V.dtype, recurrence.streams(state)
     return Eligibility(jnp.zeros((*batch_shape, P), dtype), jnp.ones((*batch_shape, S), dtype))
+
+
+NEEDS = "its eligibilities are those of leaky units, which a step of its own does not show; take snap or uoro"
 
 
 def method(config: GradientConfig) -> Method:
@@ -95,7 +110,7 @@ def method(config: GradientConfig) -> Method:
         variants=({"feedback": "readout"}, {"feedback": "random"}),
         units=("leaky",),
     )
-    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, claim=claim)
+    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, needs=NEEDS, claim=claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

@@ -20,8 +20,9 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
-from rnnjax.model.network import Batch, Model, Params
+from rnnjax.gradients.stepwise import Step, StepGradient, lengths, refuse_bidirectional, sizes, walk
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.recurrence import Recurrence, precision
 
 Array = jax.Array
 
@@ -33,7 +34,7 @@ class Influence(NamedTuple):
     carry: Array
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and gradient of one window, its parameters' influence on the state before it included.
 
     Cost: O(T·S²·P) time, which is O(T·H⁴), and O(S·P) memory a stream, whatever T is. Exact at fixed parameters; while
@@ -42,12 +43,10 @@ def gradient(model: Model, window: Window) -> Gradient:
     Returns:
       Its `carry` is ∂L/∂ the state with which the trace began.
     """
-    return walk(model, window, visit)
+    return walk(recurrence, window, visit)
 
 
-def visit(
-    step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
-) -> StepGradient:
+def visit(step: Step, p: Array, readout: Any, s: Array, trace: Influence, batch_t: Batch, noise_t: Any) -> StepGradient:
     """One step of one stream: pulling the S unit vectors back through the step gives Dₜ and Iₜ row by row."""
     (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
     d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
@@ -56,9 +55,10 @@ def visit(
     return StepGradient(new, influence, loss, d_p + d_s @ trace.params, d_readout, d_s @ trace.carry)
 
 
-def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> Influence:
+def init(recurrence: Recurrence, params: Any, state: Any, batch_t: Batch | None = None) -> Influence:
     """No parameter has acted yet, and the state is the initial one."""
-    (S, P), dtype = sizes(model), params.V.dtype
+    (S, P), dtype = lengths(recurrence, params, state, batch_t), precision(params)
+    batch_shape = recurrence.streams(state)
     return Influence(
         jnp.zeros((*batch_shape, S, P), dtype), jnp.broadcast_to(jnp.eye(S, dtype=dtype), (*batch_shape, S, S))
     )

@@ -13,7 +13,7 @@ already.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +24,14 @@ from rnnjax.gradients import rtrl
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.rtrl import Influence
-from rnnjax.gradients.stepwise import Readout, Step, StepGradient, unit_of, walk
+from rnnjax.gradients.stepwise import Step, StepGradient, read, unit_of, walk
 from rnnjax.model.network import Batch, Model, Params
+from rnnjax.model.recurrence import Recurrence, total_weight
 
 Array = jax.Array
 
 
-def gradient(model: Model, window: Window, *, n: int = 1) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, *, n: int = 1) -> Gradient:
     """Loss and approximate gradient of one window.
 
     Cost: that of `rtrl`, O(T·S²·P) time and O(S·P) memory a stream, as the dropped entries are zeros of a dense array;
@@ -42,20 +43,63 @@ def gradient(model: Model, window: Window, *, n: int = 1) -> Gradient:
     Returns:
       Its `carry` approximates ∂L/∂ the state with which the trace began.
     """
-    mask = pattern(model, window.params, n)
+    if recurrence.model is None:
+        return walk(recurrence, window, partial(visit_any, n=n))
+    mask = pattern(recurrence.model, window.params, n)
+    loss_of = read(recurrence, window.params, window.hyper, total_weight(recurrence, window.batch))
 
     def visit(
-        step: Step, p: Array, readout: Readout, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
+        step: Step, p: Array, readout: Any, s: Array, trace: Influence, batch_t: Batch, noise_t: Any
     ) -> StepGradient:
         new, pull = jax.vjp(lambda p, s: step.advance(p, readout, s, batch_t)[0], p, s)
         I_t, D_t = jax.vmap(pull)(jnp.eye(s.size, dtype=s.dtype))
         influence = Influence(
             jnp.where(mask.params, D_t @ trace.params + I_t, 0), jnp.where(mask.carry, D_t @ trace.carry, 0)
         )
-        loss, (d_readout, d_new) = jax.value_and_grad(step.read, argnums=(0, 1))(readout, new, batch_t)
+        loss, (d_readout, d_new) = jax.value_and_grad(loss_of, argnums=(0, 1))(readout, new, batch_t)
         return StepGradient(new, influence, loss, d_new @ influence.params, d_readout, d_new @ influence.carry)
 
-    return walk(model, window, visit)
+    return walk(recurrence, window, visit)
+
+
+class Seen(NamedTuple):
+    """J̃ [B, S, P] and K̃ [B, S, S]; and where Iₜ and Dₜ have not been zero so far, bool of the same shapes."""
+
+    params: Array
+    carry: Array
+    immediate: Array
+    graph: Array
+
+
+def visit_any(
+    step: Step, p: Array, readout: Any, s: Array, trace: Seen, batch_t: Batch, noise_t: Any, *, n: int
+) -> StepGradient:
+    """One step of one stream of anybody's recurrence, whose pattern is seen in its derivatives: M has the entries that
+    a way of n steps leads to, along which no derivative has been zero at all times so far. As the output may be any
+    function of parameters and state, ∂ℓₜ/∂p and ∂ℓₜ/∂sₜ₋₁ J̃ₜ₋₁ are what a step adds, its own influence exact."""
+    (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
+    d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
+    I_t, _, D_t = jax.vmap(lambda row: pull((row, jnp.zeros_like(loss))))(jnp.eye(s.size, dtype=s.dtype))
+    immediate = trace.immediate | (I_t != 0)
+    graph = trace.graph | (D_t != 0)
+    reached, from_state = immediate, graph
+    for _ in range(min(n, s.size) - 1):
+        reached, from_state = compose(graph, reached), compose(graph, from_state)
+    seen = Seen(
+        jnp.where(reached, D_t @ trace.params + I_t, 0),
+        jnp.where(from_state, D_t @ trace.carry, 0),
+        immediate,
+        graph,
+    )
+    return StepGradient(new, seen, loss, d_p + d_s @ trace.params, d_readout, d_s @ trace.carry)
+
+
+def init(recurrence: Recurrence, params: Any, state: Any, batch_t: Batch | None = None) -> Influence | Seen:
+    """No parameter has acted yet, and the state is the initial one; a number of it is connected with itself."""
+    influence = rtrl.init(recurrence, params, state, batch_t)
+    if recurrence.model:
+        return influence
+    return Seen(*influence, jnp.zeros_like(influence.params, bool), influence.carry != 0)
 
 
 def pattern(model: Model, params: Params, n: int) -> Influence:
@@ -97,7 +141,7 @@ def method(config: GradientConfig) -> Method:
     n = config.snap_steps
     variants = ({"snap_steps": 1}, {"snap_steps": 3})
     claim = Claim("approximate", "stream", exact_if=partial(covers, n=n), definition="snap", variants=variants)
-    return Method(partial(gradient, n=n), rtrl.init, refuse=refuse, claim=claim)
+    return Method(partial(gradient, n=n), init, refuse=refuse, claim=claim)
 
 
 def covers(model: Model, params: Params, T: int, count: int, *, n: int) -> bool:

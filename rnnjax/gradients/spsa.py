@@ -16,13 +16,13 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.directions import average, draw, refuse
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.model.loss import window_loss
-from rnnjax.model.network import Carry, Model, Params
+from rnnjax.model.leaves import put, reals
+from rnnjax.model.recurrence import Recurrence, window_loss
 
 Array = jax.Array
 
 
-def gradient(model: Model, window: Window, *, sigma: float) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, *, sigma: float) -> Gradient:
     """Loss and one random estimate of the gradient of one window, its initial state held constant between windows.
 
     Cost: 4 K + 1 forward passes, as the initial state has directions of its own, O(K·T·H²) time and O(K·(P + T·H))
@@ -33,22 +33,23 @@ def gradient(model: Model, window: Window, *, sigma: float) -> Gradient:
       sigma: how far the parameters are moved along each.
     """
     params, hyper, carry, batch, _, noise = window
+    real_params, real_carry = reals(params), reals(carry)
 
-    def loss_of(params: Params, carry: Carry) -> tuple[Array, Carry]:
-        return window_loss(model, params, hyper, carry, batch)
+    def loss_of(real_params: Any, real_carry: Any) -> tuple[Array, Any]:
+        return window_loss(recurrence, put(real_params, params), hyper, put(real_carry, carry), batch)
 
     def moved(point: Any, v: Any, by: float) -> Any:
         return jax.tree.map(lambda leaf, direction: leaf + by * direction, point, v)
 
-    def slope_of_params(v: Params) -> Array:
-        up, down = (loss_of(moved(params, v, by), carry)[0] for by in (sigma, -sigma))
+    def slope_of_params(v: Any) -> Array:
+        up, down = (loss_of(moved(real_params, v, by), real_carry)[0] for by in (sigma, -sigma))
         return (up - down) / (2 * sigma)
 
-    def slope_of_carry(v: Carry) -> Array:
-        up, down = (loss_of(params, moved(carry, v, by))[0] for by in (sigma, -sigma))
+    def slope_of_carry(v: Any) -> Array:
+        up, down = (loss_of(real_params, moved(real_carry, v, by))[0] for by in (sigma, -sigma))
         return (up - down) / (2 * sigma)
 
-    loss, new_carry = loss_of(params, carry)
+    loss, new_carry = loss_of(real_params, real_carry)
     d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
     d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
     return Gradient(loss, d_params, d_carry, new_carry)

@@ -1,11 +1,11 @@
-"""What the methods share that walk through a window one step at a time, and never look back further than that step.
+"""The walk through a window one step at a time, shared by the methods that never look back further than one step.
 
-For one stream everything that a step knows is two vectors: p, the parameters that act on the state (all but the
-read-out's V and by), and s, the states of all layers side by side. One `model.rnn.step` is then
+For one stream everything that a step knows is two vectors: p, the parameters that act on the state (of a network all
+but the read-out's V and by), and s, the state. One step of the recurrence is then
 
-    sₜ = f(p, sₜ₋₁)      ℓₜ = wₜ Lₜ / Σw, a function of p, V, by and sₜ₋₁
+    sₜ = F(p, sₜ₋₁, xₜ)      ℓₜ = wₜ L(p, sₜ₋₁, xₜ, yₜ) / Σw
 
-and its derivatives Dₜ = ∂sₜ/∂sₜ₋₁ [S, S], Iₜ = ∂sₜ/∂p [S, P], ∂ℓₜ/∂p and ∂ℓₜ/∂sₜ₋₁ are all that an online method may
+and Dₜ = ∂sₜ/∂sₜ₋₁ [S, S], Iₜ = ∂sₜ/∂p [S, P], ∂ℓₜ/∂p and ∂ℓₜ/∂sₜ₋₁ are all that an online method may
 ask for. Σw is that of the whole window, known before its first step.
 """
 
@@ -17,53 +17,49 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from rnnjax.errors import UserError
+from rnnjax.gradients.influences import acting
 from rnnjax.gradients.method import Gradient, Window
-from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
-from rnnjax.model.loss import denominator, negative_log_likelihood
-from rnnjax.model.network import Batch, Carry, Layer, Model, Params
-from rnnjax.model.rnn import handed_up, hidden_to_output, step
+from rnnjax.model.leaves import is_real, pack, put, reals, unpack
+from rnnjax.model.network import Batch, Layer, Model, Params
+from rnnjax.model.recurrence import Recurrence, losses, precision, total_weight
+from rnnjax.model.rnn import handed_up, hidden_to_output
 
 Array = jax.Array
-Readout = tuple[Array, Array]
-"""V and by, which act on no state: their gradient needs no memory."""
 
 
 class Step(NamedTuple):
-    """One step of one stream.
+    """One step of one stream, as functions of vectors.
 
     Attributes:
-      advance: (p [P], readout, s [S], batch_t) -> (the next s [S], ℓₜ), both through one `model.rnn.step`.
-      read: (readout, the next s, batch_t) -> ℓₜ, the same loss as a function of the new state.
-      out: (the next s, batch_t) -> what the read-out reads [H].
-      params: p -> Params, with V and by of the window.
-      state_of: (Params, s [S], batch_t) -> the next s, for parameters that were changed.
+      advance: (p [P], readout, s [S], batch_t) -> (the next s [S], ℓₜ).
+      params: p -> all parameters, with the read-out of the window.
+      state_of: (all parameters, s [S], batch_t) -> the next s, for parameters that were changed.
     """
 
-    advance: Callable[[Array, Readout, Array, Batch], tuple[Array, Array]]
-    read: Callable[[Readout, Array, Batch], Array]
-    out: Callable[[Array, Batch], Array]
-    params: Callable[[Array], Params]
-    state_of: Callable[[Params, Array, Batch], Array]
+    advance: Callable[[Array, Any, Array, Batch], tuple[Array, Array]]
+    params: Callable[[Array], Any]
+    state_of: Callable[[Any, Array, Batch], Array]
 
 
 class StepGradient(NamedTuple):
-    """What a method finds at one step of one stream: the new state [S] and trace, ℓₜ, and what is added to the gradient
-    with respect to p [P], to V and by, and to the state with which the trace began [S]."""
+    """The finds of a method at one step of one stream: the new state [S] and trace, ℓₜ, and what is added to the
+    gradient with respect to p [P], to the read-out, and to the state with which the trace began [S]."""
 
     state: Array
     trace: Any
     loss: Array
     params: Array
-    readout: Readout
+    readout: Any
     carry: Array
 
 
-def walk(
-    model: Model,
-    window: Window,
-    visit: Callable[[Step, Array, Readout, Array, Any, Batch, Any], StepGradient],
-) -> Gradient:
+Visit = Callable[[Step, Array, Any, Array, Any, Batch, Any], StepGradient]
+"""(step, p, readout, s, trace, batch_t, noise_t) -> StepGradient: a method at one step of one stream."""
+
+
+def walk(recurrence: Recurrence, window: Window, visit: Visit) -> Gradient:
     """Loss and gradient of one window by a method that visits each step once, in the order of time; the same as
 
         for t in range(T):
@@ -77,61 +73,91 @@ def walk(
       visit: one step of one stream.
     """
     params, hyper, carry, batch, trace, noise = window
-    axes = batch.y.ndim - 1
-    batch_shape = batch.y.shape[1:]
-    p, restore = ravel_pytree((params.layers, params.embedding))
-    readout = (params.V, params.by)
-    one = make_step(model, params, hyper, restore, denominator(batch.y, batch.weight))
-    visit_streams = jax.vmap(partial(visit, one, p, readout))
+    batch_shape = recurrence.streams(carry)
+    state, trace = jax.tree.map(partial(as_streams, axes=len(batch_shape)), (carry, trace))
+    flat = lambda leaf: leaf.reshape(leaf.shape[0], -1, *leaf.shape[1 + len(batch_shape) :])
+    steps = jax.tree.map(flat, (batch, noise))
+    total = total_weight(recurrence, batch)
+    own, readout = apart(params, followed(recurrence, params, state, steps[0], trace))
+    p = pack(own)
+
+    def of_stream(state: Any, trace: Any, batch_t: Batch, noise_t: Any) -> tuple[Any, StepGradient]:
+        step = make_step(recurrence, params, hyper, own, state, total)
+        found = visit(step, p, readout, pack(state), trace, batch_t, noise_t)
+        after = state
+        if not all(map(is_real, jax.tree.leaves(state))):
+            after, _ = recurrence.step(params, hyper, state, batch_t)
+        return unpack(found.state, after), found
 
     def body(loop: tuple, step_t: tuple) -> tuple[tuple, None]:
-        s, trace, loss, d_p, d_readout, d_carry = loop
-        found = visit_streams(s, trace, *step_t)
+        state, trace, loss, d_p, d_readout, d_carry = loop
+        state, found = jax.vmap(of_stream)(state, trace, *step_t)
         d_readout = jax.tree.map(lambda total, d: total + jnp.sum(d, axis=0), d_readout, found.readout)
-        total = (loss + jnp.sum(found.loss), d_p + jnp.sum(found.params, axis=0), d_readout, d_carry + found.carry)
-        return (found.state, found.trace, *total), None
+        sums = (loss + jnp.sum(found.loss), d_p + jnp.sum(found.params, axis=0), d_readout, d_carry + found.carry)
+        return (state, found.trace, *sums), None
 
-    s = as_streams(jnp.concatenate(carry, axis=-1), axes)
-    zero = (jnp.zeros((), p.dtype), jnp.zeros_like(p), jax.tree.map(jnp.zeros_like, readout), jnp.zeros_like(s))
-    steps = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], -1, *leaf.shape[1 + axes :]), (batch, noise))
-    loop = (s, jax.tree.map(partial(as_streams, axes=axes), trace), *zero)
-    s, trace, loss, d_p, (d_V, d_by), d_carry = jax.lax.scan(body, loop, steps)[0]
+    zero = jnp.zeros((), precision(params)), *jax.tree.map(jnp.zeros_like, (p, readout, pack(state, 1)))
+    state, trace, loss, d_p, d_readout, d_carry = jax.lax.scan(body, (state, trace, *zero), steps)[0]
 
-    def as_batch(leaf: Array) -> Array:
-        return leaf.reshape(*batch_shape, *leaf.shape[1:])
-
-    d_layers, d_embedding = restore(d_p)
-    d_params = Params(d_layers, d_V, d_by, d_embedding)
-    of_carry, new_carry = (unpack(model, as_batch(states)) for states in (d_carry, s))
-    return Gradient(loss, d_params, of_carry, new_carry, jax.tree.map(as_batch, trace))
+    of_carry = unpack(d_carry, reals(state), 1)
+    of_carry, new_carry, trace = jax.tree.map(
+        lambda leaf: leaf.reshape(*batch_shape, *leaf.shape[1:]), (of_carry, state, trace)
+    )
+    return Gradient(loss, put(unpack(d_p, own), d_readout), of_carry, new_carry, trace)
 
 
-def make_step(model: Model, params: Params, hyper: Hyper, restore: Callable, total: Array | float) -> Step:
-    """One step of a network as functions of vectors; `total` is Σw of the window."""
+def make_step(recurrence: Recurrence, params: Any, hyper: Any, own: Any, state: Any, total: Array | float) -> Step:
+    """One step of a recurrence as functions of vectors.
 
-    def to_params(p: Array, readout: Readout = (params.V, params.by)) -> Params:
-        layers, embedding = restore(p)
-        return Params(layers, *readout, embedding)
+    Args:
+      own: the parameters that p holds, None in place of the others.
+      state: before the step; of it only the leaves that are not real are taken.
+      total: Σw of the window.
+    """
 
-    def loss_of(logits: Array, batch_t: Batch) -> Array:
-        surprise = negative_log_likelihood(logits, batch_t.y)
-        return (surprise if batch_t.weight is None else surprise * batch_t.weight) / total
+    def to_params(p: Array) -> Any:
+        return put(unpack(p, own), params)
 
-    def advance(p: Array, readout: Readout, s: Array, batch_t: Batch) -> tuple[Array, Array]:
-        states, logits = step(model, to_params(p, readout), hyper, unpack(model, s), batch_t)
-        return jnp.concatenate(states, axis=-1), loss_of(logits, batch_t)
+    def advance(p: Array, readout: Any, s: Array, batch_t: Batch) -> tuple[Array, Array]:
+        moved = put(readout, to_params(p))
+        new, out = recurrence.step(moved, hyper, unpack(s, state), batch_t)
+        return pack(new), losses(recurrence, moved, out, batch_t) / total
 
-    def state_of(params: Params, s: Array, batch_t: Batch) -> Array:
-        return jnp.concatenate(step(model, params, hyper, unpack(model, s), batch_t)[0], axis=-1)
+    def state_of(params: Any, s: Array, batch_t: Batch) -> Array:
+        return pack(recurrence.step(params, hyper, unpack(s, state), batch_t)[0])
 
-    def out(s: Array, batch_t: Batch) -> Array:
-        return handed_up(model, hyper, unpack(model, s), batch_t.noise)
+    return Step(advance, to_params, state_of)
 
-    def read(readout: Readout, s: Array, batch_t: Batch) -> Array:
-        V, by = readout
-        return loss_of(hidden_to_output(params._replace(V=V, by=by), out(s, batch_t)), batch_t)
 
-    return Step(advance, read, out, to_params, state_of)
+def apart(params: Any, acts: Any) -> tuple[Any, Any]:
+    """The real parameters that act on the state, and the others: two trees with None in place of what the other has."""
+    own = jax.tree.map(lambda leaf, acts: leaf if acts else None, reals(params), acts)
+    return own, jax.tree.map(lambda leaf, acts: None if acts else leaf, reals(params), acts)
+
+
+def followed(recurrence: Recurrence, params: Any, state: Any, steps: Batch, trace: Any) -> Any:
+    """Which real parameters a trace follows: those that act on the state, or all, if it was made without an input."""
+    one = jax.tree.map(lambda leaf: leaf[0], (state, jax.tree.map(lambda leaf: leaf[0], steps)))
+    acts = acting(recurrence, params, *one)
+    if recurrence.model is None and pack(apart(params, acts)[0]).size != trace.params.shape[-1]:
+        return jax.tree.map(lambda leaf: True, reals(params))
+    return acts
+
+
+def read(recurrence: Recurrence, params: Params, hyper: Any, total: Array | float) -> Callable[..., Array]:
+    """Of a network: (readout, the next s, batch_t) -> ℓₜ, the loss as a function of the new state."""
+
+    def loss_of(readout: Any, s: Array, batch_t: Batch) -> Array:
+        logits = hidden_to_output(put(readout, params), read_out_of(recurrence, hyper, s, batch_t))
+        return losses(recurrence, params, logits, batch_t) / total
+
+    return loss_of
+
+
+def read_out_of(recurrence: Recurrence, hyper: Any, s: Array, batch_t: Batch) -> Array:
+    """Of a network: what the read-out reads of a state [S], [H]."""
+    model = structure(recurrence)
+    return handed_up(model, hyper, layers_of(model, s), batch_t.noise)
 
 
 def as_streams(leaf: Array, axes: int) -> Array:
@@ -139,9 +165,20 @@ def as_streams(leaf: Array, axes: int) -> Array:
     return leaf.reshape(-1, *leaf.shape[axes:])
 
 
-def unpack(model: Model, s: Array) -> Carry:
+def layers_of(model: Model, s: Array) -> tuple[Array, ...]:
     """The state of each layer from the vector of all of them."""
     return tuple(jnp.split(s, model.layers, axis=-1))
+
+
+def structure(recurrence: Recurrence) -> Model:
+    """The cells of a network.
+
+    Raises:
+      UserError: where the recurrence is anybody's step.
+    """
+    if recurrence.model is None:
+        raise UserError("this method needs the structure of a network of cells, which a step of its own does not show")
+    return recurrence.model
 
 
 def sizes(model: Model) -> tuple[int, int]:
@@ -151,8 +188,18 @@ def sizes(model: Model) -> tuple[int, int]:
     return model.layers * model.state_width, P
 
 
+def lengths(recurrence: Recurrence, params: Any, state: Any, batch_t: Batch | None) -> tuple[int, int]:
+    """S, the numbers of a stream's state, and P, the parameters that a trace follows; all where no input is shown."""
+    axes = len(recurrence.streams(state))
+    S = pack(state, axes).shape[-1]
+    if recurrence.model is None and batch_t is None:
+        return S, pack(params).size
+    one = jax.tree.map(lambda leaf: as_streams(leaf, axes)[0], (state, batch_t))
+    return S, pack(apart(params, acting(recurrence, params, *one))[0]).size
+
+
 def refuse_bidirectional(model: Model) -> str | None:
-    """Whoever walks forward in time cannot know what a backward layer has read."""
+    """A walk forward in time cannot know what a backward layer has read."""
     return "a bidirectional network has no single step" if model.bidirectional else None
 
 

@@ -19,10 +19,12 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients import jacobians
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model.network import Layer, Model, Params
+from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import hidden_to_output
 
 Array = jax.Array
@@ -37,19 +39,22 @@ DERIVATIVES = {
 FUNCTIONS = {"tanh": jnp.tanh, "relu": lambda a: jnp.maximum(a, 0), "linear": lambda a: a}
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and gradient of one window by the double sum, its initial state held constant between windows.
 
     Cost: O(T²·H²) time, as each error goes back to the beginning on its own, and O(T·H) memory a stream: for small
     cases. Exact within the window.
     """
-    params, _, carry, batch, *_ = window
-    ones = jnp.ones(batch.x.shape, bool)
+    if recurrence.model is None:
+        return jacobians.gradient(recurrence, window)
+    model, (params, _, carry, batch, *_) = recurrence.model, window
+    ones = jnp.ones(batch.shape, bool)
     valid = ones if batch.valid is None else batch.valid
     reset = ~ones if batch.reset is None else batch.reset
 
     V = params.layers[0].U.shape[0]
-    xs = [jax.nn.one_hot(batch.x, V, dtype=params.V.dtype)]  # the book's one-hot rows
+    is_ids = jnp.issubdtype(batch.x.dtype, jnp.integer)
+    xs = [jax.nn.one_hot(batch.x, V, dtype=params.V.dtype) if is_ids else batch.x]  # the book's one-hot rows
     befores, afters = [], []
     for layer, h in zip(params.layers, carry, strict=True):
         before, after = forward(FUNCTIONS[model.activation], layer, h, xs[-1], valid, reset)
@@ -57,7 +62,7 @@ def gradient(model: Model, window: Window) -> Gradient:
         afters.append(after)
         xs.append(after)
 
-    weight = jnp.ones(batch.y.shape, params.V.dtype) if batch.weight is None else batch.weight
+    weight = jnp.ones(batch.shape, params.V.dtype) if batch.weight is None else batch.weight
     log_y_hat = jax.nn.log_softmax(hidden_to_output(params, xs[-1]))
     y = jax.nn.one_hot(batch.y, params.by.shape[0], dtype=params.V.dtype)
     share = (weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny))[..., None]
@@ -140,6 +145,8 @@ def cost(model: Model, T: int, B: int) -> Cost:
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The chapter derives the simple unit, and its cost grows with the square of T."""
+    if model.loss != "cross_entropy":
+        return "the double sum is derived for the chapter's loss, cross_entropy"
     if model.cell.name != "vanilla":
         return f"the double sum is derived for the vanilla cell, not for {model.cell.name}"
     extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")

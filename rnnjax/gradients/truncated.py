@@ -9,24 +9,26 @@ k₁ = k₂ = T is the whole window's gradient; k₁ = 1 cuts the double sum ove
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients import autodiff
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.segments import pad, segment_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
-from rnnjax.model.loss import denominator
-from rnnjax.model.network import Batch, Carry, Model
-from rnnjax.model.rnn import step
+from rnnjax.model.leaves import reals
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.recurrence import Recurrence, precision, total_weight
 
 Array = jax.Array
 
 
-def gradient(model: Model, window: Window, *, k1: int, k2: int) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, *, k1: int, k2: int) -> Gradient:
     """Loss and truncated gradient of one window, its initial state held constant between windows.
 
     Cost: O(T·k₂/k₁·H²) time, and O((T + k₂)·H) memory a stream. Biased: no error goes back more than k₂ steps, nor to
@@ -36,12 +38,12 @@ def gradient(model: Model, window: Window, *, k1: int, k2: int) -> Gradient:
       k1: steps from one end to the next; k2: steps that the errors go back. More than T is T.
     """
     params, hyper, carry, batch, *_ = window
-    T = batch.y.shape[0]
+    T = batch.shape[0]
     k1, k2 = min(k1, T), min(k2, T)
-    total = denominator(batch.y, batch.weight)
+    total = total_weight(recurrence, batch)
 
-    def advance(carry: Carry, batch_t: Batch) -> tuple[Carry, Carry]:
-        return step(model, params, hyper, carry, batch_t)[0], carry
+    def advance(carry: Any, batch_t: Batch) -> tuple[Any, Any]:
+        return recurrence.step(params, hyper, carry, batch_t)[0], carry
 
     new_carry, before = jax.lax.scan(advance, carry, batch)
     padded = pad(batch, k2, 0)  # so that the first segments are as long as the others
@@ -50,18 +52,15 @@ def gradient(model: Model, window: Window, *, k1: int, k2: int) -> Gradient:
         end = jnp.minimum((index + 1) * k1, T)
         segment = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, end, k2), padded)
         steps = end - k2 + jnp.arange(k2)
-        counts = (steps >= index * k1).reshape(k2, *[1] * (batch.y.ndim - 1))
+        counts = (steps >= index * k1).reshape(k2, *[1] * (len(batch.shape) - 1))
         segment = segment._replace(weight=segment.weight * counts)
         start = jax.tree.map(lambda leaf: leaf[jnp.maximum(end - k2, 0)], before)
-        (loss, _), (d_params, d_carry) = jax.value_and_grad(
-            lambda params, carry: segment_loss(model, params, hyper, carry, segment, total),
-            argnums=(0, 1),
-            has_aux=True,
-        )(params, start)
+        loss_of = lambda params, carry: segment_loss(recurrence, params, hyper, carry, segment, total)
+        loss, d_params, d_carry, *_ = autodiff.differentiate(loss_of, window._replace(carry=start))
         d_carry = jax.tree.map(lambda d: jnp.where(end <= k2, d, 0), d_carry)  # of the segments that reach the start
         return jax.tree.map(jnp.add, found, (loss, d_params, d_carry)), None
 
-    zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), params.V.dtype), params, carry))
+    zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), precision(params)), reals(params), reals(carry)))
     loss, d_params, d_carry = jax.lax.scan(take_back, zero, jnp.arange(-(-T // k1)))[0]
     return Gradient(loss, d_params, d_carry, new_carry)
 

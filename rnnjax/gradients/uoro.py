@@ -9,7 +9,7 @@ for any ρ₀, ρ₁ > 0 that do not depend on the sign of ν; ρ₀² = ‖θ̃
 variance least. The initial state is one more parameter, which acts at the first step after the trace began.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,11 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.gradients.stepwise import Readout, Step, StepGradient, refuse_bidirectional, sizes, walk
-from rnnjax.model.network import Batch, Model, Params
+from rnnjax.gradients.stepwise import Step, StepGradient, lengths, refuse_bidirectional, sizes, walk
+from rnnjax.model.leaves import pack
+from rnnjax.model.network import Batch, Model
 from rnnjax.model.norm import global_norm
+from rnnjax.model.recurrence import Recurrence, precision
 
 Array = jax.Array
 
@@ -34,7 +36,7 @@ class OuterProduct(NamedTuple):
     begun: Array
 
 
-def gradient(model: Model, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     """Loss and one random estimate of the gradient of one window, the way through the trace included.
 
     Cost: O(T·P) time, which is O(T·H²), and O(P) memory a stream, whatever T is. Unbiased at fixed parameters; the
@@ -46,12 +48,10 @@ def gradient(model: Model, window: Window) -> Gradient:
     Returns:
       Its `carry` estimates ∂L/∂ the state with which the trace began.
     """
-    return walk(model, window, visit)
+    return walk(recurrence, window, visit)
 
 
-def visit(
-    step: Step, p: Array, readout: Readout, s: Array, trace: OuterProduct, batch_t: Batch, nu: Array
-) -> StepGradient:
+def visit(step: Step, p: Array, readout: Any, s: Array, trace: OuterProduct, batch_t: Batch, nu: Array) -> StepGradient:
     """One step of one stream: one product with Dₜ from the right, and two vectors pulled back."""
     (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)
     d_p, d_readout, d_s = pull((jnp.zeros_like(new), jnp.ones_like(loss)))
@@ -85,20 +85,23 @@ def norm(*parts: Array) -> Array:
     return global_norm(parts)
 
 
-def init(model: Model, params: Params, batch_shape: tuple[int, ...]) -> OuterProduct:
+def init(recurrence: Recurrence, params: Any, state: Any, batch_t: Batch | None = None) -> OuterProduct:
     """Nothing has acted yet: all zeros."""
-    (S, P), dtype = sizes(model), params.V.dtype
+    (S, P), dtype = lengths(recurrence, params, state, batch_t), precision(params)
+    batch_shape = recurrence.streams(state)
     s, theta, theta_carry = (jnp.zeros((*batch_shape, size), dtype) for size in (S, P, S))
     return OuterProduct(s, theta, theta_carry, jnp.zeros(batch_shape, bool))
 
 
-def draw(key: Array, model: Model, params: Params, shape: tuple[int, ...]) -> Array:
+def draw(key: Array, recurrence: Recurrence, params: Any, state: Any, T: int) -> Array:
     """ν for each step of each stream."""
-    return jax.random.rademacher(key, (*shape, sizes(model)[0]), params.V.dtype)
+    batch_shape = recurrence.streams(state)
+    S = pack(state, len(batch_shape)).shape[-1]
+    return jax.random.rademacher(key, (T, *batch_shape, S), precision(params))
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, refuse, Claim("unbiased", "stream", noise="signs"))
+    return Method(gradient, init, draw, refuse, claim=Claim("unbiased", "stream", noise="signs"))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

@@ -1,33 +1,50 @@
-"""Softmax cross-entropy, the book's Lₜ = -yₜ log ŷₜ, in nats; through log-sum-exp, so that no logit overflows. For real
-targets, the squared error."""
+"""Losses of one step, and their mean over a window. A loss is a name or a function, and never guessed from a dtype.
+
+Each is a function (output, y) -> loss of arrays with any leading axes; the loss of one stream at one step is a scalar.
+
+    cross_entropy     L = -log softmax(ŷ)[y]             y one id             a class out of V, in nats
+    squared_error     L = ‖ŷ - y‖²                       y as wide as ŷ       real targets
+    bernoulli         L = Σᵢ log(1 + e^ŷᵢ) - yᵢ ŷᵢ       y as wide as ŷ       labels that are each true or not, in nats
+"""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import Unroll, apply, unroll
+from rnnjax.errors import UserError
 
 Array = jax.Array
+
+Loss = Callable[[Array, Array], Array]
 
 NATS_PER_BIT = math.log(2.0)
 
 
-def negative_log_likelihood(logits: Array, y: Array) -> Array:
-    """-log softmax(logits)[y], the surprise at each target, in nats; at a real target (ŷ - y)², which is that of a
-    Gaussian around ŷ with variance 1/2, up to a constant.
+def cross_entropy(logits: Array, y: Array) -> Array:
+    """Softmax cross-entropy, the book's Lₜ = -yₜ log ŷₜ, through log-sum-exp, so that no logit overflows.
+
+    >>> import jax.numpy as jnp
+    >>> float(cross_entropy(jnp.log(jnp.array([0.5, 0.25, 0.25])), jnp.array(1)))  # log 4
+    1.3862943...
 
     Args:
-      logits: [..., V]; for real targets ŷ [..., 1].
-      y: target ids, integer [...], or real targets [...].
+      logits: [..., V].
+      y: target ids, integer [...], each in [0, V).
 
     Returns:
-      [...], in nats per character, or squared.
+      [...], in nats.
+
+    Raises:
+      UserError: where y is not an array of ids.
     """
-    if jnp.issubdtype(y.dtype, jnp.floating):
-        return jnp.square(logits[..., 0] - y)
+    if not jnp.issubdtype(y.dtype, jnp.integer):
+        raise UserError(f"cross_entropy: y is {y.dtype}, not integer ids; squared_error takes real targets")
+    if logits.shape[:-1] != y.shape:
+        raise UserError(
+            f"cross_entropy: the output is {list(logits.shape)} and y {list(y.shape)}; y is [...] for [..., V]"
+        )
     # The largest logit is taken out first: exp would overflow float32 near 89.
     largest = jnp.max(jax.lax.stop_gradient(logits), axis=-1, keepdims=True)
     shifted = logits - largest
@@ -36,29 +53,96 @@ def negative_log_likelihood(logits: Array, y: Array) -> Array:
     return log_normaliser - target[..., 0]
 
 
-def denominator(y: Array, weight: Array | None) -> Array | float:
-    """What the summed loss of a window is divided by: the sum of the weights, or the number of targets."""
-    return float(y.size) if weight is None else jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
+def squared_error(y_hat: Array, y: Array) -> Array:
+    """The squared distance ‖ŷ - y‖², a sum over the last axis; up to a constant the surprise, in nats, of a Gaussian
+    around ŷ with variance 1/2.
 
-
-def cross_entropy(logits: Array, y: Array, weight: Array | None = None) -> Array:
-    """The weighted mean surprise of a window, L = Σ wₜ Lₜ / Σ wₜ, in nats per character.
-
-    The book's formula sums over t where its code averages; this is the average.
+    >>> import jax.numpy as jnp
+    >>> float(squared_error(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0])))  # 1² + 2²
+    5.0
 
     Args:
-      logits: [T, B, V].
-      y: target ids, integer, or real targets [T, B].
+      y_hat: [..., D].
+      y: real targets [..., D]; [...] where D is 1.
+
+    Returns:
+      [...], in the unit of y, squared. Of two scalars a scalar.
+
+    Raises:
+      UserError: where the shapes differ: no target is broadcast.
+    """
+    return sum_last(jnp.square(y_hat - as_wide("squared_error", y_hat, y)))
+
+
+def bernoulli(logits: Array, y: Array) -> Array:
+    """The surprise at labels that are each true with probability σ(logit), independent of each other.
+
+    >>> import jax.numpy as jnp
+    >>> float(bernoulli(jnp.zeros(3), jnp.array([1, 0, 1])))  # 3 log 2
+    2.0794415...
+
+    Args:
+      logits: [..., D].
+      y: 0 or 1, or probabilities, of any dtype [..., D]; [...] where D is 1.
+
+    Returns:
+      [...], in nats, a sum over the labels. Of two scalars a scalar.
+
+    Raises:
+      UserError: where the shapes differ.
+    """
+    return sum_last(jnp.logaddexp(logits, 0) - as_wide("bernoulli", logits, y) * logits)
+
+
+def as_wide(name: str, output: Array, y: Array) -> Array:
+    """y in the shape and the precision of the output: its last axis of one may be left out."""
+    if output.ndim and output.shape == (*y.shape, 1):
+        y = y[..., None]
+    if output.shape != y.shape:
+        raise UserError(f"{name}: the output is {list(output.shape)} and y {list(y.shape)}; both must be [..., D]")
+    return y.astype(output.dtype)
+
+
+def sum_last(values: Array) -> Array:
+    """Σ over the last axis, if there is one."""
+    return jnp.sum(values, axis=-1) if values.ndim else values
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "squared_error": squared_error, "bernoulli": bernoulli}
+
+
+def make_loss(loss: str | Loss) -> Loss:
+    """The function that a name stands for; of another function, what it gives at each of the leading axes.
+
+    Raises:
+      UserError: for a name that stands for none.
+    """
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise UserError(
+                f"loss is {loss!r}: it must be one of {', '.join(LOSSES)}, or a function (output, y) -> scalar"
+            )
+        return LOSSES[loss]
+    return loss if loss in LOSSES.values() else lambda output, y: over_axes(loss, output.ndim - 1)(output, y)
+
+
+def over_axes(function: Callable, axes: int) -> Callable:
+    """A function of one stream as a function of arrays with so many leading axes."""
+    for _ in range(axes):
+        function = jax.vmap(function)
+    return function
+
+
+def denominator(shape: tuple[int, ...], weight: Array | None) -> Array | float:
+    """The divisor of the summed loss of a window [T, B]: the sum of the weights, or the number of its steps."""
+    return float(math.prod(shape)) if weight is None else jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
+
+
+def weighted_mean(losses: Array, weight: Array | None = None) -> Array:
+    """The loss of a window, L = Σ wₜ Lₜ / Σ wₜ. The book's formula sums over t where its code averages; so does this.
+
+    Args:
+      losses: [T, B].
       weight: [T, B], or None for all ones. A window whose weights are all zero has loss 0.
     """
-    surprise = negative_log_likelihood(logits, y)
-    weighted = surprise if weight is None else surprise * weight
-    return jnp.sum(weighted) / denominator(y, weight)
-
-
-def window_loss(
-    model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, *, unroll: Unroll = unroll
-) -> tuple[Array, Carry]:
-    """The loss of a window, and the carry after it: `apply`, then `cross_entropy`."""
-    new_carry, logits = apply(model, params, hyper, carry, batch, unroll=unroll)
-    return cross_entropy(logits, batch.y, batch.weight), new_carry
+    return jnp.sum(losses if weight is None else losses * weight) / denominator(losses.shape, weight)

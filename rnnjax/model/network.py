@@ -1,5 +1,6 @@
 """The nouns of a recurrent network: its shape, its weights, what it reads, what it carries from window to window."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ class Batch(NamedTuple):
 
     Attributes:
       x: input ids, integer [T, B], or real vectors [T, B, I].
-      y: target ids, integer [T, B], or real targets [T, B], for a network of one output.
+      y: targets, as the loss reads them: ids, integer [T, B], or real vectors [T, B, D].
       weight: [T, B] share of each step in the loss; None counts every step as 1.
       valid: bool [T, B]; where False the state is held, as after the end of a shorter sequence. None: all valid.
       reset: bool [T, B]; where True the state is set to the initial one before the step. None: never.
@@ -70,6 +71,14 @@ class Batch(NamedTuple):
     valid: Array | None = None
     reset: Array | None = None
     noise: tuple[Array, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The axes of time and batch [T, *B]; of one step [*B]."""
+        masks = [mask for mask in (self.weight, self.valid, self.reset) if mask is not None]
+        if masks:
+            return masks[0].shape
+        return self.x.shape if jnp.issubdtype(self.x.dtype, jnp.integer) else self.x.shape[:-1]
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class Model:
       dropout: whether training draws noise for it; the rate is in `Hyper`.
       sparsity: the share of W's entries that are zero from the start, and stay so in training.
       inputs: the number of input ids, or the width of input vectors, where it is not V; 0: it is V.
+      loss: a name in `loss.LOSSES`, or a function (output, y) -> scalar of one step of one stream.
     """
 
     vocabulary: int
@@ -107,6 +117,7 @@ class Model:
     dropout: bool = False
     sparsity: float = 0.0
     inputs: int = 0
+    loss: str | Callable[..., Array] = "cross_entropy"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cell", find(self.cell, self.activation))

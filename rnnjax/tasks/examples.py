@@ -15,7 +15,7 @@ from rnnjax.data.split import Split
 from rnnjax.errors import UserError
 from rnnjax.model.architectures import steps_within
 from rnnjax.model.dropout import draw_noise
-from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.tasks.task import Network, Task
 from rnnjax.training.examples import Surprise, check_batch, make_learn_examples, make_mean_surprise, size
@@ -94,7 +94,7 @@ def shifted(ids: Array, length: Array, edge: int) -> Batch:
 def surprise_within(logits: Array, y: Array, valid: Array | None) -> Surprise:
     """The surprise at the targets [T, B] of each sequence, at its valid steps; None: all."""
     counted = jnp.ones(y.shape, bool) if valid is None else valid
-    nats = jnp.where(counted, negative_log_likelihood(logits, y), 0)
+    nats = jnp.where(counted, cross_entropy(logits, y), 0)
     return Surprise(jnp.sum(nats, axis=0), jnp.sum(counted, axis=0, dtype=nats.dtype))
 
 

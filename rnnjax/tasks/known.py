@@ -19,11 +19,10 @@ from rnnjax.config import Config
 from rnnjax.data.known import make_problem
 from rnnjax.data.known.problem import Problem, Sequence, draw_many
 from rnnjax.data.split import Split
-from rnnjax.gradients import autodiff, make_applicable, make_method, manual
-from rnnjax.gradients.method import Method
+from rnnjax.gradients import make_applicable, make_method
 from rnnjax.model.architectures import many_to_many
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.loss import make_loss
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll
 from rnnjax.tasks.examples import draw_all, fingerprint, held_out_losses, shown
@@ -51,7 +50,7 @@ def make(config: Config) -> Task:
     make_applicable(config.gradient, model, problem.steps, B, config.run.precision)
     examples = Split(None, *held_out(config, problem, "validation", "test"))
     of = network(config)
-    step = make_update(config, make_learn_window(model, method_of(config, problem), make_read(config, problem)))
+    step = make_update(config, make_learn_window(model, make_method(config.gradient), make_read(config, problem)))
     return Task(
         summary=f"{config.task.name}: {problem.steps} steps, drawn as they are read; validation and test "
         f"{config.task.held_out:,} sequences each; {problem.floor_is} loses {problem.floor:#.4g}",
@@ -78,18 +77,10 @@ def make(config: Config) -> Task:
 
 
 def shape_of(config: Config, problem: Problem) -> Model:
-    """An output for each class, or one for a real target."""
+    """An output for each class, or one for a real target, and the loss that goes with it."""
     classes = 1 if problem.classes is None else len(problem.classes)
-    return make_model(config, classes, problem.width if problem.inputs is None else len(problem.inputs))
-
-
-def method_of(config: Config, problem: Problem) -> Method:
-    """The config's gradient method. `manual` writes its read-out for cross-entropy: where targets are real, autodiff
-    takes the read-out's place, and the way back through time is by hand as ever."""
-    method = make_method(config.gradient)
-    if problem.is_real and config.gradient.method == "manual":
-        return method._replace(gradient=partial(autodiff.gradient, unroll=manual.unroll))
-    return method
+    model = make_model(config, classes, problem.width if problem.inputs is None else len(problem.inputs))
+    return dataclasses.replace(model, loss="squared_error" if problem.is_real else "cross_entropy")
 
 
 def make_read(config: Config, problem: Problem) -> Read:
@@ -169,13 +160,13 @@ class Judged(NamedTuple):
 
 def make_judge(config: Config, problem: Problem) -> Callable[[Params, Hyper, Sequence], Judged]:
     """Returns (params, hyper, rows [N, S]) -> Judged."""
-    logits = make_logits(config, problem)
+    logits, loss = make_logits(config, problem), make_loss(shape_of(config, problem).loss)
 
     def judge(params: Params, hyper: Hyper, rows: Sequence) -> Judged:
         batch, out = logits(params, hyper, rows)
         asked = jnp.ones(batch.y.shape, out.dtype) if batch.weight is None else batch.weight
         right = jnp.all(is_right(problem, out, batch.y) | (asked == 0), axis=0)
-        lost = asked * negative_log_likelihood(out, batch.y)
+        lost = asked * loss(out, batch.y)
         return Judged(answers(problem, out).T, right, Surprise(jnp.sum(lost, axis=0), jnp.sum(asked, axis=0)))
 
     return judge

@@ -23,7 +23,7 @@ from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
 from rnnjax.model.architectures import many_to_one, steps_within
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.tasks.examples import (
@@ -168,7 +168,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
     logits, characters = make_logits(config, names), names.get("characters")
 
     def surprise(params: Params, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
-        nats = negative_log_likelihood(logits(params, hyper, rows, key, unroll), rows.label)
+        nats = cross_entropy(logits(params, hyper, rows, key, unroll), rows.label)
         return Surprise(nats, jnp.ones_like(nats))
 
     def answer(params: Params, hyper: Hyper, text: str, asked: AnswerOptions) -> str:

@@ -19,7 +19,7 @@ from rnnjax.build import make_text_model
 from rnnjax.config import Config
 from rnnjax.data.corpus import load_corpus
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import NATS_PER_BIT, negative_log_likelihood
+from rnnjax.model.loss import NATS_PER_BIT, cross_entropy
 from rnnjax.model.network import Batch, Model, Params, initial_carry
 from rnnjax.model.rnn import apply
 from rnnjax.model.sampling import absorb, fed_back, gumbel_noise
@@ -81,7 +81,7 @@ def compare(model: Model, params: Params, hyper: Hyper, stretches: np.ndarray, k
         _, logits = apply(model, params, hyper, carry, Batch(x, y))
         noise = gumbel_noise(key, 0, ALONE, (ids.shape[1], model.vocabulary), params.V.dtype)
         _, free, _ = fed_back(model, params, hyper, carry, x[0], noise)
-        told, alone = (jnp.mean(negative_log_likelihood(found, y), axis=1) for found in (logits, free))
+        told, alone = (jnp.mean(cross_entropy(found, y), axis=1) for found in (logits, free))
         return told, alone
 
     return both(params, hyper, jnp.asarray(np.tile(stretches, (1, DRAWS))), key)

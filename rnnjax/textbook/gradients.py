@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.gradients import manual, printed
 from rnnjax.gradients.printed import AS_PRINTED, CORRECTED, Reading
 from rnnjax.gradients.textbook import DERIVATIVES
-from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Params
 from rnnjax.textbook.formula import AGREES, DIFFERS, NO_VALUE, Formula, judge
 from rnnjax.textbook.layout import as_in_the_book, lines, make_console, make_table, numbers
@@ -107,9 +107,9 @@ def make_formulas(case: Case, steps: Trace, truth: References, as_printed: Formu
     """The chapter's formulas in the order in which a hand calculation needs them."""
     y, corrected = case.batch.y, of_the_sum(case, "textbook")
     error = printed.output_error(steps.logits, y)
-    d_logits = jax.grad(lambda logits: jnp.sum(negative_log_likelihood(logits, y)))(steps.logits)
+    d_logits = jax.grad(lambda logits: jnp.sum(cross_entropy(logits, y)))(steps.logits)
     d_tanh = jax.grad(lambda argument: jnp.sum(jnp.tanh(argument)))(steps.argument)
-    dV = case.steps * manual.readout(case.params, steps.h, case.batch)[2]
+    dV = case.steps * manual.readout(case.params, steps.h, case.batch, case.model.loss)[2]
     true_V = [as_in_the_book(one.V) for one in truth]
     true_W, true_U = ([as_in_the_book(getattr(one.layers[0], name)) for one in truth] for name in "WU")
     return [
@@ -165,7 +165,7 @@ def weight_table(params: Params):
 def step_table(case: Case, steps: Trace):
     columns = ("t", "x_t", "U x_t + W h_(t-1)", "h_t, its tanh", "V h_t", "ŷ_t, its softmax", "y_t", "L_t")
     table = make_table(*columns, title="Forward; L_t = -log of the ŷ_t of the letter y_t")
-    surprise = negative_log_likelihood(steps.logits, case.batch.y)
+    surprise = cross_entropy(steps.logits, case.batch.y)
     arrays = (steps.argument, steps.h, steps.logits, jax.nn.softmax(steps.logits), surprise[:, None])
     letters = ([LETTERS[i] for i in ids.tolist()] for ids in (case.batch.x, case.batch.y))
     for t, (x, y, *cells, loss) in enumerate(zip(*letters, *map(lines, arrays), strict=True)):

@@ -12,8 +12,9 @@ from rnnjax.gradients import METHODS
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.loss import cross_entropy
+from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Carry, Model, Params, zero_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import apply, hidden_to_output, input_to_hidden, run_layers
 
 Array = jax.Array
@@ -97,10 +98,10 @@ def trace(case: Case) -> Trace:
 def summed_loss(case: Case, params: Params) -> Array:
     """L = Σ L_t in nats, the sum of the chapter's formula; its code, and the rest of this package, take the average."""
     _, logits = apply(*case._replace(params=params))
-    return case.steps * cross_entropy(logits, case.batch.y)
+    return case.steps * weighted_mean(cross_entropy(logits, case.batch.y))
 
 
 def gradient(case: Case, method: str) -> Params:
     """The gradient of the average loss by a method of the table."""
     window = Window(case.params, case.hyper, case.carry, case.batch)
-    return jax.jit(METHODS[method](GradientConfig()).gradient, static_argnums=0)(case.model, window).params
+    return jax.jit(METHODS[method](GradientConfig()).gradient, static_argnums=0)(of_network(case.model), window).params

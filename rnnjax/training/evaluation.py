@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import negative_log_likelihood
+from rnnjax.model.loss import make_loss
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
 from rnnjax.model.rnn import apply
 
@@ -58,7 +58,7 @@ def make_evaluate(model: Model) -> Callable[[Params, Hyper, Batch], Array]:
         def body(state: tuple[Carry, Array], window: Batch) -> tuple[tuple[Carry, Array], None]:
             carry, total = state
             carry, logits = apply(model, params, hyper, carry, window)
-            surprise = jnp.where(window.weight, negative_log_likelihood(logits, window.y), 0)  # type: ignore[arg-type]
+            surprise = jnp.where(window.weight, make_loss(model.loss)(logits, window.y), 0)  # type: ignore[arg-type]
             return (carry, total + jnp.sum(surprise)), None
 
         start = initial_carry(model, params, batch.x.shape[2:]), jnp.zeros((), dtype)

@@ -14,6 +14,7 @@ from rnnjax.config import Config
 from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Model, initial_carry, leaf_name
+from rnnjax.model.recurrence import of_network
 from rnnjax.training.optimizer import Numbers, make_optimizer
 
 Array = jax.Array
@@ -79,9 +80,8 @@ def init_state(config: Config, model: Model, dtype: jnp.dtype, seed: Array | Non
     """The state before the first step on streams of text; seed, by default, is the config's."""
     seed = jnp.int32(config.training.seed) if seed is None else seed
     params = draw_params(jax.random.key(seed), model, config.model, dtype)
-    batch_shape = (config.training.batch_size,)
-    carry = initial_carry(model, params, batch_shape)
-    trace = make_method(config.gradient).init(model, params, batch_shape)
+    carry = initial_carry(model, params, (config.training.batch_size,))
+    trace = make_method(config.gradient).init(of_network(model), params, carry)
     return start_state(config, params, carry, trace, dtype, seed)
 
 

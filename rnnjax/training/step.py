@@ -13,6 +13,7 @@ from rnnjax.gradients import make_method
 from rnnjax.gradients.method import Method, Spent, Window
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
+from rnnjax.model.recurrence import of_network
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState
@@ -45,11 +46,11 @@ def draw_noise_of(
     model: Model, method: Method, params: Params, batch: Batch, seed: Array, step: Array
 ) -> tuple[Batch, Any]:
     """What is random in a step: the window with its noise for dropout, and the method's own random numbers."""
-    shape = batch.y.shape
+    shape, start = batch.shape, initial_carry(model, params, batch.shape[1:])
     if model.dropout:
         key = random_key(seed, "dropout", step)
         batch = batch._replace(noise=draw_noise(key, model.layers, (*shape, model.output), params.V.dtype))
-    return batch, method.draw(random_key(seed, "method", step), model, params, shape)
+    return batch, method.draw(random_key(seed, "method", step), of_network(model), params, start, shape[0])
 
 
 class Learned(NamedTuple):
@@ -93,13 +94,13 @@ def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
 
     def learn(state: TrainState, data: Any) -> Learned:
         batch, starts_pass = read(state, data)
-        batch_shape = batch.y.shape[1:]
-        fresh = initial_carry(model, state.params, batch_shape), method.init(model, state.params, batch_shape)
+        start = initial_carry(model, state.params, batch.shape[1:])
+        fresh = start, method.init(of_network(model), state.params, start)
         carry, trace = jax.tree.map(
             lambda new, old: jnp.where(starts_pass, new, old), fresh, (state.carry, state.trace)
         )
         batch, noise = draw_noise_of(model, method, state.params, batch, state.seed, state.step)
-        result = method.gradient(model, Window(state.params, state.hyper, carry, batch, trace, noise))
+        result = method.gradient(of_network(model), Window(state.params, state.hyper, carry, batch, trace, noise))
         grads = result.params
         if model.learned_state:
             # An online method knows in every window how the state that began the pass acts.
