@@ -118,7 +118,7 @@ def test_ids_out_of_range_are_told_outside_jit(window, gradient):
     for wrong in (5, -1):
         bad = batch._replace(x=batch.x.at[1, 0].set(wrong))
         with pytest.raises(UserError) as error:
-            gradient(model, Window(params, Hyper(), carry, bad))
+            gradient(of_network(model), Window(params, Hyper(), carry, bad))
         assert told(error) == f"x has the id {wrong}, but must have ids from 0 to 4"
     with pytest.raises(UserError, match="x has the id 9"):
         step(model, params, Hyper(), carry, Batch(jnp.array([0, 9]), None))
