@@ -155,6 +155,11 @@ SLIPS = {  # (method, what its file says, what it says instead)
         "losses(recurrence, params, out, batch_t) / total",
         "recurrence.loss(out, batch_t) / total",
     ),
+    "deer: the state of the first step goes on": (
+        "deer",
+        "found[-1].states[-1], hidden",
+        "found[-1].states[0], hidden",
+    ),
     "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
     "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
     "parallel: the Jacobians are not transposed": ("parallel", "blocks.transpose(D)", "D"),
