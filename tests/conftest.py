@@ -26,8 +26,22 @@ gc.set_threshold(100_000, 50, 100)  # a trace is many objects, of which few are 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_default_matmul_precision", "highest")
+SETTINGS = {
+    "jax_enable_x64": True,
+    "jax_default_matmul_precision": "highest",
+    "jax_platforms": jax.config.jax_platforms,
+}
+for setting, wanted in SETTINGS.items():
+    jax.config.update(setting, wanted)
+
+
+@pytest.fixture(autouse=True)
+def _settings():
+    """What a test lets the process compute in is not what the next one computes in."""
+    yield
+    for setting, wanted in SETTINGS.items():
+        jax.config.update(setting, wanted)
+
 
 LEFT_OUT = {"slow": 0}
 """The slow tests that `-m "not slow"` leaves out."""
