@@ -1,4 +1,4 @@
-"""From a study to its arms: one config each, all of them checked."""
+"""The arms of a study: one config each, all of them checked."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ class Arm:
     """One run of a study.
 
     Attributes:
-      index: its number in the study.
-      name: what it is, its seed apart: runs that differ in nothing else share it.
+      index: number in the study.
+      name: shared by runs that differ in the seed alone.
       config: all that decides the run.
-      fields: its values of the axes.
-      baseline: whether the others are compared with it.
-      tuned: the learning rate that was chosen for it, and the losses of all that were tried; None: none were.
+      fields: values of the axes.
+      baseline: True for the arm that the others are compared with.
+      tuned: learning rate chosen by tuning, and the losses of all rates tried; None without tuning.
     """
 
     index: int
@@ -36,7 +36,7 @@ class Arm:
 
 
 def make_arms(study: Study, base: Config) -> list[Arm]:
-    """All arms, those of one name side by side.
+    """Makes all arms, those of one name side by side.
 
     Raises:
       UserError: for an axis that is no field, a value that a field cannot take, an arm whose config is invalid, two
@@ -57,18 +57,18 @@ def make_arms(study: Study, base: Config) -> list[Arm]:
 
 
 def shared(base: Config) -> Config:
-    """The base as an arm has it: on one device, as the study divides arms, not batches; with one sample, at its end."""
+    """The base as an arm has it: on one device, for the study divides arms, not batches; one sample, at the end."""
     return set_fields(base, {"run.devices": 1, "sampling.every_steps": 0})
 
 
 def read(assignment: Assignment, study: Study) -> Assignment:
-    """The values in their fields' types; those drawn from a range are rounded where the field is a whole number."""
+    """Reads values in the types of their fields; values drawn for a field of whole numbers are rounded."""
     whole = {name for name in study.axes.random if kinds().get(name) is int}
     return {name: typed(name, round(value) if name in whole else value) for name, value in assignment.items()}
 
 
 def config_of(base: Config, name: str, values: Assignment) -> Config:
-    """The config of an arm; a refusal names the arm."""
+    """The config of an arm; its error names the arm."""
     try:
         return set_fields(base, values)
     except UserError as error:
@@ -76,7 +76,7 @@ def config_of(base: Config, name: str, values: Assignment) -> Config:
 
 
 def name_of(assignment: Assignment, fields: Iterable[str]) -> str:
-    """Such as clip=value, clip_threshold=0.5; with the section where two fields would share a name."""
+    """The name of an arm, such as clip=value, clip_threshold=0.5; with sections where two fields share a name."""
     leaves = [name.split(".")[1] for name in fields]
     short = lambda name: leaf if leaves.count(leaf := name.split(".")[1]) == 1 else name
     shown = lambda value: f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -84,8 +84,13 @@ def name_of(assignment: Assignment, fields: Iterable[str]) -> str:
 
 
 def find_baseline(study: Study, base: Config, assignments: list[Assignment]) -> int | None:
-    """The number of the assignment that has the baseline's values, or that has them with those of the base where it is
-    silent; None where there is no baseline."""
+    """The number of the baseline's assignment, or None without a baseline.
+
+    If no assignment has all of the baseline's values, fields that an assignment leaves out count with the base's value.
+
+    Raises:
+      UserError: if the baseline is not one arm.
+    """
     if not study.baseline:
         return None
     wanted = {name: typed(name, value) for name, value in study.baseline.items()}
@@ -100,7 +105,7 @@ def find_baseline(study: Study, base: Config, assignments: list[Assignment]) -> 
 
 
 def make_trials(study: Study, arms: list[Arm]) -> list[Arm]:
-    """An arm for each learning rate to try, of each name and each seed of the tuning."""
+    """Makes the trials of the tuning: one arm for each name, learning rate and seed."""
     firsts = {arm.name: arm for arm in reversed(arms)}
     trials: list[Arm] = []
     for name, arm in reversed(firsts.items()):
@@ -113,13 +118,13 @@ def make_trials(study: Study, arms: list[Arm]) -> list[Arm]:
 
 
 def with_learning_rate(arm: Arm, rate: float, losses: dict[float, float]) -> Arm:
-    """The arm with a learning rate that was chosen for it."""
+    """The arm with the learning rate that tuning chose."""
     tuned = {"optimizer.learning_rate": rate, "validation_loss": {f"{tried:g}": loss for tried, loss in losses.items()}}
     return replace(arm, config=set_fields(arm.config, {"optimizer.learning_rate": rate}), tuned=tuned)
 
 
 def to_json(arm: Arm) -> dict[str, Any]:
-    """An arm in arms.json."""
+    """The arm as arms.json holds it."""
     about = {"arm": arm.index, "name": arm.name, "seed": arm.seed, "fields": arm.fields}
     return about | {"baseline": arm.baseline, "tuned": arm.tuned}
 

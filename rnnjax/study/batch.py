@@ -1,4 +1,4 @@
-"""A batch: the arms of a group that are trained side by side, how far they are, and what they come to."""
+"""A batch: arms of a group that are trained side by side, with their progress and results."""
 
 import math
 from dataclasses import replace
@@ -24,11 +24,11 @@ from rnnjax.training.state import TrainState, from_arrays, to_arrays
 
 
 class Batch(NamedTuple):
-    """As many arms of a group as its programs take at once.
+    """Arms of a group, as many as its programs take at once.
 
     Attributes:
-      work: the study that they belong to.
-      number: counts the batches of the group from 0.
+      work: study of the arms.
+      number: place among the batches of the group, from 0.
     """
 
     work: Work
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """The arms themselves; in a group's last batch these may be fewer than the programs take."""
+        """The arms of this batch; a group's last batch may have fewer than the programs take."""
         most = self.programs.arms
         return self.group.arms[self.number * most : (self.number + 1) * most]
 
@@ -55,8 +55,8 @@ class BatchState(NamedTuple):
     """The progress of a batch; all of it is in its checkpoints.
 
     Attributes:
-      means: of the steps since the last evaluation.
-      seconds: of training so far.
+      means: means over the steps since the last evaluation.
+      seconds: time of training so far.
     """
 
     states: TrainState
@@ -72,7 +72,7 @@ class BatchState(NamedTuple):
 def begin(batch: Batch, checkpoints: Checkpoints) -> BatchState:
     """Reads the newest checkpoint that is whole, or draws the state before the first step.
 
-    Where the programs take more arms than there are, the last is copied; nobody looks at the copies.
+    Where the programs take more arms than there are, copies of the last arm fill up; nothing reads them.
     """
     programs, arms = batch.programs, batch.arms
     found = newest_whole(checkpoints)
@@ -89,19 +89,19 @@ def begin(batch: Batch, checkpoints: Checkpoints) -> BatchState:
 
 
 def save(state: BatchState, checkpoints: Checkpoints) -> None:
-    """Hands all of a batch over to its checkpoints."""
+    """Saves the whole state of a batch as a checkpoint."""
     arrays = to_arrays({"states": state.states, "best": state.best})
     arrays |= {"sums": state.means.sums, "seconds": np.array(state.seconds)}
     checkpoints.save(state.step, arrays, None)
 
 
 def diverged(batch: Batch, state: BatchState) -> np.ndarray:
-    """True for each arm that has diverged, [A]."""
+    """True where an arm has diverged, `[A]`."""
     return is_frozen(batch.config, state.states)[: len(batch.arms)]
 
 
 def evaluate(batch: Batch, state: BatchState, ended: bool) -> BatchState:
-    """Measures the arms on validation, at the end on test too, and writes the results. Returns the state after."""
+    """Measures the arms on validation, at the end on test too, and writes the results. Returns the new state."""
     state, numbers = measure(batch, state, ended)
     numbers |= {"group": batch.group.index, "memory_bytes": batch.programs.memory}
     folder, part = batch.work.path / "results", part_of(batch, state.step)
@@ -110,14 +110,14 @@ def evaluate(batch: Batch, state: BatchState, ended: bool) -> BatchState:
 
 
 def part_of(batch: Batch, step: int) -> int:
-    """The number of an evaluation among those of a group: the same evaluation, made again, replaces itself."""
+    """The number of an evaluation within its group; an evaluation that is repeated after a resume keeps its number."""
     training = batch.config.training
     every = training.eval_every_steps
     return batch.number * math.ceil(training.steps / every) + math.ceil(step / every)
 
 
 def measure(batch: Batch, state: BatchState, ended: bool) -> tuple[BatchState, dict[str, Any]]:
-    """Measures the arms. Returns the state with the best weights so far, and columns [A] of the results."""
+    """Measures the arms. Returns the state with the best weights so far, and columns `[A]` of the results."""
     programs, states, count = batch.programs, state.states, len(batch.arms)
     lost, best = diverged(batch, state), state.best
     names = ["validation_loss", "test_loss", *measured_names(programs.task)]

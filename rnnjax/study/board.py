@@ -1,4 +1,4 @@
-"""What a person sees while a study goes on: arms done, running and failed, and the time that is left."""
+"""The progress of a study on the screen: arms done, running and failed, and the time left."""
 
 import time
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from rnnjax.run.progress import SECONDS_BETWEEN_LINES
 
 
 class GroupProgress(NamedTuple):
-    """What a group tells while it is trained.
+    """Progress of a group since its last report.
 
     Attributes:
-      steps: done since its last word, those of its arms added up.
-      running, failed, finished: arms of the batch at hand; with none running, the batch is over.
-      fresh: whether the steps were done just now; others were done before, and do not tell how long it takes.
+      steps: training steps since then, summed over the arms.
+      running, failed, finished: numbers of arms in the current batch; the batch is over when none is running.
+      fresh: True if the steps ran just now; False for steps of an earlier run, which give no estimate of time.
     """
 
     steps: int
@@ -30,7 +30,7 @@ class Board:
     """Writes to standard output: a bar on a terminal, plain lines elsewhere. As a context manager it owns the bar."""
 
     def __init__(self, arms: int, total: int) -> None:
-        """`total` is the work of all arms, in steps."""
+        """Starts the count; `total` is the training steps of all arms together."""
         self.console = Console(highlight=False, soft_wrap=True)
         self._arms, self._total = arms, total
         self._done = self._fresh = 0
@@ -49,11 +49,11 @@ class Board:
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line of its own, above the bar."""
+        """Writes a line above the bar."""
         self.console.print(Text(line))
 
     def take(self, word: GroupProgress, group: int = 0) -> None:
-        """Shows what a group tells of itself; groups that are trained side by side each have a number."""
+        """Shows the progress of a group; groups that are trained side by side each have a number."""
         self._done += word.steps
         self._fresh += word.steps if word.fresh else 0
         if not word.running:

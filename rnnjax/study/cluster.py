@@ -1,7 +1,7 @@
-"""The executor for more than one machine: a Ray cluster, a task for each group, with the devices that a group needs.
+"""The executor for several machines: a Ray cluster, with a task and its devices for each group.
 
-The nodes share the directory from which the command is given: the data and the study are read and written there, so
-that a group whose worker dies goes on elsewhere, from its checkpoint. Only words go through Ray.
+The nodes share the directory from which the command is given. Data and results are read and written there, so a group
+whose worker dies goes on elsewhere from its checkpoint. Only progress reports go through Ray.
 """
 
 import os
@@ -20,7 +20,7 @@ from rnnjax.study.groups import Group, Work, group_folder
 from rnnjax.study.training import train_group
 
 DEATHS = 3
-"""How many workers of a group may die before the study stops."""
+"""Number of workers of a group that may die before the study stops."""
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_ANSWER = 10
@@ -29,7 +29,7 @@ GPUS = ("gpu", "cuda", "rocm")
 
 
 def connect(address: str) -> None:
-    """Joins a cluster: auto is the one of this machine.
+    """Joins a cluster; `auto` is the one of this machine.
 
     Raises:
       UserError: if Ray is not installed, or no cluster answers.
@@ -52,7 +52,7 @@ def connect(address: str) -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keeps off the screen what Ray's own threads write to standard error; what matters is raised."""
+    """Keeps the standard error of Ray's own threads off the screen; errors that matter are raised."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -64,17 +64,17 @@ def silence() -> Iterator[None]:
 
 
 def knock(address: str) -> None:
-    """Raises OSError where nobody listens at host:port; Ray itself would try for long, and say much."""
+    """Raises OSError if nothing listens at host:port; Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
 
 
 def run(work: Work, groups: list[Group], board: Board) -> bool:
-    """Trains all groups, as many at once as the cluster has devices for. Returns False where an interrupt came first.
+    """Trains all groups, as many at once as the cluster has devices for. Returns False after an interrupt.
 
     Raises:
-      UserError: of a group, or where its workers die again and again; the others are saved first.
+      UserError: for an error of a group, or if its workers die again and again; the other groups are saved first.
     """
     import ray
 
@@ -110,7 +110,7 @@ def run(work: Work, groups: list[Group], board: Board) -> bool:
 
 
 def resources(work: Work, group: Group) -> dict[str, Any]:
-    """What a task of one group asks for, in Ray's words."""
+    """The resources of a group's task, as options of Ray."""
     platform = platform_of(group)
     if platform in GPUS:
         return {"num_cpus": 1, "num_gpus": work.devices}
@@ -120,7 +120,7 @@ def resources(work: Work, group: Group) -> dict[str, Any]:
 
 
 def platform_of(group: Group) -> str:
-    """Where a group computes; auto is the best that the cluster has."""
+    """The platform of a group; `auto` is the best that the cluster has."""
     import ray
 
     if group.config.run.platform != "auto":
@@ -130,7 +130,7 @@ def platform_of(group: Group) -> str:
 
 
 def say_where(board: Board, groups: int, needs: dict[str, Any]) -> None:
-    """Tells how large the cluster is, and warns where no node is large enough: Ray waits until one joins."""
+    """Shows the size of the cluster, and warns if no node is large enough: Ray waits until one joins."""
     import ray
 
     asked = {"CPU": needs["num_cpus"], "GPU": needs.get("num_gpus", 0), **needs.get("resources", {})}
@@ -142,7 +142,7 @@ def say_where(board: Board, groups: int, needs: dict[str, Any]) -> None:
 
 
 class Desk:
-    """Where workers leave word, and learn whether to save and stop. An actor, beside whoever gave the command."""
+    """Actor on the node of the command: takes reports from workers, and tells them when to save and stop."""
 
     def __init__(self) -> None:
         self._workers: dict[int, str] = {}
@@ -150,20 +150,20 @@ class Desk:
         self._stop = False
 
     def begin(self, group: int, worker: str) -> bool:
-        """A worker begins with a group; any other of the group is taken for dead. Returns whether to stop."""
+        """Registers a worker of a group; any earlier one is taken for dead. Returns True if it must stop."""
         self._workers[group] = worker
         self._words.append((group, None))
         return self._stop
 
     def tell(self, group: int, worker: str, word: GroupProgress) -> bool:
-        """Takes a word. Returns whether to stop."""
+        """Takes a report from a worker. Returns True if it must stop."""
         if self._workers.setdefault(group, worker) != worker:
             return True
         self._words.append((group, word))
         return self._stop
 
     def collect(self) -> list[tuple[int, GroupProgress | None]]:
-        """All words since the last time: (group, word), None where a worker began with it."""
+        """Hands out the (group, report) pairs since the last call; a report None means that a worker began."""
         words, self._words = self._words, []
         return words
 
@@ -172,7 +172,7 @@ class Desk:
 
 
 def open_desk() -> Any:
-    """The desk, on this node, which lives as long as the study's command; it needs no device."""
+    """Starts the desk on this node; it lives as long as the command, and needs no device."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -182,10 +182,10 @@ def open_desk() -> Any:
 
 
 class Listener:
-    """Passes on to the board what groups tell, but for what a worker told that has died since.
+    """Passes reports on to the board, and takes back those of a worker that died.
 
     Attributes:
-      begun: the groups that a worker has begun with.
+      begun: groups that a worker has begun.
     """
 
     def __init__(self, board: Board) -> None:
@@ -215,7 +215,7 @@ class Listener:
 
 
 def train_here(work: Work, group: Group, desk: Any, where: str) -> bool:
-    """A task: trains a group, in a process that has done nothing else. Returns whether it is finished."""
+    """Trains a group as a task of Ray, in a process of its own. Returns True if it is finished."""
     import ray
 
     from rnnjax.run.device import set_up
@@ -237,7 +237,7 @@ def train_here(work: Work, group: Group, desk: Any, where: str) -> bool:
 
 
 def enter(where: str) -> None:
-    """Makes the directory from which the command was given the worker's own."""
+    """Enters the directory from which the command was given."""
     try:
         os.chdir(where)
     except OSError as error:
@@ -248,7 +248,7 @@ def enter(where: str) -> None:
 
 
 def what_happened(error: Any, group: Group) -> BaseException:
-    """What a group's failure is for whoever gave the command: its own error, or the end of its workers."""
+    """The error to raise for a group's failure: its own, or that its workers died."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, BaseException):
         return cause

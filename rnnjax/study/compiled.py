@@ -18,18 +18,18 @@ from rnnjax.training.sharding import everywhere
 from rnnjax.training.state import TrainState
 
 SHARE = 0.5
-"""Of the memory that is free: evaluation, checkpoints and the results need some too."""
+"""Share of the free memory that training may fill; evaluation, checkpoints and results need the rest."""
 
 
 class Programs(NamedTuple):
-    """What a batch of arms runs.
+    """Compiled programs of a batch of arms.
 
     Attributes:
-      data: what the steps read, on all devices.
-      shapes: of the arms' states.
-      chunk: see `program.make_chunk`.
-      validate, test: (params, hyper) -> {name: [A]}, what is measured on the held-out parts; None: there is none.
-      arms: A, how many run side by side.
+      data: data of the task, on all devices.
+      shapes: shapes of the arms' states.
+      chunk: jitted training steps; see `program.make_chunk`.
+      validate, test: (params, hyper) -> {name: `[A]`}, the metrics of a held-out part; None without that part.
+      arms: A, the number of arms side by side.
       memory: bytes that the chunk needs.
     """
 
@@ -45,10 +45,10 @@ class Programs(NamedTuple):
 
 
 def compile_group(group: Group, task: Task, devices: int, at_once: int | None = None) -> Programs:
-    """Compiles for all arms of a group side by side; where these need too much memory, for fewer.
+    """Compiles for all arms of a group side by side, or for fewer if memory does not suffice.
 
     Args:
-      at_once: how many, where that is known.
+      at_once: number of arms side by side; None: found from the free memory.
     """
     mesh = make_mesh(devices)
     all_arms = arms_at_once(len(group.arms), 0, 0, mesh.size)
@@ -58,7 +58,7 @@ def compile_group(group: Group, task: Task, devices: int, at_once: int | None = 
 
 
 def compile_arms(config: Config, task: Task, mesh: jax.sharding.Mesh, count: int) -> Programs:
-    """Compiles for so many arms."""
+    """Compiles the programs for `count` arms side by side."""
     data, held_out, test = (everywhere(mesh, part) for part in (task.data, task.held_out, task.test))
     shapes = place(mesh, abstract_arms(task, config, count))
     measure = make_measure(task, mesh)
@@ -73,14 +73,14 @@ def compile_arms(config: Config, task: Task, mesh: jax.sharding.Mesh, count: int
 
 
 def bytes_of(compiled: Any) -> int:
-    """What a compiled program needs on all of its devices: arguments, results and what it computes with."""
+    """Bytes of a compiled program over all devices: arguments, results and temporaries."""
     found = compiled.memory_analysis()
     one = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
     return (one - found.alias_size_in_bytes) * len(compiled.input_shardings[0][2].device_set)
 
 
 def free_bytes(devices: int) -> float:
-    """The memory that is free for a study; infinite where the system does not say."""
+    """Free memory in bytes; infinite if the system does not report it."""
     stats = jax.devices()[0].memory_stats() or {}
     if jax.default_backend() != "cpu" and "bytes_limit" in stats:
         return SHARE * devices * (stats["bytes_limit"] - stats.get("bytes_in_use", 0))
@@ -92,10 +92,10 @@ def free_bytes(devices: int) -> float:
 
 
 def arms_at_once(arms: int, needed: float, free: float, devices: int) -> int:
-    """The number of arms of each batch, so that batches are alike, and a multiple of the devices.
+    """The number of arms in a batch: a multiple of the devices, such that all batches are about equal.
 
     Args:
-      needed: bytes of all arms side by side.
+      needed: bytes that all arms need side by side.
     """
     fit = arms if needed <= free else max(devices, math.floor(arms * free / needed))
     batches = math.ceil(arms / fit)

@@ -1,13 +1,13 @@
 """A study's directory.
 
 runs/<study>/
-  study.yaml        the study, the config that its arms share, and the command; a changed one is refused
-  arms.json         every arm: its number, name, seed, values of the axes, whether it is the baseline, its tuning
+  study.yaml        study, shared config and command; a command that changes them is refused
+  arms.json         every arm: number, name, seed, values of the axes, baseline or not, tuning
   environment.json  versions, device, git commit
   results/          parquet part files; see `study.results`
-  samples/          what the network of each finished arm writes
-  groups/<n>/       of each program: plan.json, and its batches of arms, each with its checkpoint until it is finished
-  tuning/           the same for the trials of learning rates, where there are any
+  samples/          a sample from the network of each finished arm
+  groups/<n>/       for each program: plan.json, and its batches, each with a checkpoint until it is finished
+  tuning/           the same for the trials of learning rates, if there are any
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
 FREE_TO_CHANGE = {"command", "config.run.devices", *(f"config.{name}" for name in FREE_IN_A_RUN)}
-"""What may differ when a study goes on: it changes no arm."""
+"""Fields that may differ when a study goes on, as they change no arm."""
 
 
 class StudyDirectory:
@@ -43,10 +43,10 @@ class StudyDirectory:
         self._lock.release()
 
     def pin(self, study: Study, base: Config, environment: dict[str, Any]) -> None:
-        """Writes what the study is; for one that has begun, checks that it is the same.
+        """Writes study.yaml, or checks that a study that has begun is the same.
 
         Raises:
-          UserError: with the list of what differs.
+          UserError: if fields differ; the message lists them.
         """
         path = self.path / "study.yaml"
         # Through JSON: what YAML gives back is to be compared with what it was given.
@@ -69,7 +69,7 @@ class StudyDirectory:
 
 
 def command() -> str:
-    """The command line of this process, to be given again."""
+    """The command line of this process, ready to be repeated."""
     import shlex
 
     return shlex.join(["python", "-m", "rnnjax.ablate", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""What a study will be and take, before it runs: its arms, its programs, time and memory."""
+"""Estimate of a study before it runs: arms, programs, time and memory."""
 
 import time
 
@@ -20,7 +20,7 @@ MEASURED_STEPS = 5
 
 
 def show(study: Study, base: Config, arms: list[Arm]) -> None:
-    """Prints the arms, how they share programs, and what these take here: compiled, and some steps of each measured."""
+    """Prints the arms, their programs, and time and memory, measured on a few compiled steps of each program."""
     console = Console(highlight=False, soft_wrap=True)
     trials = make_trials(study, arms)
     check_tasks(study, make_groups(arms))
@@ -47,7 +47,7 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
 
 
 def list_arms(arms: list[Arm]) -> Table:
-    """The arms, one line for all seeds of each."""
+    """Table of the arms, one line for all seeds of each."""
     table = Table("arm", "seeds", "")
     for name in dict.fromkeys(arm.name for arm in arms):
         same = [arm for arm in arms if arm.name == name]
@@ -65,7 +65,7 @@ def differences(group: Group) -> list[str]:
 
 
 def seconds_a_step(programs: Programs, group: Group) -> float:
-    """The time of a step of all arms of a batch, all of them as the first begins."""
+    """Seconds for one step of a whole batch, measured on copies of its first arm."""
     one = start_arms(programs.task, [group.arms[0]])
     states = jax.tree.map(lambda leaf: np.repeat(leaf, programs.arms, axis=0) if leaf.ndim else leaf, one)
     states = place(programs.mesh, states)

@@ -1,4 +1,4 @@
-"""The fields of a config by their dotted names: reading values for them, and setting them."""
+"""Fields of a config by their dotted names: reading and setting their values."""
 
 import dataclasses
 import difflib
@@ -16,7 +16,7 @@ NOT_OF_AN_ARM = {
     "sampling.every_steps": "an arm writes one sample, at its end",
     "sampling.show_every_steps": "an arm writes one sample, at its end",
 }
-"""What arms cannot differ in, by field or section."""
+"""Fields and sections in which arms cannot differ, with the reason."""
 
 
 def get(config: Config, name: str) -> Any:
@@ -26,7 +26,7 @@ def get(config: Config, name: str) -> Any:
 
 
 def set_fields(config: Config, values: dict[str, Any]) -> Config:
-    """The config with some of its fields set; its own checks run here."""
+    """The config with some fields set; its checks run again."""
     sections: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         section, leaf = name.split(".")
@@ -36,7 +36,7 @@ def set_fields(config: Config, values: dict[str, Any]) -> Config:
 
 
 def typed(name: str, value: Any) -> Any:
-    """A value that a file has for a field, in the field's own type.
+    """Converts a value from a file to the type of its field.
 
     Raises:
       UserError: if the field does not exist, or cannot hold the value.
@@ -54,10 +54,10 @@ def parser_of(name: str) -> Parser:
 
 
 def check_axis(name: str) -> str:
-    """The name of a field that arms can differ in.
+    """Returns the name of an axis if arms can differ in it.
 
     Raises:
-      UserError: if there is none of that name, or arms cannot differ in it.
+      UserError: if there is no such field, or arms cannot differ in it.
     """
     known = kinds()
     if name not in known:

@@ -1,4 +1,4 @@
-"""Which arms share a program: those whose configs differ only in numbers that it takes as arguments."""
+"""Groups of arms that share a program: their configs differ only in numbers that it takes as arguments."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +23,18 @@ ARGUMENTS = {
     "optimizer.final_learning_rate": 0.0,
     "optimizer.weight_decay": 0.0,
 }
-"""The fields that a program takes as arguments, each with the value that stands for all in the name of a group. Dropout
-is another where there is any: without it a program draws no noise."""
+"""Fields that a program takes as arguments, each with the value that stands for it in the shared config.
+
+A dropout above 0 is an argument too; without dropout a program draws no noise.
+"""
 
 
 class Work(NamedTuple):
-    """The study that a group belongs to, as far as its training has to know.
+    """The part of a study that the training of a group needs.
 
     Attributes:
-      path: the directory of its results.
-      devices: the number of devices that the arms are divided over; 0: all.
+      path: directory of the results.
+      devices: number of devices that the arms are divided over; 0: all.
     """
 
     study: Study
@@ -45,8 +47,8 @@ class Group:
     """Arms of one program.
 
     Attributes:
-      index: its number in the study.
-      arms: one or more; the config of the first is the program's.
+      index: number in the study.
+      arms: one or more; the program has the config of the first.
     """
 
     index: int
@@ -57,23 +59,23 @@ class Group:
         return self.arms[0].config
 
     def names(self) -> list[str]:
-        """The names of its arms, each once."""
+        """Names of the arms, each once."""
         return [*dict.fromkeys(arm.name for arm in self.arms)]
 
 
 def group_folder(work: Work, group: Group) -> Path:
-    """The folder of all that a group needs to go on."""
+    """The folder of a group's plan and checkpoints."""
     return work.path / "groups" / str(group.index)
 
 
 def program_of(config: Config) -> Config:
-    """What arms that share a program have in common."""
+    """The config that all arms of a program share."""
     values = {**ARGUMENTS, "model.dropout": 0.5 if get(config, "model.dropout") else 0.0}
     return set_fields(config, values)
 
 
 def make_groups(arms: list[Arm]) -> list[Group]:
-    """The arms by their programs, in the order in which these first come up."""
+    """Groups arms by their programs, in the order of each program's first arm."""
     found: dict[Config, list[Arm]] = {}
     for arm in arms:
         found.setdefault(program_of(arm.config), []).append(arm)
@@ -81,11 +83,10 @@ def make_groups(arms: list[Arm]) -> list[Group]:
 
 
 def check_tasks(study: Study, groups: list[Group]) -> None:
-    """Reads the data of every group: whether they fit it, whether its gradient method can be applied, and whether they
-    have what the study compares.
+    """Checks for every group that its data fit, its gradient method applies, and its task has the study's metric.
 
     Raises:
-      UserError: that names the arm.
+      UserError: if one does not; the message names the arm.
     """
     for group in groups:
         try:

@@ -1,4 +1,4 @@
-"""What is measured on held-out data: the loss, and what else a task has."""
+"""Metrics on held-out data: the loss, and the further metrics of a task."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Array = jax.Array
 
 
 def check_metric(study: Study, task: Task) -> None:
-    """Raises UserError where the data lack what the study compares, or tunes by."""
+    """Raises UserError if the data lack the metric that the study compares, or the one that it tunes by."""
     needs = {"validation_loss": task.held_out, "test_loss": task.test}
     names = [study.metric, *(["validation_loss"] if study.tune.learning_rates else [])]
     if missing := [name for name in names if name in needs and needs[name] is None]:
@@ -31,7 +31,7 @@ def check_metric(study: Study, task: Task) -> None:
 
 
 def measured_names(task: Task) -> list[str]:
-    """The columns of what a task measures beside the loss."""
+    """Columns of the metrics that a task has besides the loss."""
     if task.measure is None or task.held_out is None:
         return []
     state = jax.eval_shape(task.start)
@@ -40,18 +40,18 @@ def measured_names(task: Task) -> list[str]:
 
 
 def floor_of(task: Task) -> dict[str, float]:
-    """The column of what a network without memory loses, where the task has such a floor."""
+    """Column `floor`: the loss of the best network without memory; empty if the task knows none."""
     return {"floor": max(task.levels.values())} if task.levels else {}
 
 
 def on_host(found: dict[str, Any], loss: str, prefix: str, count: int) -> dict[str, np.ndarray]:
-    """What was measured of the first `count` arms, under the names of the results' columns."""
+    """Metrics of the first `count` arms, on the host, by the names of the results' columns."""
     names = {name: loss if name == "loss" else prefix + name for name in found}
     return {names[name]: np.asarray(values, np.float64)[:count] for name, values in found.items()}
 
 
 def make_measure(task: Task, mesh: jax.sharding.Mesh) -> Callable:
-    """Returns a jitted (params, hyper, part) -> {name: [A]}: the loss on a held-out part, and what else is measured."""
+    """Returns a jitted (params, hyper, part) -> {name: `[A]`}: the loss on a held-out part, and the other metrics."""
 
     def measure(params: Any, hyper: Any, part: Any) -> dict[str, Array]:
         more = task.measure(params, hyper, part) if task.measure else {}

@@ -1,7 +1,7 @@
 """One program for many runs: a training step, mapped over arms, the arms divided over devices.
 
-Each arm is its run alone: the same windows, noise and weights. Its gradients are equal up to rounding; where the
-dynamics are chaotic rounding grows, so that after many steps its path is another, though as good a run as that alone.
+Each arm equals its run alone: the same windows, noise and weights, and the same gradients up to rounding. Where the
+dynamics are chaotic, rounding grows: after many steps the path differs, yet the run is as good a sample.
 """
 
 from collections.abc import Callable
@@ -29,20 +29,20 @@ Array = jax.Array
 
 AXIS = "arms"
 A = 0
-"""The axis of the arms, the first of every array that they do not share."""
+"""The axis of the arms, the first of every array that is not shared."""
 
 PARTS = tuple(TrainState.__dataclass_fields__)
 
 MAPPED: Any = TrainState(*(None if name == "step" else A for name in PARTS))  # type: ignore[arg-type]
-"""Which parts of a training state each arm has of its own: all but the step, and so the place in the data."""
+"""Axes of a training state: each arm has parts of its own; all share the step, and so the place in the data."""
 
 
 class Best(NamedTuple):
-    """The weights with the lowest validation loss so far, as a run keeps them; where nothing is held out, the last.
+    """Weights with the lowest validation loss so far; without held-out data, the last weights.
 
     Attributes:
-      loss: [A], infinite before the first.
-      params: [A, ...].
+      loss: `[A]`, infinite before the first evaluation.
+      params: `[A, ...]`.
     """
 
     loss: Any
@@ -50,10 +50,10 @@ class Best(NamedTuple):
 
 
 def start_arms(task: Task, arms: list[Arm]) -> TrainState:
-    """The states before the first step [A, ...], each as its run alone begins: by the same function of config and seed.
+    """States before the first step, `[A, ...]`, by the same function of config and seed as in a run alone.
 
     Args:
-      task: of the first arm.
+      task: task of the first arm.
     """
     dtype = np.dtype(arms[0].config.run.precision)
     starts: dict[tuple, Callable] = {}
@@ -70,7 +70,7 @@ def start_arms(task: Task, arms: list[Arm]) -> TrainState:
 
 
 def abstract_arms(task: Task, config: Config, count: int) -> TrainState:
-    """The shapes of `start_arms`."""
+    """Shapes of the result of `start_arms`."""
     dtype = np.dtype(config.run.precision)
     one = jax.eval_shape(lambda: replace(task.start(), numbers=make_numbers(config.optimizer, dtype)))
     many = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one)
@@ -78,12 +78,12 @@ def abstract_arms(task: Task, config: Config, count: int) -> TrainState:
 
 
 def make_mesh(devices: int) -> jax.sharding.Mesh:
-    """The devices in a row, for the arms; see `make_row`."""
+    """Mesh with the devices in a row, for the arms; see `make_row`."""
     return make_row(devices, AXIS)
 
 
 def place(mesh: jax.sharding.Mesh, tree: Any) -> Any:
-    """Arrays [A, ...], or their shapes, a share of the arms on each device; single numbers everywhere."""
+    """Divides arrays `[A, ...]`, or their shapes, over the devices by arms; scalars lie on every device."""
 
     def put(leaf: Any) -> Any:
         where = NamedSharding(mesh, PartitionSpec(AXIS) if leaf.ndim else PartitionSpec())
@@ -95,10 +95,10 @@ def place(mesh: jax.sharding.Mesh, tree: Any) -> Any:
 
 
 def make_step(config: Config, step: Step) -> Step:
-    """A task's step for every arm.
+    """Maps a task's step over the arms.
 
-    An arm whose last `training.max_skipped_steps` steps were not finite is frozen: where its run alone would end, it
-    stays as it is, and every step of it is told as skipped.
+    An arm whose last `training.max_skipped_steps` steps were not finite is frozen, where a run alone would end. Its
+    state stays, and its further steps are reported as skipped.
     """
     most = config.training.max_skipped_steps
 
@@ -112,8 +112,10 @@ def make_step(config: Config, step: Step) -> Step:
 
 
 def make_chunk(config: Config, step: Step, mesh: jax.sharding.Mesh) -> Callable:
-    """Returns a jitted (states, data, steps) -> (states, infos [capacity, A, fields]): `training.step.chunk_of` for all
-    arms at once. Each device runs its own arms, and waits for no other. The states are donated.
+    """Returns a jitted (states, data, steps) -> (states, infos `[capacity, A, fields]`).
+
+    It is `training.step.chunk_of` for all arms at once. Each device runs its own arms, and waits for no other. The
+    states are donated.
     """
     capacity = min(config.training.steps_per_dispatch, config.training.steps)
     where = {name: PartitionSpec() if name == "step" else PartitionSpec(AXIS) for name in PARTS}
@@ -131,18 +133,18 @@ def make_chunk(config: Config, step: Step, mesh: jax.sharding.Mesh) -> Callable:
 
 @partial(jax.jit, donate_argnums=0)
 def keep_best(best: Best, params: Any, loss: Array) -> Best:
-    """The better of the weights so far and those of now, arm by arm."""
+    """Keeps for each arm the better of its best weights so far and its weights now."""
     better = loss < best.loss
     chosen = lambda old, new: jnp.where(jnp.reshape(better, (-1,) + (1,) * (new.ndim - 1)), new, old)
     return Best(jnp.where(better, loss, best.loss), jax.tree.map(chosen, best.params, params))
 
 
 def is_frozen(config: Config, states: TrainState) -> np.ndarray:
-    """Which arms have diverged [A]."""
+    """True where an arm has diverged, `[A]`."""
     return np.asarray(states.skipped_in_a_row) >= config.training.max_skipped_steps
 
 
 def one_arm(states: TrainState, index: int) -> TrainState:
-    """An arm's state, as its run alone has it, on the host."""
+    """The state of one arm on the host, in the form of a run alone."""
     cut = jax.tree.map(lambda leaf: np.asarray(leaf)[index] if leaf.ndim else np.asarray(leaf), states)
     return replace(cut, numbers=None)

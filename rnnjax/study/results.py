@@ -1,10 +1,16 @@
-"""The results of a study: parquet part files, each whole from the moment that it has its name.
+"""The results of a study: parquet part files, one row for each arm and evaluation. A file is whole once it has a name.
 
-One row an arm and evaluation: arm, name, seed, step; training_loss, grad_norm and clipped, means over the steps since
-the last evaluation that were not skipped; validation_loss at that step; test_loss, at the end, of the weights with the
-lowest validation loss; skipped steps so far; whether the arm has diverged; seconds, the group's share for one arm;
-group; memory_bytes of the group's program; whether it is the arm's last row; the values of the axes; what else the task
-measures on validation, and, with test_ before its name, on test; floor, where the task has one.
+Columns:
+  arm, name, seed, step
+  training_loss, grad_norm, clipped: means over the steps since the last evaluation, skipped ones left out
+  validation_loss: at this step
+  test_loss: at the end, with the weights of the lowest validation loss
+  skipped: number of skipped steps so far
+  diverged, final: True for an arm that has diverged, for the last row of an arm
+  seconds: training time of the batch, divided by its arms
+  group, memory_bytes: program, and the memory that it needs
+  further metrics of the task: on validation; on test with the prefix test_; floor, if the task has one
+  the values of the axes
 """
 
 import io
@@ -22,11 +28,11 @@ from rnnjax.study.study import Study
 from rnnjax.training.state import StepInfo
 
 COLUMNS = ("training_loss", "validation_loss", "test_loss")
-"""The metrics that every task has."""
+"""Metrics that every task has."""
 
 
 def check_extra() -> None:
-    """Raises UserError where what writes parquet is not installed."""
+    """Raises UserError if the library that writes parquet is not installed."""
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -34,10 +40,10 @@ def check_extra() -> None:
 
 
 def table(study: Study, arms: Sequence[Arm], numbers: dict[str, Any]) -> pd.DataFrame:
-    """The rows of one evaluation.
+    """Table of one evaluation, a row for each arm.
 
     Args:
-      numbers: columns, arrays [A] or numbers that all share.
+      numbers: columns: arrays `[A]`, or numbers that all arms share.
     """
     about = {"arm": [a.index for a in arms], "name": [a.name for a in arms], "seed": [a.seed for a in arms]}
     axes = {name: column([columns(study, arm)[name] for arm in arms]) for name in study.axes.fields()}
@@ -45,7 +51,7 @@ def table(study: Study, arms: Sequence[Arm], numbers: dict[str, Any]) -> pd.Data
 
 
 def column(values: list[Any]) -> list[Any]:
-    """Numbers as numbers, all else as text, so that the parts of a study agree on a column's type."""
+    """Keeps a column of numbers, makes any other a column of text, so that all parts agree on its type."""
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return [float(value) for value in values] if numeric else [str(value) for value in values]
 
@@ -53,14 +59,14 @@ def column(values: list[Any]) -> list[Any]:
 def write_part(
     folder: Path, group: int, number: int, study: Study, arms: Sequence[Arm], numbers: dict[str, Any]
 ) -> None:
-    """Writes the rows of one evaluation as part-<group>-<number>.parquet; the same numbers again replace the file."""
+    """Writes one evaluation as part-<group>-<number>.parquet; repeated, it replaces the file."""
     content = io.BytesIO()
     table(study, arms, numbers).to_parquet(content, index=False)
     write_whole(folder / f"part-{group}-{number:05d}.parquet", content.getvalue())
 
 
 class Means:
-    """Sums over the steps since the last evaluation, arm by arm: loss, grad_norm, clipped, and the number of steps."""
+    """Sums for each arm since the last evaluation: loss, grad_norm, clipped, and the number of steps."""
 
     FIELDS = ("loss", "grad_norm", "clipped")
 
@@ -68,7 +74,7 @@ class Means:
         self.sums = np.zeros((arms, len(self.FIELDS) + 1)) if sums is None else sums
 
     def add(self, infos: np.ndarray) -> None:
-        """Takes what the next steps tell, [steps, A, fields of StepInfo]."""
+        """Adds the infos of the next steps, `[steps, A, fields of StepInfo]`."""
         told = dict(zip(StepInfo._fields, np.moveaxis(infos, -1, 0), strict=True))
         good = told["skipped"] == 0
         for index, name in enumerate(self.FIELDS):
@@ -76,7 +82,7 @@ class Means:
         self.sums[:, -1] += good.sum(axis=0)
 
     def take(self) -> dict[str, np.ndarray]:
-        """The means [A], nan where every step was skipped; begins anew."""
+        """Returns the means `[A]`, nan where every step was skipped, and begins anew."""
         with np.errstate(invalid="ignore"):
             means = self.sums[:, :-1] / self.sums[:, -1:]
         self.sums = np.zeros_like(self.sums)

@@ -1,4 +1,4 @@
-"""A study from its first arm to its last."""
+"""The course of a study: tuning, then every arm."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +16,14 @@ from rnnjax.study.groups import Group, Work, check_tasks, make_groups
 from rnnjax.study.study import Study
 
 Executor = Callable[[Work, list[Group], Board], bool]
-"""Trains groups, and tells the board; returns False where an interrupt came first."""
+"""Trains groups and reports to the board; returns False after an interrupt."""
 
 
 def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: Executor) -> bool:
-    """Tunes, where that is asked for, then trains every arm that is not finished.
+    """Tunes if the study asks for it, then trains every arm that is not finished.
 
     Returns:
-      False where an interrupt came first.
+      False after an interrupt.
     """
     trials = make_trials(study, arms)
     check_tasks(study, make_groups(arms))
@@ -47,15 +47,17 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: 
 
 
 def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board, execute: Executor) -> bool:
-    """Trains arms, and keeps their results under a path."""
+    """Trains arms, and writes their results under a path."""
     for folder in ("results", "samples"):
         (path / folder).mkdir(parents=True, exist_ok=True)
     return execute(Work(study, path, base.run.devices), make_groups(arms), board)
 
 
 def choose(arms: list[Arm], trials: list[Arm], path: Path) -> list[Arm]:
-    """The arms, each with the learning rate that had the lowest mean validation loss in the trials of its name, or with
-    the lowest of all where it diverged with each."""
+    """Sets each arm's learning rate to the one with the lowest mean validation loss in the trials of its name.
+
+    If the trials of a name diverged with every rate, its arms get the lowest rate.
+    """
     parts = sorted((path / "results").glob("part-*.parquet"))
     final = pd.concat([pd.read_parquet(part) for part in parts]).query("final").set_index("arm")
     last = final["validation_loss"].where(~final["diverged"]).fillna(np.inf).to_dict()

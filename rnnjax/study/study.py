@@ -1,4 +1,4 @@
-"""The schema of `configs/ablations/*.yaml`: what a study asks."""
+"""The schema of a study, as in `configs/ablations/*.yaml`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from rnnjax.config.checks import at_least, check, plain_name
 from rnnjax.errors import UserError
 
 Assignment = dict[str, Any]
-"""Values of fields of a config, such as {"optimizer.clip": "value"}."""
+"""Values of config fields, such as {"optimizer.clip": "value"}."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Where the values of a field are drawn from.
+    """Range from which the values of a field are drawn.
 
     Attributes:
-      low, high: the ends.
-      scale: evenly along the numbers, or along their logarithms. A field of whole numbers takes the nearest.
+      low, high: ends of the range.
+      scale: uniform in the number (linear) or in its logarithm (log). A field of whole numbers takes the nearest.
     """
 
     low: float
@@ -32,7 +32,7 @@ class Range:
         check(self.scale == "linear" or self.low > 0, "axes.random: low", self.low, "above 0 on a log scale")
 
     def at(self, share: float) -> float:
-        """The number that has this share of the range below it."""
+        """The number with this share of the range below it."""
         if self.scale == "log":
             return float(self.low * (self.high / self.low) ** share)
         return float(self.low + share * (self.high - self.low))
@@ -40,15 +40,15 @@ class Range:
 
 @dataclass(frozen=True)
 class Axes:
-    """In what the arms differ: every choice of the grid, with every row of zip, with every draw; and a few more.
+    """Fields in which the arms differ: every point of the grid with every row of zip and every draw, and single arms.
 
     Attributes:
-      grid: values of a field of the config, all combined with all.
-      zip: values of fields that go together: the first of each, the second of each, and so on.
-      random: fields whose values are drawn, all anew for each draw.
-      draws: how often.
-      draw_seed: of the draws.
-      also: single arms beside those, such as one without any clipping beside a grid of kinds and thresholds.
+      grid: lists of values by field, all combined with all.
+      zip: lists of values by field, of equal length, taken in step: the first of each, the second of each, and so on.
+      random: ranges by field; each draw takes a new value of every field.
+      draws: number of draws.
+      draw_seed: seed of the draws.
+      also: single arms, such as one without clipping beside a grid of kinds and thresholds.
     """
 
     grid: dict[str, list[Any]] = field(default_factory=dict)
@@ -75,11 +75,11 @@ class Axes:
             raise UserError(f"axes has {', '.join(twice)} twice; keep one")
 
     def fields(self) -> list[str]:
-        """The fields that the axes are over, each once."""
+        """Fields of the axes, each once."""
         return [*dict.fromkeys([*self.grid, *self.zip, *self.random, *(name for arm in self.also for name in arm)])]
 
     def assignments(self) -> Iterator[Assignment]:
-        """The values of each arm, seeds apart."""
+        """Yields the values of each arm, without seeds."""
         if self.grid or self.zip or self.random:
             grid = [dict(zip(self.grid, values, strict=True)) for values in product(*self.grid.values())]
             rows = [dict(zip(self.zip, values, strict=True)) for values in zip(*self.zip.values(), strict=True)]
@@ -94,11 +94,11 @@ class Axes:
 
 @dataclass(frozen=True)
 class Tune:
-    """Learning rates that each arm tries before arms are compared; the one with the lowest validation loss is its own.
+    """Tuning: each arm takes, of these learning rates, the one with the lowest validation loss.
 
     Attributes:
-      learning_rates: to try; none: each arm keeps the config's.
-      seeds: of the trials, other than the study's, so that no arm is compared on a run that chose for it.
+      learning_rates: rates to try; empty: each arm keeps its own.
+      seeds: seeds of the trials; none of the study's, so that no arm is compared on a run that chose its rate.
     """
 
     learning_rates: list[float] = field(default_factory=list)
@@ -115,18 +115,18 @@ class Tune:
 
 @dataclass(frozen=True)
 class Study:
-    """A question: what do these fields do to that number?
+    """Study of the effect of some fields on one metric.
 
     Attributes:
-      name: the study is kept in runs/<name>; the same command again goes on where it stopped.
-      base: path of the config that all arms share, but for their axes; its fields may be given beside the study's own.
-      axes: in what the arms differ.
-      seeds: of each arm's runs; a number n stands for 0, 1 ... n - 1.
-      metric: a column of the results, compared at the end of the runs: validation_loss, test_loss, training_loss, or
-        another number that the task measures.
-      direction: whether lower or higher is better.
-      baseline: the values of the arm that others are compared with; none: they are not compared.
-      tune: whether each arm's learning rate is chosen first.
+      name: folder of the study under runs/; the same command again goes on where it stopped.
+      base: path of the config that all arms share; its fields may be given beside the study's own.
+      axes: fields in which the arms differ, with their values.
+      seeds: seeds of each arm's runs; a number n stands for 0, 1 ... n - 1.
+      metric: column of the results that is compared at the end of the runs: validation_loss, test_loss,
+        training_loss, or another metric of the task.
+      direction: lower or higher, the better end of the metric.
+      baseline: values of the arm that the others are compared with; empty: no comparison.
+      tune: learning rates to choose from before the arms are compared.
     """
 
     axes: Axes

@@ -1,4 +1,4 @@
-"""A group of arms, trained from where it stopped to its end: batch after batch of as many arms as fit into memory."""
+"""Training of a group to its end: batch after batch, each of as many arms as fit into memory."""
 
 import json
 import math
@@ -24,20 +24,20 @@ from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 
 ShouldStop = Callable[[], bool]
-"""Asks for the end: with True the batch at hand is saved and training stops."""
+"""Returns True to save the batch at hand and stop."""
 
 Tell = Callable[[GroupProgress], None]
-"""Hears how far a group is."""
+"""Takes a report of a group's progress."""
 
 
 def train_group(work: Work, group: Group, should_stop: ShouldStop, tell: Tell) -> bool:
-    """Trains the arms of a group that are not finished yet.
+    """Trains the arms of a group that are not finished.
 
     Returns:
-      True where all are finished now.
+      True if all arms are finished.
 
     Raises:
-      UserError: if the data are not those that the group began with.
+      UserError: if the data have changed since the group began.
     """
     folder, task = group_folder(work, group), make_task(group.config)
     programs = compile_group(group, task, work.devices, pinned_plan(folder, task).get("arms_at_once"))
@@ -48,10 +48,10 @@ def train_group(work: Work, group: Group, should_stop: ShouldStop, tell: Tell) -
 
 
 def pinned_plan(folder: Path, task: Task) -> dict[str, Any]:
-    """Reads the plan that a group was begun with; empty for one that was not begun.
+    """Reads the plan of a group; empty if it has not begun.
 
     Raises:
-      UserError: if its data were others.
+      UserError: if the data have changed since it began.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"
@@ -62,7 +62,7 @@ def pinned_plan(folder: Path, task: Task) -> dict[str, Any]:
 
 
 def finish(batch: Batch, should_stop: ShouldStop, tell: Tell) -> bool:
-    """Trains a batch to its end, where it is not there yet. Returns False where it was stopped before."""
+    """Trains a batch to its end, unless it is there. Returns False if it was stopped before."""
     count, total = len(batch.arms), batch.config.training.steps
     finished = batch.folder / "finished"
     if finished.exists():
@@ -85,12 +85,12 @@ def finish(batch: Batch, should_stop: ShouldStop, tell: Tell) -> bool:
 
 
 def has_ended(batch: Batch, state: BatchState) -> bool:
-    """True after the last step, and where no arm is left that has not diverged."""
+    """True after the last step, or when every arm has diverged."""
     return state.step >= batch.config.training.steps or bool(diverged(batch, state).all())
 
 
 def train(batch: Batch, checkpoints: Checkpoints, should_stop: ShouldStop, tell: Tell) -> BatchState:
-    """Runs the steps that are left: to the last, until no arm is left, or until someone asks."""
+    """Runs the remaining steps, until the last, until every arm has diverged, or until asked to stop."""
     config, count = batch.config, len(batch.arms)
     state = begin(batch, checkpoints)
     tell(GroupProgress(state.step * count, running=count, fresh=False))
