@@ -1,1 +1,1 @@
-"""The report of a study: what was measured, with intervals, as one page."""
+"""The report of a study: its results with intervals, on one page."""

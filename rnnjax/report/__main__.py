@@ -1,7 +1,7 @@
 """The report of a study, finished or under way: python -m rnnjax.report runs/clipping.
 
-Writes report.html, one file that opens anywhere, and report.md with its figures beside it: every arm's mean and
-interval over seeds, its difference to the baseline corrected for the number of arms, curves, axes, cost, and samples.
+Writes report.html, one file that opens anywhere, and report.md with its figures beside it. Both show every arm's mean
+and interval over seeds, its difference to the baseline corrected for the number of arms, curves, cost and samples.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def report(path: Path) -> int:
-    """Reads the results, writes both files, and says how far the study is."""
+    """Reads the results, writes both files, and prints the progress of the study."""
     from rnnjax.files import write_whole
     from rnnjax.report import page, summary, text
     from rnnjax.report.read import read_study
@@ -41,7 +41,7 @@ def report(path: Path) -> int:
 
 
 def write_figures(folder: Path, blocks: list) -> None:
-    """The pictures that report.md shows; those of an earlier report that this one lacks are removed."""
+    """Writes the pictures of report.md, and removes those of an earlier report that this one lacks."""
     from rnnjax.report.page import Picture
 
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The pictures of a study: learning curves with bands, the metric along each axis, and over two of them."""
+"""The pictures of a study: learning curves with bands, and the metric along each axis."""
 
 import io
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from rnnjax.report.statistics import t_interval
 from rnnjax.report.summary import ArmSummary, floors_of
 
 MOST_CURVES = 8
-"""Curves in one picture, beside the baseline's."""
+"""Most curves in one picture, besides the baseline's."""
 
 FLOOR = "the task's floor, without memory"
 
 MOST_PANELS = 8
-"""Panels of a heat map; and lines of an axis's picture, above which its arms are points."""
+"""Most panels of a heat map, and most lines along an axis; with more lines its arms are drawn as points."""
 
 WIDE = 20
 """Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
 
 MOST_LETTERS = 60
-"""Below an axis, above which words are slanted."""
+"""Most letters below an axis before its words are slanted."""
 
 FAR = 1000
-"""Times the median, beyond which a value leaves the picture."""
+"""Largest multiple of the median that a picture has room for."""
 
 PALE = ["#6fb3ff", "#ffb55a", "#7ddb7d", "#ff7b7b", "#c7a3f0", "#d0a898", "#f5a3d6", "#b5b5b5"]
 """Colors of curves on a dark page."""
@@ -43,7 +43,7 @@ DARK: dict[Any, Any] = {
 
 
 def drawn(draw: Callable[..., Any], *about: Any) -> tuple[bytes, bytes]:
-    """A picture as PNG, for a light page and for a dark one."""
+    """Draws a picture as PNG, for a light page and for a dark one."""
     import matplotlib
 
     found = []
@@ -62,19 +62,19 @@ def ink_color() -> str:
 
 
 def is_wide(values: list[float]) -> bool:
-    """Whether all are positive and far apart."""
+    """True if all values are positive and far apart."""
     return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
 def within(values: list[float]) -> list[float]:
-    """The values that a picture has room for: one arm whose loss is 1e20, if finite, leaves the others no height."""
+    """The values that a picture has room for; a single finite loss of 1e20 would leave the others no height."""
     return [value for value in values if value <= FAR * np.median(values)] if min(values, default=0) > 0 else values
 
 
 def curve(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
-    """Step by step the mean of a column over an arm's seeds, and the ends `low` and `high` of its 95% t interval.
+    """The mean of a column over an arm's seeds by step, and the ends `low` and `high` of its 95% t interval.
 
-    It ends where a seed diverged, or has not come further: the mean of those left would be of the luckier ones. Seeds
+    The curve ends where the first seed diverges or stops, as the mean of the rest would be of the luckier seeds. Seeds
     that have not begun are left out.
     """
     numbers = {one["arm"]: one["seed"] for one in study.arms if one["name"] == arm.name}
@@ -88,14 +88,14 @@ def curve(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
 
 
 def curve_columns(study: Record) -> list[str]:
-    """What is drawn against the step: the losses, and the metric if it is another that is known before the end."""
+    """Columns with a learning curve: the losses, and the metric if it is known before the end."""
     columns = dict.fromkeys(["training_loss", "validation_loss", study.metric])
     known = [name for name in columns if name in study.rows and study.rows[name].notna().any()]
     return [name for name in known if study.rows.groupby("arm")[name].count().max() > 1]
 
 
 def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
-    """Mean and band of some arms, one panel a column."""
+    """Draws mean and band of some arms, one panel for each column."""
     figure = make_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, column in zip(panels, columns, strict=True):
@@ -116,7 +116,7 @@ def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
 
 
 def label(arm: ArmSummary) -> str:
-    """An arm's name, and what there is to know beside it."""
+    """Label of an arm: its name, and in brackets baseline, lost seeds, progress."""
     remarks = ["baseline"] * arm.baseline
     if arm.spoilt:
         remarks.append(f"{arm.spoilt} of {arm.planned} lost")
@@ -126,7 +126,7 @@ def label(arm: ArmSummary) -> str:
 
 
 def _scale(axes: Any, values: list[float], floors: list[float]) -> None:
-    """The y axis as wide as the values and the floors: a band may reach far beyond, and below zero."""
+    """Fits the y axis to values and floors; bands may reach far beyond, and below zero."""
     shown = within(values)
     if not shown:
         return
@@ -141,7 +141,7 @@ def _scale(axes: Any, values: list[float], floors: list[float]) -> None:
 
 
 def logarithmic(axes: Any, which: str) -> None:
-    """Makes an axis logarithmic, with plain numbers at its powers of ten."""
+    """Makes an axis logarithmic, with plain numbers at the powers of ten."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter("{x:g}")
@@ -149,7 +149,7 @@ def logarithmic(axes: Any, which: str) -> None:
 
 
 def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
-    """Draws the floors that the column is held against. Returns them."""
+    """Draws and returns the floors of a column."""
     floors = floors_of(shown, column)
     for index, floor in enumerate(floors):
         axes.axhline(floor, color=ink_color(), linestyle=":", linewidth=1, label=None if index else FLOOR)
@@ -157,17 +157,17 @@ def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
 
 
 def along(study: Record, found: list[ArmSummary], field: str) -> Any:
-    """The metric against one axis: a line for each setting of the others, or points where these are many."""
+    """Draws the metric along one axis: a line for each setting of the others, or points if these are many."""
     figure = make_figure(8, 5.2)
     axes = figure.add_subplot()
     place = places_on(axes, "x", field, study.values(field))
     at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
     lines: dict[tuple[str, ...], list[ArmSummary]] = {}
-    is_alone = len({*at.values()}) == len(found)  # as where axes are zipped: the value tells all of an arm
+    is_alone = len({*at.values()}) == len(found)  # as on zipped axes: no two arms share a value
     others = [] if is_alone else [name for name in study.fields if name != field]
     for arm in sorted(found, key=lambda arm: at[arm.name]):
         lines.setdefault(tuple(setting(arm, name) for name in others), []).append(arm)
-    style = "-" if are_numbers(study.values(field)) else ":"  # between two names there is nothing
+    style = "-" if are_numbers(study.values(field)) else ":"  # nothing lies between two names
     style = "none" if is_alone and len(study.fields) > 1 else style
     if len(lines) > MOST_PANELS:
         _points(axes, found, at, np.inf if study.lower_is_better else -np.inf)
@@ -191,7 +191,7 @@ def _legend(figure: Any, axes: Any) -> None:
 
 
 def _line(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str, style: str, words: str) -> None:
-    """One setting of the other axes: every seed as a point, the means as a line with their intervals."""
+    """Draws one setting of the other axes: seeds as points, means as a line with intervals."""
     for arm in arms:
         axes.plot([at[arm.name]] * len(arm.values), list(arm.values.values()), ".", color=color, alpha=0.35)
     known = [(at[arm.name], arm.mean, arm.interval) for arm in arms if arm.mean is not None]
@@ -203,8 +203,9 @@ def _line(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str, s
 
 
 def _points(axes: Any, arms: list[ArmSummary], at: dict[str, float], worst: float) -> None:
-    """Every arm's mean as a point, and the median of those that share a value of the axis, where an arm with lost seeds
-    counts as worst.
+    """Draws every arm's mean as a point, and the median of the arms at each value of the axis.
+
+    In the median an arm with lost seeds counts as worst.
     """
     known = [(at[arm.name], arm.mean) for arm in arms if arm.mean is not None]
     ended = known + [(at[arm.name], worst) for arm in arms if arm.spoilt]
@@ -217,7 +218,7 @@ def _points(axes: Any, arms: list[ArmSummary], at: dict[str, float], worst: floa
 
 
 def _lost(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str) -> None:
-    """A cross at the top for each arm with lost seeds."""
+    """Draws a cross at the top for each arm with lost seeds."""
     where = [at[arm.name] for arm in arms if arm.spoilt]
     if where:
         style = {"color": color, "markersize": 9, "clip_on": False, "transform": axes.get_xaxis_transform()}
@@ -225,7 +226,7 @@ def _lost(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str) -
 
 
 def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str, float]:
-    """Where each value of a field stands on an axis: a number at itself, anything else in its turn."""
+    """Places the values of a field on an axis: a number at itself, anything else in its turn."""
     import matplotlib.ticker
 
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -244,5 +245,5 @@ def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str,
 
 
 def setting(arm: ArmSummary, field: str) -> str:
-    """What an arm sets a field to, under the last part of its name."""
+    """An arm's value of a field, such as clip=value."""
     return f"{field.split('.')[-1]}={arm.fields.get(field)}"

@@ -1,4 +1,4 @@
-"""The picture of a study over two of its axes: a heat map, or points where the axes are no grid."""
+"""The picture of a study over two of its axes: a heat map, or points if the axes are no grid."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from rnnjax.report.read import Record
 from rnnjax.report.summary import ArmSummary
 
 FULL = 0.5
-"""Share of a grid's cells that have an arm, from which on it is drawn as a grid."""
+"""Least share of a grid's cells with an arm for it to be drawn as a grid."""
 
 Panels = dict[tuple[str, ...], list[ArmSummary]]
 
 
 def pair_of(study: Record) -> tuple[str, str] | None:
-    """The two axes with most values, which a map is drawn over; the first in the study's order lies along x."""
+    """The two axes of the map: those with most values; the first in the study's order lies along x."""
     count = {name: len(study.values(name)) for name in study.fields}
     most = sorted(count, key=lambda name: -count[name])[:2]
     if len(most) < 2:
@@ -26,7 +26,7 @@ def pair_of(study: Record) -> tuple[str, str] | None:
 
 
 def panels_of(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Panels:
-    """The arms of each setting of the other axes, in the study's order."""
+    """Groups the arms by the setting of the other axes, in the study's order."""
     order = {arm["name"]: index for index, arm in enumerate(study.arms)}
     panels: Panels = {}
     for arm in sorted(found, key=lambda arm: order[arm.name]):
@@ -36,12 +36,12 @@ def panels_of(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> 
 
 
 def can_draw(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> bool:
-    """Whether there is a mean to draw, and few enough settings of the other axes for a panel each."""
+    """True if there is a mean to draw, and each setting of the other axes has room for a panel."""
     return any(arm.mean is not None for arm in found) and len(panels_of(study, found, pair)) <= MOST_PANELS
 
 
 def over(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Any:
-    """The metric over two axes, one panel for each setting of the others."""
+    """Draws the metric over two axes, one panel for each setting of the others."""
     panels = panels_of(study, found, pair)
     means = [arm.mean for arm in found if arm.mean is not None]
     columns, rows = (study.values(field) for field in pair)
@@ -64,7 +64,7 @@ def over(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Any:
 
 
 def _colors(study: Record, means: list[float]) -> dict[str, Any]:
-    """Bright is good."""
+    """The colour scale of the means; bright is good."""
     import matplotlib.colors
 
     means = within(means)

@@ -1,4 +1,4 @@
-"""A page of blocks, written as Markdown and as one HTML file that needs nothing else."""
+"""A page of blocks, written as Markdown and as one self-contained HTML file."""
 
 import base64
 import html
@@ -17,7 +17,7 @@ class Paragraph(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Of its columns the first names the row; the others are numbers where `numbers` says so."""
+    """A table; its first column names the row, the others are numbers unless listed in `text_columns`."""
 
     caption: str
     columns: list[str]
@@ -31,7 +31,7 @@ class Code(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """PNG bytes: drawn for a light page, and for a dark one."""
+    """A picture as PNG, drawn for a light page and for a dark one."""
 
     name: str
     caption: str
@@ -68,7 +68,7 @@ pre { background: var(--shade); padding: 1rem; overflow-x: auto; white-space: pr
 
 
 def to_html(title: str, blocks: Iterable[Block]) -> str:
-    """The page as one file: style and pictures are inside, and light or dark is the reader's choice."""
+    """Writes the page as one file, with style and pictures inside; light or dark follows the reader's setting."""
     body = "\n".join(_html(block) for block in blocks)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -132,7 +132,7 @@ def _uri(png: bytes) -> str:
 
 
 def to_markdown(title: str, blocks: Iterable[Block], figures: str) -> str:
-    """The page as Markdown; its pictures are files in the folder `figures` beside it."""
+    """Writes the page as Markdown; its pictures are files in the folder `figures` beside it."""
     return "\n\n".join([f"# {_plain(title)}", *(_markdown(block, figures) for block in blocks)]) + "\n"
 
 
@@ -159,5 +159,5 @@ def _markdown_table(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text in which Markdown finds nothing to do; an underscore inside a word is nothing to it."""
+    """Escapes a text for Markdown; an underscore inside a word needs no escape."""
     return re.sub(r"([\\`*<>\[\]|#]|\b_|_\b)", r"\\\1", text).replace("\n", " ")

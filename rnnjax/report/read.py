@@ -1,9 +1,9 @@
-"""What a report reads: a study's folder, finished or not.
+"""Reader of a study's folder, finished or not.
 
 runs/<study>/
   study.yaml            name, base, metric, direction, baseline, axes, seeds, tune, command
-  arms.json             one object an arm: its number, name, seed and fields
-  results/part-*.parquet   one row an arm and evaluation
+  arms.json             one object for each arm: number, name, seed and fields
+  results/part-*.parquet   one row for each arm and evaluation
   samples/arm-<n>.txt
   environment.json
 """
@@ -19,17 +19,17 @@ from rnnjax.errors import UserError
 from rnnjax.run.directory import read_yaml
 
 NEEDED = ("arm", "step", "final", "diverged")
-"""Columns without which a part says nothing."""
+"""Columns that every part must have."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A study as far as it has come.
+    """The record of a study up to now.
 
     Attributes:
-      about: the content of study.yaml.
-      arms: the content of arms.json.
-      rows: one an arm and evaluation, in this order.
+      about: content of study.yaml.
+      arms: content of arms.json.
+      rows: one row for each arm and evaluation, in this order.
       remarks: one line for each file that could not be read.
     """
 
@@ -54,17 +54,17 @@ class Record:
 
     @property
     def fields(self) -> list[str]:
-        """The config fields that the axes are over, as far as they differ between arms."""
+        """Config fields that differ between arms."""
         return [name for name in self.arms[0]["fields"] if len({str(arm["fields"].get(name)) for arm in self.arms}) > 1]
 
     def values(self, field: str) -> list[Any]:
-        """The values of a field over the arms: numbers in their order, others in that of the study."""
+        """Values of a field over the arms: numbers sorted, others in the study's order."""
         distinct = list({str(arm["fields"].get(field)): arm["fields"].get(field) for arm in self.arms}.values())
         return sorted(distinct) if are_numbers(distinct) else distinct
 
 
 def are_numbers(values: list[Any]) -> bool:
-    """Whether all are numbers; true and false are none."""
+    """True if all values are numbers; true and false are none."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
@@ -72,7 +72,7 @@ def read_study(path: Path) -> Record:
     """Reads a study's folder.
 
     Raises:
-      UserError: if it is none, or has no result yet, or no column of its metric.
+      UserError: if it is no study, has no result yet, or has no column of its metric.
     """
     if not path.is_dir():
         raise UserError(f"there is no folder {path}; name the folder of a study, such as runs/clipping")
@@ -120,7 +120,7 @@ def _read_arms(path: Path) -> list[dict[str, Any]]:
 
 
 def _filled(arms: list[dict[str, Any]], base: Any) -> list[dict[str, Any]]:
-    """The arms, each with a value of every axis: where it names none, that of the config that all share."""
+    """Completes the arms: a field of the axes that an arm leaves out has the value of the shared config."""
     base = base if isinstance(base, dict) else {}
     own = {}
     for name in dict.fromkeys(name for arm in arms for name in arm["fields"]):
@@ -130,8 +130,9 @@ def _filled(arms: list[dict[str, Any]], base: Any) -> list[dict[str, Any]]:
 
 
 def _read_rows(folder: Path, known: set[int]) -> tuple[pd.DataFrame, list[str]]:
-    """All parts as one table, and a line for each that cannot be read. Of two evaluations at one step, as a resumed arm
-    may leave, the later part's counts.
+    """Reads all parts into one table. Returns it, and a remark for each part that cannot be read.
+
+    A resumed arm may have two evaluations at one step; the later part's counts.
     """
     parts, remarks = [], []
     for path in sorted(folder.glob("part-*.parquet")):
@@ -152,7 +153,7 @@ def _read_rows(folder: Path, known: set[int]) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _read_part(path: Path) -> tuple[pd.DataFrame, str]:
-    """A part's rows, or the line that says why there are none."""
+    """Reads one part. Returns its rows, or a remark on why there are none."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -171,7 +172,7 @@ def _read_part(path: Path) -> tuple[pd.DataFrame, str]:
 
 
 def _read_environment(path: Path) -> dict[str, Any]:
-    """The content of environment.json; nothing where a study has none."""
+    """The content of environment.json; empty if there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

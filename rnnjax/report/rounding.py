@@ -1,4 +1,4 @@
-"""Numbers for a reader: as many digits as their uncertainty leaves a meaning."""
+"""Rounded numbers: as many digits as their uncertainty leaves a meaning."""
 
 import math
 
@@ -7,7 +7,7 @@ from rnnjax.report.statistics import Interval
 
 
 def number(value: float, spread: Interval) -> str:
-    """A mean with the digits that its interval leaves: two of half the interval's length; four where there is none."""
+    """A mean to two digits of half its interval's length, or with four digits if there is no interval."""
     half = (spread.high - spread.low) / 2
     if not math.isfinite(half) or half <= 0:
         return f"{value:.4g}"
@@ -15,7 +15,7 @@ def number(value: float, spread: Interval) -> str:
 
 
 def interval(ends: Interval) -> str:
-    """[low, high], with the digits of its length; UNKNOWN where there is none."""
+    """An interval as [low, high], with the digits of its length; UNKNOWN if there is none."""
     half = (ends.high - ends.low) / 2
     if not math.isfinite(half):
         return UNKNOWN
@@ -31,12 +31,12 @@ def _fixed(value: float, half: float) -> str:
 
 
 def small(p: float) -> str:
-    """A p value: two digits; UNKNOWN where there is none."""
+    """A p value with two digits; UNKNOWN if there is none."""
     if math.isnan(p):
         return UNKNOWN
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def rounded(value: object) -> str:
-    """A whole number that a table holds as a float."""
+    """A whole number, from a table that holds it as a float."""
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)

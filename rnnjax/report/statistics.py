@@ -1,4 +1,4 @@
-"""Intervals over seeds, paired tests, and their correction for how many there are."""
+"""Intervals over seeds, paired tests, and their correction for multiple comparisons."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -6,20 +6,20 @@ from typing import NamedTuple
 import numpy as np
 
 Values = Sequence[float] | np.ndarray
-"""One number a seed, [n]."""
+"""One number for each seed, `[n]`."""
 
 RESAMPLES = 9999
-"""Of the bootstrap: so many that its own noise is below the last digit shown."""
+"""Resamples of the bootstrap, enough to keep its own noise below the last digit shown."""
 
 LEAST_SEEDS = 5
-"""Below this an interval says little, and skewness cannot be told from chance."""
+"""Fewest seeds from which an interval says much and skewness can be told from chance."""
 
 SAME = 1e-12
-"""Values that differ by less than this share of the largest differ by rounding alone."""
+"""Relative difference below which values differ by rounding alone."""
 
 
 class Interval(NamedTuple):
-    """Its ends; nan where the values do not allow one."""
+    """Ends of an interval; nan if the values do not allow one."""
 
     low: float
     high: float
@@ -33,7 +33,9 @@ NO_INTERVAL = Interval(float("nan"), float("nan"))
 
 
 def t_interval(values: Values, confidence: float = 0.95) -> Interval:
-    """mean ± t s / √n, for values [n] whose mean is about normal. None for fewer than 2, or without any spread.
+    """Student's interval mean ± t s / √n, for values `[n]` whose mean is about normal.
+
+    Its ends are nan for fewer than two values, or for values without spread.
 
     Student (1908). The probable error of a mean. Biometrika 6.
     """
@@ -47,8 +49,7 @@ def t_interval(values: Values, confidence: float = 0.95) -> Interval:
 
 
 def t_test(differences: Values) -> float:
-    """Two-sided p of the paired test: how often differences [n] of mean zero would lie so far from it. nan where there
-    is no interval either.
+    """Two-sided p of the paired t-test of differences `[n]` against mean zero; nan where `t_interval` has no ends.
 
     Student (1908). The probable error of a mean. Biometrika 6.
     """
@@ -61,23 +62,24 @@ def t_test(differences: Values) -> float:
 
 
 def standard_error(values: Values) -> tuple[float, float]:
-    """The mean of values [n] and its standard error s / √n."""
+    """The mean of values `[n]` and its standard error s / √n."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
 
 
 def has_spread(values: Values) -> bool:
-    """Whether there are two values, and not all the same."""
+    """True if there are at least two values, and they differ by more than rounding."""
     return len(values) > 1 and float(np.ptp(values)) > SAME * float(np.abs(values).max())
 
 
 def bca_interval(values: Values, confidence: float = 0.95, statistic: Callable[..., np.ndarray] = np.mean) -> Interval:
-    """The bootstrap's interval with bias and acceleration corrected, for values [n] that are skewed. The same at every
-    call: its resamples come from a fixed seed.
+    """Bias-corrected and accelerated bootstrap interval, for values `[n]` that are skewed.
+
+    The resamples come from a fixed seed, so every call gives the same interval.
 
     Efron (1987). Better bootstrap confidence intervals. Journal of the American Statistical Association 82.
 
     Args:
-      statistic: of values [..., n] over the last axis, named `axis`.
+      statistic: (values `[..., n]`, axis) -> `[...]`, over the last axis.
     """
     from scipy import stats
 
@@ -96,7 +98,7 @@ def bca_interval(values: Values, confidence: float = 0.95, statistic: Callable[.
 
 
 def skewness(values: Values) -> float:
-    """g = m₃ / m₂^(3/2), of the central moments of values [n]; 0 without spread."""
+    """Skewness g = m₃ / m₂^(3/2), from the central moments of values `[n]`; 0 without spread."""
     if not has_spread(values):
         return 0.0
     centred = np.asarray(values, float) - np.mean(values)
@@ -104,8 +106,9 @@ def skewness(values: Values) -> float:
 
 
 def is_skewed(values: Values) -> bool:
-    """Whether g is more than two of its standard errors from 0, which under a normal distribution are
-    √(6(n-2) / ((n+1)(n+3))); of fewer than 5 values none can be.
+    """True if the skewness g is more than two standard errors from 0; never for fewer than 5 values.
+
+    Under a normal distribution the standard error of g is √(6(n-2) / ((n+1)(n+3))).
 
     Cramér (1946). Mathematical methods of statistics, section 29.3.
     """
@@ -114,10 +117,10 @@ def is_skewed(values: Values) -> bool:
 
 
 def holm(p: Values) -> np.ndarray:
-    """p [m], each corrected for all m tests. A test that could not be made (nan) counts among the m, and stays nan.
+    """Corrects p values `[m]` for all m tests; a test that could not be made (nan) counts too, and stays nan.
 
-    The k-th smallest p is multiplied by m - k + 1, and none may be below one before it. Holm (1979). A simple
-    sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6.
+    The k-th smallest p is multiplied by m - k + 1, and raised to the one before it if it is below. Holm (1979). A
+    simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6.
     """
     order = np.argsort(p, kind="stable")  # nan comes last
     corrected = np.empty(len(p))
@@ -126,8 +129,10 @@ def holm(p: Values) -> np.ndarray:
 
 
 def holm_confidences(p: Values, alpha: float = 0.05) -> np.ndarray:
-    """The confidence [m] of each difference's interval with which it excludes zero just where `holm(p)` is below alpha:
-    1 - alpha / (m - k + 1) for the k-th smallest p, and for all after the first that is not below.
+    """Confidences `[m]` of the intervals that exclude zero exactly where `holm(p)` is below alpha.
+
+    The k-th smallest p has 1 - alpha / (m - k + 1). From the first p that is not below alpha on, all have its
+    confidence.
 
     Ludbrook (2000). Multiple inferences using confidence intervals. Clinical and Experimental Pharmacology and
     Physiology 27.

@@ -1,6 +1,6 @@
-"""From a study's rows to its tables: what each arm came to, and how it differs from the baseline.
+"""Summary of a study's rows: the metric of each arm, and its difference to the baseline.
 
-An arm is a name: the settings of one point of the axes, run with several seeds. What one seed came to is an outcome.
+An arm here is a name: one point of the axes, run with several seeds. The result of one seed is an outcome.
 """
 
 from dataclasses import dataclass
@@ -22,19 +22,20 @@ FINISHED, DIVERGED, NO_VALUE, RUNNING, MISSING = "finished", "diverged", "no val
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """What an arm came to over its seeds.
+    """Summary of an arm over its seeds.
 
     Attributes:
-      fields: what the axes set.
-      planned: seeds that the study asks for.
-      values: the metric of each finished seed.
-      diverged, no_value, unfinished: how many other seeds diverged, ended without a finite metric, and still run or
-        have not begun.
-      mean: over the finished seeds; None where one diverged or has no value, as what is left is a choice of the best.
-      interval: t, of the mean.
-      bca: bootstrap, of the mean; None where the values are not skewed.
-      median: over all seeds that ended, those that diverged counted as worst; may be infinite.
-      floor: the task's, where it has one.
+      fields: values that the axes set.
+      tuned: learning rates chosen by tuning.
+      planned: number of seeds that the study asks for.
+      values: metric of each finished seed.
+      diverged, no_value, unfinished: numbers of the other seeds: diverged; ended without a finite metric; still running
+        or not begun.
+      mean: mean over the finished seeds; None if a seed diverged or has no value, as the rest would be the better ones.
+      interval: t interval of the mean.
+      bca: bootstrap interval of the mean; None if the values are not skewed.
+      median: median over all seeds that ended, with diverged ones as worst; may be infinite.
+      floor: the task's floor, if it has one.
     """
 
     name: str
@@ -54,20 +55,21 @@ class ArmSummary:
 
     @property
     def spoilt(self) -> int:
-        """Seeds that ended without a value."""
+        """Number of seeds that ended without a value."""
         return self.diverged + self.no_value
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An arm less the baseline, seed by seed.
+    """Difference of an arm to the baseline, arm minus baseline, paired by seed.
 
     Attributes:
-      pairs: seeds that both have finished.
-      interval: t, of this difference alone.
-      p: of the t-test; nan where none could be made, for the `reason`.
-      corrected_p: by Holm, for all arms that are compared with the baseline.
-      corrected: the interval that excludes zero just where corrected_p is below 0.05.
+      pairs: number of seeds that both have finished.
+      better: number of pairs in which the arm is better.
+      interval: t interval of this difference alone.
+      p: p of the t-test; nan if there is none, for the `reason`.
+      corrected_p: p corrected by Holm's method for all arms that are compared with the baseline.
+      corrected: interval of the given confidence; it excludes zero exactly where corrected_p is below 0.05.
     """
 
     name: str
@@ -84,13 +86,14 @@ class Difference:
 
 
 def floors_of(arms: list[ArmSummary], column: str) -> list[float]:
-    """The tasks' floors, in rising order; none beside a column that is no loss."""
+    """Floors of the tasks, in rising order; empty for a column that is no loss."""
     return sorted({arm.floor for arm in arms if arm.floor is not None}) if column.endswith("loss") else []
 
 
 def outcomes(study: Record) -> pd.DataFrame:
-    """One row for each arm of arms.json: its number, name, seed, state, value of the metric, last step, seconds,
-    memory_bytes, group and floor.
+    """Table with a row for each arm and seed of arms.json.
+
+    Columns: arm, name, seed, state, value (of the metric), step (the last), seconds, memory_bytes, group, floor.
 
     Raises:
       UserError: if arms are finished but none has a value of the metric.
@@ -126,7 +129,7 @@ def _outcome(arm: dict[str, Any], rows: pd.DataFrame | None, metric: str) -> dic
 
 
 def arms(study: Record, outcome: pd.DataFrame) -> list[ArmSummary]:
-    """Every arm, the best first: by mean, then those without one by median, then those without any value."""
+    """Ranks the arms, the best first: by mean, then those without one by median, then those without a value."""
     described = {arm["name"]: arm for arm in reversed(study.arms)}
     found = [_arm(study, described[str(name)], rows) for name, rows in outcome.groupby("name", sort=False)]
     sign = 1 if study.lower_is_better else -1
@@ -172,7 +175,7 @@ def _bca(numbers: list[float]) -> Interval | None:
 
 
 def _median(ended: list[float]) -> float:
-    """As usual, but between a number and infinity lies infinity, and nothing is the median of nothing."""
+    """The median; infinite if one of the middle values is, nan without values."""
     ordered = sorted(ended)
     if not ordered:
         return float("nan")
@@ -181,8 +184,9 @@ def _median(ended: list[float]) -> float:
 
 
 def differences(study: Record, found: list[ArmSummary]) -> list[Difference]:
-    """Every arm but the baseline against it, in the order of `found`; none where the study has no baseline. All of them
-    count in the correction, those that cannot be tested yet as well: a result does not weaken as others come in.
+    """Compares every other arm with the baseline, in the order of `found`; empty without a baseline.
+
+    The correction counts all arms, also those that cannot be tested yet, so a result does not weaken as others come in.
     """
     baseline = next((arm for arm in found if arm.baseline), None)
     if baseline is None:
@@ -212,7 +216,7 @@ def differences(study: Record, found: list[ArmSummary]) -> list[Difference]:
 
 
 def _paired(arm: ArmSummary, baseline: ArmSummary) -> tuple[list[float], str]:
-    """The differences of the seeds that both have, and why they allow no test."""
+    """The differences of the seeds that both have, and the reason if they allow no test."""
     for one in (arm, baseline):
         if one.spoilt:
             whose = "the baseline's" if one.baseline else "its"
@@ -226,11 +230,12 @@ def _paired(arm: ArmSummary, baseline: ArmSummary) -> tuple[list[float], str]:
 def shown_samples(
     study: Record, found: list[ArmSummary], outcome: pd.DataFrame
 ) -> list[tuple[str, ArmSummary, int, int]]:
-    """Which samples stand for the study: of the best arm, and of the middle one among those with a mean. Of each the
-    seed in the middle, not the luckiest.
+    """Chooses samples of the best arm and of the median one among those with a mean.
+
+    Each is from the arm's median seed, not from its luckiest.
 
     Returns:
-      A word, the arm, the seed, and the arm's number.
+      For each sample: best or median, the arm, the seed, and the number in arms.json.
     """
     ranked = [arm for arm in found if arm.mean is not None]
     chosen = {"best": ranked[:1], "median": ranked[(len(ranked) - 1) // 2 :][:1]}
@@ -244,9 +249,7 @@ def shown_samples(
 
 
 def cost(outcome: pd.DataFrame) -> pd.DataFrame:
-    """What each group of runs took, which are one program: the names of its arms, runs, steps, seconds of all, the
-    program's memory_bytes; by group.
-    """
+    """Cost of each group, whose runs are one program: arms, runs, steps, seconds of all, memory_bytes."""
     begun = outcome[outcome["state"] != MISSING]
     columns: dict[str, Any] = {"arms": ("name", lambda names: list(dict.fromkeys(names)))}
     columns |= {"runs": ("arm", "size"), "steps": ("step", "max")}

@@ -1,4 +1,4 @@
-"""The tables of a report: the arms, and their differences to the baseline; and what their figures are."""
+"""The tables of a report: the arms, their differences to the baseline, and an account of the statistics."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ TOO_NARROW = "with few seeds it is too narrow, so tests and what excludes zero s
 
 
 def arm_table(study: Record, arms: list[ArmSummary]) -> Table:
-    """Columns that would say nothing are left out."""
+    """Table of the arms, without columns that would say nothing."""
     tuned = any(arm.tuned for arm in arms)
     shown: dict[str, list[str]] = {
         "arm": [arm.name for arm in arms],
@@ -48,7 +48,7 @@ def _median(arm: ArmSummary) -> str:
 
 
 def _remarks(arm: ArmSummary, first: bool) -> str:
-    """What must be known beside an arm's figures."""
+    """Remarks on an arm's figures."""
     found = ["best"] * (first and arm.mean is not None) + ["baseline"] * arm.baseline
     if arm.diverged:
         found.append(f"{arm.diverged}/{arm.planned} diverged: no mean")
@@ -62,7 +62,7 @@ def _remarks(arm: ArmSummary, first: bool) -> str:
 
 
 def _setting(tuned: dict[str, Any]) -> str:
-    """The learning rate that an arm chose, and whether a better one may lie beyond those that it tried."""
+    """The learning rate of an arm, with a note if a better one may lie beyond those tried."""
     rate, tried = tuned[RATE], sorted(map(float, tuned.get("validation_loss") or {}))
     edge = {tried[0]: "lowest", tried[-1]: "highest"}.get(rate) if len(tried) > 1 else None
     return f"{rate:g}" + (f" (the {edge} tried)" if edge else "")
@@ -134,7 +134,7 @@ def _difference_row(one: Difference, has_bca: bool) -> list[str]:
 
 
 def statistics_in_words(arms: list[ArmSummary], differences: list[Difference]) -> str:
-    """Which figure is what, and whose."""
+    """Explains the statistics of the tables, with their sources."""
     skewed = any(arm.bca for arm in arms) or any(one.bca for one in differences)
     text = (
         "An arm's mean is over its seeds, and its interval is Student's t (Student 1908), 95% for that arm alone. An "

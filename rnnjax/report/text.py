@@ -1,4 +1,4 @@
-"""What a report says, block by block: tables and figures of a study with the words between them."""
+"""The text of a report, block by block: tables and figures of a study with the words between them."""
 
 import math
 import shlex
@@ -18,16 +18,16 @@ from rnnjax.report.statistics import LEAST_SEEDS
 from rnnjax.report.summary import ArmSummary, Difference
 
 MOST_NAMES = 3
-"""Arms of a group that are named."""
+"""Most arms of a group that are named."""
 
 MOST_SAMPLE = 2000
-"""Characters of a sample that are shown."""
+"""Most characters of a sample that are shown."""
 
 
 def blocks(
     study: Record, outcome: pd.DataFrame, arms: list[ArmSummary], differences: list[Difference]
 ) -> Iterator[Block]:
-    """The whole report."""
+    """All blocks of the report."""
     yield from _state(study, outcome, arms)
     yield Heading("Arms")
     yield tables.arm_table(study, arms)
@@ -144,7 +144,7 @@ def _samples(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> It
 
 
 def _origin(study: Record) -> Iterator[Block]:
-    """How to do it again."""
+    """Command, config and versions to repeat the study."""
     yield Heading("Commands and environment")
     command = study.about.get("command")
     commands = command if isinstance(command, list) and not _is_words(command) else [command] if command else []
@@ -162,7 +162,7 @@ def _origin(study: Record) -> Iterator[Block]:
 
 
 def _is_words(command: list[Any]) -> bool:
-    """Whether a list is one command in words, and not many commands: the first has no space."""
+    """True if a list is the words of one command, not a list of commands: its first entry has no space."""
     return bool(command) and isinstance(command[0], str) and " " not in command[0]
 
 
