@@ -1,6 +1,6 @@
-"""Runs a study: python -m rnnjax.ablate --config configs/ablations/clipping.yaml. The same command goes on where it
-stopped; --dry_run shows its arms, how they share programs, and what it will take.
+"""Runs a study: python -m rnnjax.ablate --config configs/ablations/clipping.yaml.
 
+The same command goes on where it stopped; --dry_run shows its arms, their programs, and the time and memory they need.
 Fields of the base config may be given as well, in the study's file and here, as in --training.steps 500.
 """
 
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def study_of(given: jsonargparse.Namespace) -> Study:
-    """The study of the fields that were given; its own checks run here."""
+    """Makes and checks the study of the fields that were given."""
     parser = make_parser("ablate", "")
     parser.add_argument("--config", action=jsonargparse.ActionConfigFile)
     parser.add_class_arguments(Study, as_group=False)
@@ -57,7 +57,7 @@ def study_of(given: jsonargparse.Namespace) -> Study:
 
 
 def base_of(path: str, sections: dict[str, jsonargparse.Namespace]) -> Config:
-    """The config that all arms share: that of the file, but for the fields that were given beside it."""
+    """Reads the config that all arms share, with the fields that were given set."""
     parser = make_parser("ablate", "")
     add_config(parser)
     fields = parser.parse_args(["--config", path] if path else [])
@@ -68,7 +68,7 @@ def base_of(path: str, sections: dict[str, jsonargparse.Namespace]) -> Config:
 
 
 def ablate(study: Study, base: Config, dry_run: bool, address: str | None = None) -> int:
-    """Runs a study to its end, or to an interrupt; over a Ray cluster, where its address is given.
+    """Runs a study to its end, or to an interrupt; over a Ray cluster if its address is given.
 
     Returns:
       The exit code.

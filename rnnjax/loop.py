@@ -1,4 +1,4 @@
-"""The training loop: where pure steps meet files, screens and clocks.
+"""The training loop: pure steps meet files, screens and clocks.
 
 The device runs chunks of steps; the host looks in between them (rnnjax/recorder.py).
 """
@@ -40,20 +40,20 @@ from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
 
 RECORDED = 0.01
-"""Share by which a loss may differ from the recorded one, as between two machines."""
+"""Relative difference of a loss to the recorded one that is allowed, as between two machines."""
 
 
 def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
     """Trains to the end, or to an interrupt.
 
     Args:
-      make: the task of the config, its data read.
+      make: makes the task of a config and reads its data.
 
     Returns:
       The exit code.
 
     Raises:
-      UserError: for what the user can mend: the data, another config than the run was started with, a diverging run.
+      UserError: for unusable data, a config other than the one the run was started with, or a diverging run.
     """
     task = hosts.each(partial(make, config))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
@@ -63,13 +63,13 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
         data = jax.tree.map(partial(divide, mesh), task.data)
         finished = learn(config, task, data, mesh, directory, checkpoints)
         if hosts.leads():
-            # What lies on several hosts no single one can read.
+            # No single host can read arrays that lie on several.
             finish(config, task, task.data if mesh.is_multi_process else data, directory, checkpoints, finished)
     return 0 if finished else INTERRUPTED
 
 
 def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple[RunDirectory, Checkpoints]:
-    """Opens a run's directory, until `opened` is closed, and writes down what the run is."""
+    """Opens a run's directory, until `opened` is closed, and pins its config, data and environment."""
     directory = opened.enter_context(RunDirectory(path))
     checkpoints: Checkpoints = hosts.NoCheckpoints()
     if hosts.leads():
@@ -86,7 +86,7 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
 def finish(
     config: Config, task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints, finished: bool
 ) -> None:
-    """Draws what a run has done; where it is finished, says and writes what came of it."""
+    """Draws the curves of a run; if it is finished, writes and prints its result."""
     result = conclude(task, data, directory, checkpoints) if finished else None
     drawn = (directory.path / "loss.png").exists()
     if not finished or not drawn or steps_told([*read_metrics(directory.metrics)]) >= config.training.steps:
@@ -100,13 +100,13 @@ def finish(
 
 
 def resume(task: Task, checkpoints: Checkpoints) -> TrainState | None:
-    """The state of the newest checkpoint that is whole; None where there is none."""
+    """The state of the newest checkpoint that is whole; None if there is none."""
     checkpoint = newest_whole(checkpoints)
     return state_from(checkpoint, task) if checkpoint else None
 
 
 def resume_together(task: Task, checkpoints: Checkpoints) -> tuple[TrainState | None, float]:
-    """The state with which every process of the run goes on, and the lowest validation loss so far."""
+    """The state with which every process of the run goes on, and the lowest validation loss up to it."""
     found = hosts.each(partial(resume, task, checkpoints))
     lowest = min(checkpoints.validation_losses().values(), default=math.inf)
     has_any, lowest = hosts.share((found is not None, lowest))
@@ -117,7 +117,7 @@ def resume_together(task: Task, checkpoints: Checkpoints) -> tuple[TrainState | 
 
 
 def newest_whole(checkpoints: Checkpoints) -> Checkpoint | None:
-    """The newest checkpoint that is whole; None where there is none. Damaged ones are put aside, with a warning."""
+    """The newest checkpoint that is whole, or None. Damaged ones are put aside, with a warning."""
     found = checkpoints.newest()
     for step, damage in found.damaged.items():
         warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
@@ -125,7 +125,7 @@ def newest_whole(checkpoints: Checkpoints) -> Checkpoint | None:
 
 
 def state_from(checkpoint: Checkpoint, task: Task) -> TrainState:
-    """The training state that a checkpoint holds."""
+    """The training state of a checkpoint."""
     try:
         return from_arrays(jax.eval_shape(task.start), checkpoint.arrays)
     except ValueError as error:
@@ -140,7 +140,7 @@ def learn(
     directory: RunDirectory,
     checkpoints: Checkpoints,
 ) -> bool:
-    """Runs the steps that are left. Returns False where an interrupt came first."""
+    """Runs the remaining steps. Returns False after an interrupt."""
     resumed, lowest = resume_together(task, checkpoints)
     step = int(resumed.step) if resumed else 0
     total = config.training.steps
@@ -196,7 +196,7 @@ def learn(
 
 
 def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints) -> dict:
-    """Reads the test part, once, with the best weights, and writes what is found; later only reads it."""
+    """Measures the best weights on the test part, once, and writes the result; later calls read it."""
     path = directory.path / "result.json"
     if (result := kept_result(path)) is not None:
         return result
@@ -217,7 +217,7 @@ def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkp
 
 
 def kept_result(path: Path) -> dict | None:
-    """The result of a finished run; None where there is none, or one that was changed."""
+    """The result of a finished run; None if there is none, or if it was changed."""
     if not path.exists():
         return None
     try:
@@ -231,7 +231,7 @@ def kept_result(path: Path) -> dict | None:
 
 
 def check_recorded(task: Task, state: TrainState, checkpoint: Checkpoint) -> None:
-    """Warns where weights no longer have the validation loss by which they were chosen."""
+    """Warns if the best weights no longer have their recorded validation loss."""
     if task.held_out is None or checkpoint.validation_loss is None:
         return
     measured = float(task.evaluate(state.params, state.hyper, task.held_out))
@@ -243,14 +243,14 @@ def check_recorded(task: Task, state: TrainState, checkpoint: Checkpoint) -> Non
 
 
 def compile_together(*programs: tuple | None) -> list:
-    """Compiles jitted functions for their arguments, (function, arguments) each, side by side: XLA holds no lock."""
+    """Compiles pairs (jitted function, arguments) in parallel threads, as XLA holds no lock."""
     with ThreadPoolExecutor() as pool:
         pool.submit(import_module, "matplotlib.figure")  # needed at the end, free while the compiler works
         return list(pool.map(lambda program: program and program[0].lower(*program[1]).compile(), programs))
 
 
 def next_stop(config: Config, step: int) -> int:
-    """The step after which the host looks in again: when the dispatch is full, or something is due."""
+    """The step at which the host takes over again: the dispatch is full, or something is due."""
     periods = (
         config.training.eval_every_steps,
         config.run.checkpoint_every_steps,

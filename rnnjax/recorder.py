@@ -1,4 +1,4 @@
-"""The host's side of a run: what it takes in, writes and saves when it looks in between two chunks of steps."""
+"""The host's side of a run: it records metrics, samples and checkpoints between two chunks of steps."""
 
 import math
 
@@ -16,12 +16,12 @@ from rnnjax.training.state import StepInfo, TrainState, to_arrays
 
 
 class Recorder:
-    """Metrics, samples, validation losses and checkpoints of a run, from one step on.
+    """Recorder of metrics, samples, validation losses and checkpoints of a run, from one step on.
 
-    The metrics of a chunk are read only when the next one is already under way, so that the device never waits.
+    The metrics of a chunk are read only once the next one runs, so the device never waits.
 
     Attributes:
-      step: of the last chunk that was handed to the device.
+      step: last step of the latest chunk handed to the device.
       saved: step of the last checkpoint.
     """
 
@@ -34,7 +34,7 @@ class Recorder:
         step: int,
         lowest: float = math.inf,
     ) -> None:
-        """Begins after a step, up to which `lowest` was the lowest validation loss."""
+        """Begins after a step; `lowest` is the lowest validation loss up to it."""
         self.step = self.saved = step
         self._config, self._directory, self._checkpoints, self._reporter = config, directory, checkpoints, reporter
         also = TensorBoard(directory.path, step).write if config.run.tensorboard else None
@@ -45,17 +45,17 @@ class Recorder:
         self._under_way: tuple[StepInfo, int] | None = None
 
     def take(self, infos: StepInfo, count: int) -> None:
-        """Takes over a chunk of so many steps that the device has just begun, and takes in the one before."""
+        """Takes a chunk of `count` steps that the device has just begun, and reads the metrics of the one before."""
         self.settle()
         self._under_way = infos, count
         self._loss = None
         self.step += count
 
     def settle(self) -> None:
-        """Takes in the metrics of the chunk under way, and so waits until the device has run it.
+        """Waits for the chunk under way, and records its metrics.
 
         Raises:
-          UserError: where too many steps in a row were not finite.
+          UserError: if too many steps in a row were not finite.
         """
         if self._under_way is None:
             return
@@ -84,13 +84,13 @@ class Recorder:
         )
 
     def write_sample(self, text: str) -> None:
-        """Keeps what the network has written after this step, and shows it where that is due."""
+        """Writes the network's sample after this step, and shows it if that is due."""
         self._directory.write_sample(self.step, text)
         if is_due(self.step, self._config.sampling.show_every_steps):
             self._reporter.say(f"\n--- a sample at step {self.step:,} ---\n{text}\n---\n")
 
     def measure(self, validation_loss: float) -> bool:
-        """Takes in the validation loss after this step. Returns whether it is the lowest so far."""
+        """Records the validation loss after this step. Returns True if it is the lowest so far."""
         self.settle()
         self._log.flush(validation_loss=validation_loss)
         self._reporter.show_validation(validation_loss)
@@ -111,11 +111,11 @@ class Recorder:
         self.saved = self.step
 
     def close(self) -> None:
-        """Waits until all that was saved is on the disk."""
+        """Waits until all checkpoints are on the disk."""
         self._checkpoints.wait()
         self._log.close()
 
 
 def is_due(step: int, period: int) -> bool:
-    """Whether something that happens every `period` steps happens after this one; 0 is never."""
+    """True if an event of period `period` happens after this step; a period of 0 is never."""
     return period > 0 and step % period == 0

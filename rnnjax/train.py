@@ -49,24 +49,24 @@ def train(
     out: str | Path | None = None,
     **sections: dict[str, Any],
 ) -> Finished:
-    """Trains a network on arrays, as `python -m rnnjax.train` does on a file; computes where and how JAX is set to.
+    """Trains a network on arrays, as `python -m rnnjax.train` does on a file, with JAX's own settings.
 
     Args:
-      x: real inputs [N, T, I], or ids, integer [N, T]. A single series, N = 1, is divided in time.
-      y: regression: numbers of every step [N, T] or [N, T, K], or of a whole series [N] or [N, K]. tagging: classes
-        [N, T], or labels of 0 and 1 [N, T, K] with the loss bernoulli. classification: the same without T.
-        forecasting: None, as targets are x itself, later.
-      lengths: steps of each series, integer [N]; None: all have T.
-      config: where the fields come from that are not given; None: their defaults.
-      out: the directory of the run, which goes on where it stopped; None: none is kept.
+      x: real inputs `[N, T, I]`, or ids, integer `[N, T]`. A single series, N = 1, is divided in time.
+      y: regression: numbers of every step `[N, T]` or `[N, T, K]`, or of a whole series `[N]` or `[N, K]`. tagging:
+        classes `[N, T]`, or labels of 0 and 1 `[N, T, K]` with the loss bernoulli. classification: the same without T.
+        forecasting: None, as the targets are later steps of x.
+      lengths: steps of each series, integer `[N]`; None: all have T.
+      config: source of the fields that are not given; None: the defaults.
+      out: directory of the run, which goes on where it stopped; None: nothing is kept.
       sections: fields of the config by section, such as task={"name": "tagging"}, model={"hidden_size": 64}.
 
     Returns:
-      What the run's directory holds: the network, metrics, result, predictions.
+      The finished run: network, metrics, result, predictions.
 
     Raises:
-      UserError: for arrays or fields that are not what they must be.
-      KeyboardInterrupt: where one came; with `out`, the run is saved and can go on.
+      UserError: for arrays or fields of a wrong shape, type or value.
+      KeyboardInterrupt: after an interrupt; with `out`, the run is saved and can go on.
     """
     from rnnjax import loop
     from rnnjax.data.arrays import series_of
@@ -85,7 +85,7 @@ def train(
 
 
 def config_for_arrays(base: Config, path: Path, sections: dict[str, dict[str, Any]]) -> Config:
-    """The base with some fields set, checked as those of a file are, for a run on arrays in a directory."""
+    """The base config with some fields set and checked like those of a file, for a run on arrays in a directory."""
     parser = make_parser("train", "")
     add_config(parser)
     fields = dataclasses.asdict(base)

@@ -1,1 +1,1 @@
-"""Turning gradients into a trained network: the optimiser, the jitted chunk of steps, and the held-out loss."""
+"""Training by gradients: the optimiser, the jitted chunk of steps, and the held-out loss."""

@@ -1,4 +1,4 @@
-"""The held-out loss: the network reads a text once, its weights fixed."""
+"""The held-out loss: the network reads a text once, with fixed weights."""
 
 import math
 from collections.abc import Callable
@@ -18,20 +18,20 @@ WINDOW = 128
 """Time steps whose logits are in memory at once."""
 
 CHARACTERS_PER_STREAM = 32768
-"""A text is read as several streams side by side, each this long or longer, so that the cold start of each, some tens
-of characters, weighs little."""
+"""Least length of the parallel streams that a text is cut into; against it the cold start, some tens of characters,
+weighs little."""
 
 MOST_STREAMS = 64
 
 
 def fold(ids: np.ndarray) -> Batch:
-    """Cuts a text into windows of parallel streams that together predict each of its characters but the first, once.
+    """Cuts a text into windows of parallel streams; each character but the first is a target once.
 
     Args:
-      ids: [N], N >= 2.
+      ids: integer `[N]`, N >= 2.
 
     Returns:
-      x, y, and weight [windows, WINDOW, streams]; weight is 0 on the padding at the end of a stream.
+      x, y and weight `[windows, WINDOW, streams]`; weight is 0 on the padding at the end of a stream.
     """
     targets = len(ids) - 1
     streams = max(1, min(MOST_STREAMS, targets // CHARACTERS_PER_STREAM))

@@ -1,8 +1,7 @@
 """Training on examples: whole sequences of unequal lengths, padded, all on the device at once.
 
-An epoch reads every example at most once, in an order of its own that follows from seed and epoch alone; what does not
-fill a batch waits for the next epoch. So the batch of a step is a function of seed and step, and resuming needs one
-integer.
+An epoch reads every example at most once, in an order that follows from seed and epoch alone. Examples that do not fill
+a batch wait for the next epoch. So the batch is a function of seed and step, and resuming needs one integer.
 """
 
 from collections.abc import Callable
@@ -25,36 +24,36 @@ from rnnjax.training.step import Learn, Learned
 Array = jax.Array
 
 UNROLLS: dict[str, Unroll] = {"autodiff": rnn.unroll, "manual": manual.unroll}
-"""How a layer is run over time, and so differentiated, by gradient.method; the others want a window of a stream."""
+"""Functions that run a layer over time, by gradient.method; the other methods need a window of a stream."""
 
 ROWS = 256
-"""Examples that are measured side by side; bounds the memory."""
+"""Number of examples that are measured side by side, which bounds the memory."""
 
 
 class Surprise(NamedTuple):
-    """What is lost on each example: -log p summed over its outputs, in nats [B], and how many outputs it has [B]."""
+    """Surprise of each example: -log p in nats, summed over its outputs, `[B]`, and the number of outputs, `[B]`."""
 
     nats: Array
     outputs: Array
 
 
 SurpriseOf = Callable[[Any, Hyper, Any, Array | None, Unroll], Surprise]
-"""(params, hyper, examples [B, ...], key, unroll) -> Surprise; key is for dropout, None in evaluation."""
+"""(params, hyper, examples `[B, ...]`, key, unroll) -> Surprise; key is for dropout, None in evaluation."""
 
 
 def size(examples: Any) -> int:
-    """N, the number of examples: the leading axis of every leaf."""
+    """The number N of examples, the leading axis of every leaf."""
     return jax.tree.leaves(examples)[0].shape[0]
 
 
 def batch_at(examples: Any, step: Array, batch_size: int, seed: Array) -> Any:
-    """The examples that a step reads, drawn without replacement within an epoch.
+    """Draws the examples of a step, without replacement within an epoch.
 
     Args:
-      examples: a tree of arrays [N, ...].
+      examples: tree of arrays `[N, ...]`.
 
     Returns:
-      The same tree with arrays [B, ...].
+      The same tree with arrays `[B, ...]`.
     """
     steps = size(examples) // batch_size
     places = step % steps * batch_size + jnp.arange(batch_size)
@@ -67,7 +66,7 @@ def take(examples: Any, rows: Array) -> Any:
 
 
 def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
-    """The gradient of the mean surprise of the batch that a step reads."""
+    """Returns (state, examples) -> the gradient of the mean surprise of a step's batch."""
     unroll = UNROLLS[config.gradient.method]
 
     def learn(state: TrainState, examples: Any) -> Learned:
@@ -84,7 +83,7 @@ def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
 
 
 def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Array]:
-    """Returns a jitted (params, hyper, examples [N, ...]) -> mean surprise of all, in nats per output."""
+    """Returns a jitted (params, hyper, examples `[N, ...]`) -> mean surprise of all, in nats per output."""
 
     def mean(params: Any, hyper: Hyper, examples: Any) -> Array:
         N = size(examples)
@@ -105,10 +104,10 @@ def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Arra
 
 
 def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples: Any, rows: int = ROWS) -> list[Any]:
-    """function(params, hyper, rows of the examples), block by block, on the host: one program for all.
+    """Applies a function to blocks of examples, by one program, and joins the results on the host.
 
     Args:
-      function: from examples [rows, ...] to a tree of arrays whose leading axis is theirs.
+      function: (params, hyper, examples `[rows, ...]`) -> tree of arrays `[rows, ...]`.
     """
     N = size(examples)
     rows = min(rows, N)
@@ -121,7 +120,7 @@ def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples:
 
 
 def check_batch(examples: Any, batch_size: int, what: str) -> None:
-    """Raises UserError where there are fewer examples than a batch takes."""
+    """Raises UserError if there are fewer examples than a batch takes."""
     if size(examples) < batch_size:
         raise UserError(
             f"training.batch_size is {batch_size}, but there are only {size(examples)} {what} to train on; lower it"

@@ -1,6 +1,6 @@
 """Clipping, then Adam or plain gradient descent, as one optax chain.
 
-A number of it, such as the learning rate, may be a constant of the program, or an argument: see `Numbers`.
+Its numbers, such as the learning rate, may be constants or arguments of the program: see `Numbers`.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,12 @@ def make_numbers(config: OptimizerConfig, dtype: Any) -> Numbers:
 
 
 def make_clip(config: OptimizerConfig, numbers: Numbers | None = None) -> optax.GradientTransformation:
-    """The clipping of gradients, a link of the chain of its own.
+    """Makes the clipping of gradients, the first link of the chain.
 
-    value: each element into [-threshold, threshold]; changes the gradient's direction. The textbook's code.
+    value: clips each element into [-threshold, threshold]; changes the gradient's direction. The textbook's code.
     global_norm: g · threshold / ‖g‖ where ‖g‖, over all parameters, exceeds the threshold; keeps the direction. The
     textbook's formula (Pascanu et al., 2013, "On the difficulty of training recurrent neural networks").
-    per_leaf_norm: the same, array by array; changes the arrays' proportions.
+    per_leaf_norm: the same for each array alone; changes the arrays' proportions.
     """
     return CLIPS[config.clip]((numbers or config).clip_threshold)
 
@@ -53,7 +53,7 @@ def clip_by_leaf_norm(threshold: Array | float) -> optax.GradientTransformation:
 
 
 def shorten(g: optax.Updates, threshold: Array | float) -> optax.Updates:
-    """g · threshold / ‖g‖ where ‖g‖ exceeds the threshold; any finite g is shortened, also where ‖g‖ overflows."""
+    """Scales g by threshold / ‖g‖ where ‖g‖ exceeds the threshold; any finite g, also where ‖g‖ overflows."""
     scale = reciprocal_scale(g)
     norm = scaled_norm(g, scale)
     is_short = norm / scale <= threshold
@@ -67,13 +67,13 @@ CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "per_leaf_norm": clip_by_leaf_norm,
     "none": lambda _: optax.identity(),
 }
-"""By kind; each takes a threshold, which may be traced."""
+"""Clipping by kind; each takes a threshold, which may be traced."""
 
 
 def make_schedule(config: OptimizerConfig, steps: int, numbers: Numbers | None = None) -> optax.Schedule:
-    """The learning rate at each step: linear warm-up, then constant or cosine down to the last of `steps`.
+    """The learning rate at each step: linear warm-up, then constant, or a cosine down to the last of `steps`.
 
-    Written without branches, so that its numbers may be traced: runs that differ in them can share a program.
+    It has no branches, so its numbers may be traced: runs that differ in them can share a program.
     """
     peak, warmup = (numbers or config).learning_rate, (numbers or config).warmup_steps
     floor = (numbers or config).final_learning_rate
@@ -90,7 +90,7 @@ def make_schedule(config: OptimizerConfig, steps: int, numbers: Numbers | None =
 
 
 def decay_matrices(rate: Array | float) -> optax.GradientTransformation:
-    """Adds rate times the weights to an update, but for the biases; a rate that is 0 and no argument adds nothing."""
+    """Adds rate times the weights, without the biases, to an update; a constant rate of 0 adds no operation."""
 
     def update(updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None) -> tuple:
         return jax.tree.map(lambda u, p: u + rate * p if p.ndim > 1 else u, updates, params), state
@@ -100,12 +100,14 @@ def decay_matrices(rate: Array | float) -> optax.GradientTransformation:
 
 
 def make_optimizer(config: OptimizerConfig, steps: int, numbers: Numbers | None = None) -> optax.GradientTransformation:
-    """Clip, Adam (Kingma & Ba, 2015, "Adam: a method for stochastic optimization") or nothing, which leaves stochastic
-    gradient descent, decoupled weight decay (Loshchilov & Hutter, 2019), learning rate.
+    """The chain: clipping, Adam (none for plain gradient descent), decoupled weight decay, learning rate.
+
+    Kingma & Ba (2015). Adam: a method for stochastic optimization. Loshchilov & Hutter (2019). Decoupled weight decay
+    regularization.
 
     Args:
       steps: length of the run, where the cosine ends.
-      numbers: in the place of the config's, where they are arguments of the program.
+      numbers: arguments of the program that replace the config's numbers; None: the config's.
     """
     return optax.chain(
         make_clip(config, numbers),
@@ -116,12 +118,12 @@ def make_optimizer(config: OptimizerConfig, steps: int, numbers: Numbers | None 
 
 
 def clipped_by(clip: optax.GradientTransformation, grads: optax.Updates) -> optax.Updates:
-    """What the chain's first link makes of a gradient; it remembers nothing."""
+    """Applies the chain's first link, which has no memory, to a gradient."""
     return clip.update(grads, clip.init(grads))[0]
 
 
 class ClipReport(NamedTuple):
-    """What clipping did to a gradient: its global norm before, and the share of elements it changed."""
+    """Report on the clipping of a gradient: its global norm before, and the share of elements that changed."""
 
     norm: Array
     changed: Array

@@ -1,4 +1,4 @@
-"""The keys of all that is drawn in training: they follow from seed, purpose and step alone."""
+"""Random keys of training; they follow from seed, purpose and step alone."""
 
 import jax
 
@@ -12,9 +12,9 @@ PURPOSES = {
     "sequences": 0x5E9CE,
     "held_out": 0x4E1D0,
 }
-"""Folded into the key of the seed: small numbers would meet the keys that `split` makes for the weights."""
+"""Numbers folded into the seed's key; small ones would meet the keys that `split` makes for the weights."""
 
 
 def random_key(seed: Array | int, purpose: str, step: Array | int) -> Array:
-    """The key of what is drawn for a purpose at a step."""
+    """The key of a purpose at a step."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), PURPOSES[purpose]), step)

@@ -1,4 +1,4 @@
-"""The songs that a network writes while it learns."""
+"""Songs written by a network while it learns."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,11 +20,11 @@ Sampler = Callable[[Params, Hyper, Carry, Array, Array], Array]
 def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
     """Returns a jitted (params, hyper, carry, streams, step) -> ids [sampling.length].
 
-    The stateful method starts from the initial state and reads `prime`; the textbook's starts from the first stream's
-    state and a stretch of the text drawn at random, and uses no prime. What is drawn follows from seed and step alone.
+    The stateful method starts from the initial state and reads `prime`. The textbook's starts from the first stream's
+    state and a stretch of the text drawn at random, and uses no prime. All draws follow from seed and step alone.
 
     Args:
-      prime: ids [P], P >= 1.
+      prime: ids `[P]`, P >= 1.
     """
     length, top_k, temperature = config.sampling.length, config.sampling.top_k, config.sampling.temperature
     window_length = config.training.sequence_length

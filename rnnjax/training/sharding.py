@@ -1,4 +1,4 @@
-"""Data parallelism: the streams of a batch divided over devices, the network on each; XLA adds up the gradients."""
+"""Data parallelism: the streams of a batch divided over devices, the network on each. XLA adds up the gradients."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,10 +16,10 @@ AXIS = "batch"
 
 
 def make_mesh(devices: int, batch_size: int) -> jax.sharding.Mesh:
-    """The devices in a row, for the streams of a batch; 0 is all that are there.
+    """Mesh with the devices in a row, for the streams of a batch; 0 takes all devices.
 
     Raises:
-      UserError: if there are fewer, or the batch cannot be divided evenly.
+      UserError: if there are fewer devices, or the batch cannot be divided evenly.
     """
     mesh = make_row(devices, AXIS)
     if batch_size % mesh.size:
@@ -33,10 +33,13 @@ def make_mesh(devices: int, batch_size: int) -> jax.sharding.Mesh:
 
 
 def make_row(devices: int, axis: str) -> jax.sharding.Mesh:
-    """The devices of each process in a row, under the name of what is divided over them; 0 is all that are there.
+    """Mesh with the devices of each process in a row; 0 takes all devices.
+
+    Args:
+      axis: name of the axis that is divided over the row.
 
     Raises:
-      UserError: if there are fewer.
+      UserError: if there are fewer devices.
     """
     here = jax.local_device_count()
     if devices > here:
@@ -46,24 +49,24 @@ def make_row(devices: int, axis: str) -> jax.sharding.Mesh:
 
 
 def divide(mesh: jax.sharding.Mesh, streams: np.ndarray | Array) -> Array:
-    """Streams [B, ...], a share of them on each device."""
+    """Divides streams `[B, ...]` over the devices."""
     return put(streams, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def put(array: Any, where: NamedSharding) -> Array:
-    """An array that this host has whole, where it belongs, on several hosts too."""
+    """Places an array that this host has whole, on several hosts too."""
     if where.is_fully_addressable:
         return jax.device_put(array, where)
     return jax.make_array_from_callback(array.shape, where, lambda index: np.asarray(array)[index])
 
 
 def everywhere(mesh: jax.sharding.Mesh, tree: Any) -> Any:
-    """A tree of arrays, whole on every device."""
+    """Copies a tree of arrays to every device."""
     return jax.tree.map(lambda leaf: put(leaf, NamedSharding(mesh, PartitionSpec())), tree)
 
 
 def whole(tree: Any) -> Any:
-    """A tree of arrays whole on this host, those too whose streams lie on several; all hosts must ask."""
+    """Gathers a tree of arrays on this host, also from streams on other hosts; every host must call it."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental.multihost_utils import process_allgather
@@ -72,10 +75,10 @@ def whole(tree: Any) -> Any:
 
 
 def shardings(mesh: jax.sharding.Mesh, state: TrainState) -> TrainState:
-    """Where each leaf of a training state lies: what belongs to a stream with its stream, all else everywhere.
+    """The sharding of each leaf of a training state: leaves of a stream lie with it, all others on every device.
 
     Args:
-      state: a training state, or its shapes.
+      state: training state, or its shapes.
     """
     everywhere, by_stream = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (AXIS,)))
     of_streams = {name: jax.tree.map(lambda _: by_stream, getattr(state, name)) for name in ("carry", "trace")}
@@ -83,7 +86,7 @@ def shardings(mesh: jax.sharding.Mesh, state: TrainState) -> TrainState:
 
 
 def place(mesh: jax.sharding.Mesh, state: TrainState) -> TrainState:
-    """A training state, or its shapes, with each leaf where it belongs."""
+    """Places each leaf of a training state, or of its shapes, by `shardings`."""
     where = shardings(mesh, state)
     if isinstance(state.step, jax.ShapeDtypeStruct):
         return jax.tree.map(lambda leaf, s: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=s), state, where)

@@ -1,11 +1,9 @@
-"""A random order of N rows, any part of which is known without the rest: drawing a whole permutation in every step
-would cost more than the step.
+"""Random permutation of N rows, evaluated at a few places; drawing it whole would cost more than a training step.
 
-The rows lie in a table of a x b places, a = ⌈√N⌉. A place moves down its column by as much as its column says, then
-along its row by as much as its row says, a few times over, by numbers drawn once for each column and row: a Feistel
-network, whose rounds can each be undone, so that no two places meet (Luby & Rackoff, 1988, "How to construct
-pseudorandom permutations from pseudorandom functions"). The few places beyond N - 1 walk on until they are back (Black
-& Rogaway, 2002, "Ciphers with arbitrary finite domains").
+The rows lie in a table of a x b places, a = ⌈√N⌉. In each round a place moves along its column by a number drawn for
+the column, then along its row by a number drawn for the row. This is a Feistel network: each round can be undone, so no
+two places meet (Luby & Rackoff, 1988, "How to construct pseudorandom permutations from pseudorandom functions"). The
+few places beyond N - 1 walk on until they are back (Black & Rogaway, 2002, "Ciphers with arbitrary finite domains").
 """
 
 import math
@@ -19,11 +17,12 @@ ROUNDS = 6
 
 
 def shuffled(key: Array, places: Array, N: int) -> Array:
-    """The rows at some places of an order of 0 … N-1 that the key decides.
+    """The rows at some places of a random permutation of 0 … N-1.
 
-    Cost: O(√N) random numbers, and as much work for each place as ROUNDS look-ups, whatever N is.
+    Cost: O(√N) random numbers, and O(ROUNDS) work for each place.
 
     Args:
+      key: decides the permutation.
       places: integers in [0, N), of any shape.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What training carries from step to step, and what each step tells."""
+"""The state of training from step to step, and the information about one step."""
 
 import math
 from typing import Any, NamedTuple, TypeVar
@@ -23,19 +23,20 @@ Tree = TypeVar("Tree")
 
 @flax.struct.dataclass
 class TrainState:
-    """All that must survive a restart. The position in the data and every random draw follow from `step`.
+    """State of training: all that must survive a restart. The data's position and all draws follow from seed and step.
 
     Attributes:
       step: training steps taken, skipped ones included.
-      params: the weights, `Params` or a tree of a task's own.
-      opt_state: the moments of Adam.
-      carry: the state of every stream; none for a task that learns from whole examples.
-      trace: what an online gradient method remembers.
-      hyper: the network's numbers that are neither weights nor shape.
-      seed: of the weights, of dropout, of a method's random numbers.
-      skipped: steps whose loss or gradient was not finite, since the beginning.
-      skipped_in_a_row: those at the end, without a good one between.
-      numbers: the optimiser's, where runs that differ in them share a program; None: those of the config, compiled in.
+      params: weights, `Params` or a tree of a task's own.
+      opt_state: moments of Adam.
+      carry: state of every stream; empty for a task that learns from whole examples.
+      trace: memory of an online gradient method.
+      hyper: numbers of the network that are neither weights nor shape.
+      seed: seed of the weights, of dropout and of a method's random numbers.
+      skipped: number of steps so far whose loss or gradient was not finite.
+      skipped_in_a_row: number of the latest such steps, without a good one between.
+      numbers: numbers of the optimiser as arguments, where runs that differ in them share a program; None: the
+        config's, compiled in.
     """
 
     step: Array
@@ -51,18 +52,18 @@ class TrainState:
 
 
 class StepInfo(NamedTuple):
-    """What one step tells, and the next does not need. Scalars.
+    """Information about one step, as scalars.
 
     Attributes:
-      loss: nats per character, or of what else a task predicts, before the update.
+      loss: loss before the update, in nats per character or per output of the task.
       grad_norm: global norm of the gradient before clipping.
-      clipped: 1 where clipping changed the gradient, else 0.
+      clipped: 1 if clipping changed the gradient, else 0.
       clipped_elements: share of the gradient's elements that clipping changed.
-      skipped: 1 where the update was left out because loss or gradient was not finite, else 0.
-      skipped_in_a_row: how many such steps have come one after the other up to here.
-      learning_rate: of this step.
-      iterations: of the solver that found the trajectory, in the slowest layer and stream; nan without a solver.
-      sequential: the share of the window's steps that did not converge; nan without a solver.
+      skipped: 1 if the update was skipped because loss or gradient was not finite, else 0.
+      skipped_in_a_row: number of consecutive skipped steps up to this one.
+      learning_rate: learning rate of this step.
+      iterations: iterations of the solver of the trajectory, in the slowest layer and stream; nan without a solver.
+      sequential: share of the window's steps that did not converge; nan without a solver.
     """
 
     loss: Array
@@ -77,7 +78,7 @@ class StepInfo(NamedTuple):
 
 
 def init_state(config: Config, model: Model, dtype: jnp.dtype, seed: Array | None = None) -> TrainState:
-    """The state before the first step on streams of text; seed, by default, is the config's."""
+    """Draws the state before the first step on streams of text; the seed is the config's unless given."""
     seed = jnp.int32(config.training.seed) if seed is None else seed
     params = draw_params(jax.random.key(seed), model, config.model, dtype)
     carry = initial_carry(model, params, (config.training.batch_size,))
@@ -86,7 +87,7 @@ def init_state(config: Config, model: Model, dtype: jnp.dtype, seed: Array | Non
 
 
 def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.dtype, seed: Array) -> TrainState:
-    """The state before the first step, from weights, the state of every stream, and an online method's memory."""
+    """Makes the state before the first step from weights, the streams' states, and an online method's memory."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -101,17 +102,17 @@ def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.
 
 
 def to_arrays(tree: object) -> dict[str, np.ndarray]:
-    """The leaves of a tree on the host, by name, such as `params.layers.0.W`."""
+    """Copies the leaves of a tree to the host, by name, such as `params.layers.0.W`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     # A copy: on CPUs the array may be a view of a buffer that the next chunk overwrites.
     return {leaf_name(path): np.array(leaf) for path, leaf in leaves}
 
 
 def from_arrays(template: Tree, arrays: dict[str, np.ndarray], prefix: str = "") -> Tree:
-    """The inverse of `to_arrays`: a tree of the template's structure, its leaves by name.
+    """Rebuilds a tree of the template's structure from its leaves; the inverse of `to_arrays`.
 
     Raises:
-      ValueError: if a leaf is missing, or has another shape or type than the template's.
+      ValueError: if a leaf is missing, or differs from the template's in shape or type.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
     found = []

@@ -1,4 +1,4 @@
-"""The jitted chunk of training steps: stateful truncated BPTT over contiguous streams, many steps in one dispatch."""
+"""The jitted chunk of training steps: stateful truncated BPTT over contiguous streams, many steps per dispatch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,16 +25,16 @@ Chunk = Callable[[TrainState, Any, Array], tuple[TrainState, StepInfo]]
 
 
 def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
-    """The window of every stream that a step reads, and whether a new pass through the data begins with it.
+    """Reads the window of a step from every stream.
 
     A last window that ends exactly with the stream is read; the book's loop leaves it out.
 
     Args:
-      streams: ids [B, S + 1].
+      streams: ids `[B, S + 1]`.
       length: T.
 
     Returns:
-      The batch, x and y [T, B], and a bool scalar.
+      The batch, x and y `[T, B]`, and a bool scalar, True if a new pass through the data begins.
     """
     windows = (streams.shape[1] - 1) // length
     index = step % windows
@@ -45,7 +45,7 @@ def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
 def draw_noise_of(
     model: Model, method: Method, params: Params, batch: Batch, seed: Array, step: Array
 ) -> tuple[Batch, Any]:
-    """What is random in a step: the window with its noise for dropout, and the method's own random numbers."""
+    """Draws the noise of a step. Returns the window with dropout's noise, and the method's random numbers."""
     shape, start = batch.shape, initial_carry(model, params, batch.shape[1:])
     if model.dropout:
         key = random_key(seed, "dropout", step)
@@ -54,14 +54,14 @@ def draw_noise_of(
 
 
 class Learned(NamedTuple):
-    """What a step has found out before it changes anything.
+    """Loss and gradient of a step, before any update.
 
     Attributes:
       loss: scalar, in nats.
-      grads: in the shape of the parameters.
-      carry, trace: of the next step.
-      carry_before, trace_before: with which this one began, and the next begins too if this one is left out.
-      spent: what finding the trajectory took; None for a method that walks along it.
+      grads: gradient, in the structure of the parameters.
+      carry, trace: states of the streams and memory of the method after the step.
+      carry_before, trace_before: the same before the step; they stay if the step is skipped.
+      spent: cost of solving for the trajectory; None for a method that walks along it.
     """
 
     loss: Array
@@ -74,23 +74,23 @@ class Learned(NamedTuple):
 
 
 Learn = Callable[[TrainState, Any], Learned]
-"""(state, data) -> what the step state.step finds out from the data that it reads."""
+"""(state, data) -> loss and gradient of the step state.step."""
 
 Step = Callable[[TrainState, Any], tuple[TrainState, StepInfo]]
 
 
 Read = Callable[[TrainState, Any], tuple[Batch, Any]]
-"""(state, data) -> what the step state.step reads, and whether every stream begins anew with it."""
+"""(state, data) -> the batch of the step state.step, and True if every stream begins anew with it."""
 
 
 def make_step(config: Config, model: Model) -> Step:
-    """One training step on streams of text: window, gradient, and what `make_update` does with it."""
+    """Makes a training step on streams of text: window, gradient, update."""
     read = lambda state, streams: window_at(streams, state.step, config.training.sequence_length)
     return make_update(config, make_learn_window(model, make_method(config.gradient), read))
 
 
 def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
-    """The gradient of the window of every stream that a step reads, by a method."""
+    """Returns (state, data) -> the gradient of a step's window, by a method."""
 
     def learn(state: TrainState, data: Any) -> Learned:
         batch, starts_pass = read(state, data)
@@ -111,7 +111,7 @@ def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
 
 
 def make_update(config: Config, learn: Learn) -> Step:
-    """Clipping, then Adam; a step that is not finite changes nothing but its count."""
+    """Makes a training step: gradient, clipping, Adam. A step that is not finite changes nothing but the counts."""
     steps = config.training.steps
 
     def train_step(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
@@ -159,12 +159,17 @@ def make_update(config: Config, learn: Learn) -> Step:
 
 
 def is_finite(tree: Any) -> Array:
-    """Whether every element is; their norm may overflow all the same."""
+    """True if every element is finite; their norm may overflow all the same."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Params:
-    """Where d_carry belongs to the state that begins a pass, which is the learned one for every stream."""
+    """Adds the gradient of the streams' states to that of the learned state, if they are the learned state.
+
+    Args:
+      d_carry: gradient of every stream's state.
+      is_learned: True if that state is the one that begins a pass.
+    """
     layers = [
         layer._replace(s0=layer.s0 + jnp.where(is_learned, jnp.sum(d_state, axis=0), 0))
         for layer, d_state in zip(grads.layers, d_carry, strict=True)
@@ -173,7 +178,7 @@ def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Pa
 
 
 def keep_zeros(grads: Any, params: Any) -> Any:
-    """No gradient where W is exactly zero: neither Adam nor weight decay then moves it."""
+    """Sets the gradient to zero where W is exactly zero, so that neither Adam nor weight decay moves it."""
 
     def keep(d: Any, weights: Any) -> Any:
         return d._replace(W=jnp.where(weights.W == 0, 0, d.W)) if isinstance(d, Layer) else d
@@ -182,12 +187,14 @@ def keep_zeros(grads: Any, params: Any) -> Any:
 
 
 def make_chunk(config: Config, model: Model, shardings: TrainState | None = None) -> Chunk:
-    """`chunk_of` the steps on streams of text."""
+    """Compiles the steps on streams of text; see `chunk_of`."""
     return chunk_of(config, make_step(config, model), shardings)
 
 
 def chunk_of(config: Config, train_step: Step, shardings: TrainState | None = None) -> Chunk:
-    """Compiles to one program for any number of steps up to `training.steps_per_dispatch`; the same as
+    """Compiles one program for any number of steps up to `training.steps_per_dispatch`.
+
+    It computes
 
         for i in range(steps):
             state, infos[i] = train_step(state, data)
@@ -195,11 +202,11 @@ def chunk_of(config: Config, train_step: Step, shardings: TrainState | None = No
     A step's result does not depend on how a run is cut into chunks. The state is donated.
 
     Args:
-      shardings: where each leaf of the state lies, before and after; None: on one device.
+      shardings: sharding of each leaf of the state, before and after; None: on one device.
 
     Returns:
-      (state, data, steps) -> (state, infos), each field of infos as long as the most steps of a chunk, only the first
-      `steps` of it meaningful. The data of a text are its streams [B, S + 1].
+      (state, data, steps) -> (state, infos). Each field of infos is `[training.steps_per_dispatch]`; its first `steps`
+      entries count. The data of a text are its streams `[B, S + 1]`.
     """
     capacity = min(config.training.steps_per_dispatch, config.training.steps)
 
@@ -211,10 +218,10 @@ def chunk_of(config: Config, train_step: Step, shardings: TrainState | None = No
 
 
 def run_steps(train_step: Step, capacity: int, state: TrainState, data: Any, steps: Array) -> tuple[TrainState, Array]:
-    """Takes `steps` of at most `capacity` steps.
+    """Runs `steps` steps, at most `capacity`.
 
     Returns:
-      The state, and what each step tells [capacity, ..., fields of StepInfo], of each run where the state has many.
+      The state, and the infos `[capacity, ..., fields of StepInfo]`; the axes `...` are those of the runs, if many.
     """
 
     def body(i: Array, loop: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
