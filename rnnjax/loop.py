@@ -96,7 +96,7 @@ def finish(
     if result is not None:
         for name, figure in task.figures(result).items():
             write_figure(directory.path / name, figure)
-        print("\n".join([*task.report(result), f"the run is in {directory.path}"]))
+        print("\n".join(task.report(result)))
 
 
 def resume(task: Task, checkpoints: Checkpoints) -> TrainState | None:

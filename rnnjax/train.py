@@ -32,12 +32,15 @@ def main(argv: list[str] | None = None) -> int:
 
     from rnnjax import loop
     from rnnjax.run.device import set_up
-    from rnnjax.run.hosts import joined
+    from rnnjax.run.hosts import joined, leads
 
     with joined(config.run):
         here = config.run
         set_up(here.platform, here.precision, here.devices, here.products, here.compilation_cache)
-        return loop.train(config)
+        code = loop.train(config)
+        if not code and leads():
+            print(f"the run is in {Path(here.root) / here.name}")
+        return code
 
 
 def train(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -80,10 +81,13 @@ def test_arrays_train_as_their_file_does(tmp_path, monkeypatch, as_a_door_comput
         rnnjax.train(x, y, lengths, out="runs/mine", **{**QUICK, "model": {"hidden_size": 5}})
 
 
-def test_without_a_directory_none_is_left(tmp_path, monkeypatch):
+def test_without_a_directory_none_is_left(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     x, y, lengths = arrays()
     found = rnnjax.train(x, y, lengths, config=Config(), **QUICK)
+    said = capsys.readouterr().out
+    assert "test, 3 answers: " in said
+    assert tempfile.gettempdir() not in said
     assert found.path is None
     assert not list(tmp_path.iterdir())
     assert found.network.config.model.hidden_size == 4

@@ -30,11 +30,12 @@ from rnnjax.data.table import inputs_of_table
 from rnnjax.gradients import make_applicable
 from rnnjax.model.architectures import many_to_many
 from rnnjax.model.cells import Hyper
+from rnnjax.model.loss import make_loss
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll
 from rnnjax.tasks.examples import draw_all, fingerprint, shown
 from rnnjax.tasks.known import as_batch
-from rnnjax.tasks.series_result import conclude, figures, level, lost, report, said, write
+from rnnjax.tasks.series_result import conclude, figures, level, report, said, write
 from rnnjax.tasks.task import AnswerOptions, Network, Task
 from rnnjax.training.examples import Surprise, batch_at, check_batch, in_blocks, make_mean_surprise
 from rnnjax.training.state import TrainState, init_state
@@ -63,7 +64,6 @@ def of_series(config: Config, series: Series) -> Task:
     if not is_folded:
         check_batch(data, B, "series")
     model, names = shape_of(config, series.names), names_json(series, parts)
-    check_loss(config, series.names)
     method = make_applicable(config.gradient, model, T, B, config.run.precision)
     of = network(config, names)
     read = partial(read_window, T) if is_folded else partial(read_batch, B)
@@ -89,15 +89,6 @@ def of_series(config: Config, series: Series) -> Task:
         report=report,
         figures=figures,
     )
-
-
-def check_loss(config: Config, names: Names) -> None:
-    """Raises UserError for a loss whose gradient is not taken."""
-    loss, by = config.task.series_loss, config.gradient.method
-    if loss != "cross_entropy":
-        check(loss == "squared_error", "task.loss", loss, "squared_error or cross_entropy")
-        check(len(names.targets) == 1, "data.targets", ",".join(names.targets), f"one for the loss {loss}")
-        check(by not in ("manual", "textbook"), "gradient.method", by, f"another for the loss {loss}")
 
 
 def summary(config: Config, series: Series, parts: Parts) -> str:
@@ -126,16 +117,12 @@ def names_of(found: dict[str, Any]) -> tuple[Names, Scaling | None, Scaling | No
 
 
 def shape_of(config: Config, names: Names) -> Model:
-    """An output for each class, number or label."""
+    """An output for each class, number or label, and the loss of the task."""
     real = names.ids == 0
     width = config.model.embedding_size
     check(not real or not width, "model.embedding_size", width, "0 for real inputs")
-    return make_model(config, names.outputs, names.ids or len(names.inputs or []))
-
-
-def narrow(rows: Sequence) -> Sequence:
-    """A single number as the gradient methods read it."""
-    return rows._replace(y=rows.y[..., 0]) if jnp.issubdtype(rows.y.dtype, jnp.floating) else rows
+    model = make_model(config, names.outputs, names.ids or len(names.inputs or []))
+    return dataclasses.replace(model, loss=config.task.series_loss)
 
 
 def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array]:
@@ -143,12 +130,12 @@ def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array
     windows = data.x.shape[1] // T
     index = state.step % windows
     cut = lambda leaf: jnp.swapaxes(jax.lax.dynamic_slice_in_dim(leaf, index * T, T, axis=1), 0, 1)
-    return as_batch(narrow(jax.tree.map(cut, data)), state.params.V.dtype), index == 0
+    return as_batch(jax.tree.map(cut, data), state.params.V.dtype), index == 0
 
 
 def read_batch(B: int, state: TrainState, data: Sequence) -> tuple[Batch, bool]:
     """The whole series that a step reads; each begins with it."""
-    rows = narrow(batch_at(data, state.step, B, state.seed))
+    rows = batch_at(data, state.step, B, state.seed)
     return as_batch(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows), state.params.V.dtype), True
 
 
@@ -166,19 +153,17 @@ def make_outputs(config: Config, names: Names) -> Callable[[Params, Hyper, Seque
 def network(config: Config, found: dict[str, Any]) -> Network:
     """The network of a config and of `names_json`; what it answers is a table in the units of the file."""
     names = names_of(found)[0]
-    outputs = make_outputs(config, names)
+    model, outputs, loss = shape_of(config, names), make_outputs(config, names), make_loss(config.task.series_loss)
 
     def surprise(params: Params, hyper: Hyper, rows: Sequence, key: Array | None, unroll: Unroll) -> Surprise:
         out = outputs(params, hyper, rows)
         asked = jnp.ones(out.shape[:2], out.dtype) if rows.weight is None else rows.weight
-        each = lost(config.task.series_loss, out, rows.y)
-        return Surprise(jnp.sum(jnp.where(asked > 0, each, 0), axis=1), jnp.sum(asked, axis=1))
+        return Surprise(jnp.sum(asked * loss(out, rows.y), axis=1), jnp.sum(asked, axis=1))
 
     def answer(params: Params, hyper: Hyper, path: str, asked: AnswerOptions) -> str:
         x, length, keys = read_inputs(config, names, path)
         return as_csv(names, keys, length, config.ahead, predict(config, found, params, hyper, x, length))
 
-    model = shape_of(config, names)
     return Network(model, partial(draw_all, model, config), surprise, answer)
 
 
