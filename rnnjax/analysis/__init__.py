@@ -1,1 +1,1 @@
-"""What a network does with time: its gradient lag by lag, its exponents, its units; and what clipping does to it."""
+"""Analyses of a network: its gradient lag by lag, its Lyapunov exponents, its units, and the effect of clipping."""

@@ -1,4 +1,4 @@
-"""What clipping does to a gradient: to its length, its direction, and its elements; whole and leaf by leaf."""
+"""The effect of clipping on a gradient's length, direction and elements; of the whole gradient and of each leaf."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ HALVINGS = 60
 
 
 class Effect(NamedTuple):
-    """Of clipping on a gradient g, or on one leaf of it.
+    """Effect of clipping on a gradient g, or on one leaf of it.
 
     Attributes:
       before: ‖g‖.
       after: ‖clipped g‖.
-      angle: between the two, in degrees; 0 for a zero gradient.
-      changed: share of the elements that are not the same, of 1.
+      angle: angle between g and clipped g, degrees; 0 for a zero gradient.
+      changed: share of the elements that changed, in [0, 1].
     """
 
     before: Array
@@ -35,7 +35,7 @@ def effect(clip: Callable[[Tree], Tree], grads: Tree) -> tuple[Effect, Effect]:
     """Clips one gradient and compares.
 
     Returns:
-      Of the whole gradient, scalars; of each leaf, in the order of `jax.tree.leaves`, [leaves].
+      The effect on the whole gradient, scalars; and on each leaf, [leaves], in the order of `jax.tree.leaves`.
     """
     pairs = list(zip(jax.tree.leaves(grads), jax.tree.leaves(clip(grads)), strict=True))
     leaves = [compare(g.ravel(), clipped.ravel()) for g, clipped in pairs]
@@ -44,7 +44,7 @@ def effect(clip: Callable[[Tree], Tree], grads: Tree) -> tuple[Effect, Effect]:
 
 
 def compare(g: Array, clipped: Array) -> Effect:
-    """The effect on one vector [N].
+    """Effect on one vector [N].
 
     The angle of unit vectors u, v is 2 atan2(‖u - v‖, ‖u + v‖): the arc cosine loses half the digits near 0 (Kahan,
     2006, "How futile are mindless assessments of roundoff in floating-point computation?").
@@ -56,14 +56,15 @@ def compare(g: Array, clipped: Array) -> Effect:
 
 
 def unit(g: Array) -> Array:
-    """A vector of length 1 along g; 0 where g is."""
+    """Vector of length 1 along g; 0 where g is 0."""
     scaled = g * reciprocal_scale(g)
     return scaled / jnp.maximum(global_norm(scaled), jnp.finfo(g.dtype).tiny)
 
 
 def value_threshold(grads: Tree, length: Array | float) -> Array:
-    """The threshold at which clipping by value leaves a gradient the given length, by halving an interval; the largest
-    element where it is no longer than that.
+    """Threshold at which clipping by value leaves a gradient of the given length, by bisection.
+
+    A gradient that is no longer than that gives its largest element.
     """
     elements = jnp.abs(jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(grads)]))
 

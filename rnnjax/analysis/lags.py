@@ -33,13 +33,15 @@ from rnnjax.quantities import in_bytes
 Array = jax.Array
 
 MOST_PRODUCTS = 2e13
-"""Beyond this an analysis takes a quarter of an hour and more on a few cores."""
+"""Products beyond which an analysis takes a quarter of an hour and more on a few cores."""
 
 MOST_BYTES = 8e9
 
 
 class Sizes(NamedTuple):
-    """Of each leaf, at every number k of kept steps; the leaves in the order of `jax.tree.leaves(params)`.
+    """Squared lengths and products of each leaf, at every number k of kept steps.
+
+    Leaves stand in the order of `jax.tree.leaves(params)`.
 
     Attributes:
       part: ‖gₖ₋₁‖², [T, leaves].
@@ -57,14 +59,14 @@ class Sizes(NamedTuple):
 
 
 class LagReport(NamedTuple):
-    """What `by_lag` finds.
+    """Result of `by_lag`.
 
     Attributes:
       loss: scalar, nats per character.
-      norms: ‖∂Lₜ/∂sₜ₋ₖ‖ at [k, t, *B], of Lₜ = -log ŷₜ of one stream, in nats per unit of state; 0 where t < k, nan
-        where the step's weight in the loss is 0.
+      norms: ‖∂Lₜ/∂sₜ₋ₖ‖ at [k, t, *B], Lₜ = -log ŷₜ of one stream, nats per unit of state; 0 where t < k, nan where
+        the step has weight 0 in the loss.
       gradient: g, by `gradients.autodiff`.
-      sizes: of the parts of g.
+      sizes: lengths of the parts of g.
     """
 
     loss: Array
@@ -74,7 +76,7 @@ class LagReport(NamedTuple):
 
 
 def trajectory(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Carry, Carry]:
-    """The states before each step and after it, each [T, *B, states·H] for every layer."""
+    """States before each step and after it, each [T, *B, states·H] for every layer."""
 
     def body(carry: Carry, batch_t: Batch) -> tuple[Carry, tuple[Carry, Carry]]:
         new, _ = step(model, params, hyper, carry, batch_t)
@@ -97,15 +99,15 @@ def walk_back(
     Time is one more batch axis here: the step is linearised once, at every state of the trajectory at the same time,
     and one pull-back takes all the losses one step further back and sums gₖ over steps and streams as it goes.
 
-    Cost: T pull-backs of T·B steps, O(T²·B·weights) time; O(T·B·L·G·H) memory, whatever `observe` keeps beside it.
+    Cost: T pull-backs of T·B steps, O(T²·B·weights) time; O(T·B·L·G·H) memory, without what `observe` keeps.
 
     Args:
-      carry: held constant, as between windows.
-      batch: a window [T, *B]; masks and weights are obeyed, and a step held by `valid` counts in the lag.
-      observe: (memory, gₖ) -> (memory, what to keep of lag k), called for k = 0 … T-1.
+      carry: state before the window, a constant of the gradient.
+      batch: window [T, *B]; masks and weights are obeyed, and a step held by `valid` counts in the lag.
+      observe: (memory, gₖ) -> (memory, record of lag k), called for k = 0 … T-1.
 
     Returns:
-      norms as in `LagReport`, and what was kept, stacked over k.
+      norms as in `LagReport`, and the records, stacked over k.
     """
     T = batch.x.shape[0]
     before, after = trajectory(model, params, hyper, carry, batch)
@@ -139,10 +141,9 @@ def split(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch
 
 
 def by_lag(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> LagReport:
-    """Norms of the loss's gradient at every lag, and what truncation at every k would make of the window's gradient.
+    """Norms of the loss's gradient at every lag, and the window's gradient truncated at every k.
 
-    All is exact relative to this window: what happened before it is a constant. Memory: that of `walk_back`, and four
-    times the weights.
+    All is exact for this window; the state before it is a constant. Memory: `walk_back`'s and four times the weights.
     """
     bptt = autodiff.gradient(of_network(model), Window(params, hyper, carry, batch))
 
@@ -164,11 +165,11 @@ def inner(a: Params, b: Params) -> Array:
 
 
 class Truncation(NamedTuple):
-    """What keeping k steps makes of a gradient, at k = 1 … T.
+    """Error of a gradient that keeps k steps, at k = 1 … T.
 
     Attributes:
       bias: ‖g_{<k} - g‖ / ‖g‖, [T, ...].
-      cosine: of the angle between g_{<k} and g, [T, ...]; nan where one of them is zero.
+      cosine: cosine of the angle between g_{<k} and g, [T, ...]; nan where one of them is zero.
     """
 
     bias: Array
@@ -188,17 +189,17 @@ def _truncation(sizes: Sizes) -> Truncation:
 
 
 def steps_for(bias: Array, wanted: float) -> int | None:
-    """The smallest k from which on the bias [k - 1] stays within the wanted one; None where its last is above."""
+    """Smallest k from which on the bias [k - 1] stays within the wanted one; None where the last bias is above it."""
     above = [k for k, value in enumerate(bias.tolist(), start=1) if not value <= wanted]
     needed = max(above, default=0) + 1
     return needed if needed <= len(bias) else None
 
 
 def refuse(model: Model, weights: int, T: int, B: int) -> str | None:
-    """Why a window is too big for `by_lag`, and how big it is; None where it is not.
+    """Reason why a window is too big for `by_lag`, with its size; None where it is not.
 
     Args:
-      weights: the number of parameters.
+      weights: number of parameters.
     """
     # A pull-back has two products with each matrix: one for the weight, one for the state.
     products = 2 * T * T * B * weights

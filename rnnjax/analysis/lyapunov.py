@@ -1,4 +1,4 @@
-"""Lyapunov exponents: how fast nearby states of a driven network part, or meet, in each direction of its state space.
+"""Lyapunov exponents: the rates at which nearby states of a driven network part or meet, by direction of state space.
 
 A small deviation follows uₜ = Jₜ uₜ₋₁ with Jₜ = ∂sₜ/∂sₜ₋₁ at the trajectory that the real input drives. n deviations,
 kept orthonormal by a QR decomposition after every step,
@@ -26,7 +26,7 @@ MOST_PRODUCTS = 2e13
 def log_growth(
     model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, directions: Array
 ) -> tuple[Carry, Array, Array]:
-    """log |Rₜ,ᵢᵢ| along the trajectory of one stream: its mean over steps is the spectrum, largest exponent first.
+    """Growth log |Rₜ,ᵢᵢ| along the trajectory of one stream; its mean over steps is the spectrum, largest first.
 
     The first steps turn the directions into place and are better left out of the mean. A step after a reset forgets
     everything: its growth is minus infinity, or the rounding error of a zero.
@@ -56,11 +56,11 @@ def log_growth(
 
 
 def orthonormalise(A: Array) -> tuple[Array, Array]:
-    """The Q of A = QR [S, n], and |diag R| [n]: the lengths of A's columns, each without its part along earlier ones.
+    """Q of A = QR [S, n], and |diag R| [n]: the lengths of A's columns, each without its part along earlier ones.
 
-    By Cholesky's decomposition of AᵀA, twice (Yamamoto et al., 2015, "Roundoff error analysis of the CholeskyQR2
-    algorithm"): products alone, on a CPU much faster than Householder's reflections, which are taken where A is too
-    close to singular for it.
+    Decomposes AᵀA by Cholesky, twice (Yamamoto et al., 2015, "Roundoff error analysis of the CholeskyQR2 algorithm").
+    This takes products alone and is much faster on a CPU than Householder's reflections. Where A is too close to
+    singular for it, Householder's are taken.
     """
 
     def by_products(A: Array) -> tuple[Array, Array]:
@@ -80,11 +80,11 @@ def orthonormalise(A: Array) -> tuple[Array, Array]:
 def spectra(
     model: Model, params: Params, hyper: Hyper, carry: Carry, warm_up: Batch, window: Batch, directions: Array
 ) -> Array:
-    """The exponents of each stream over a window, from directions that the steps before it have turned into place.
+    """Exponents of each stream over a window, from directions that the steps before it have turned into place.
 
     Args:
-      carry: before the warm-up, [B, states·H] for each layer.
-      warm_up: the steps before the window [T', B], not counted.
+      carry: state before the warm-up, [B, states·H] for each layer.
+      warm_up: steps before the window [T', B], not counted.
       window: [T, B].
       directions: as in `log_growth`, the same for every stream.
 
@@ -103,7 +103,7 @@ def spectra(
 
 
 def refuse(weights: int, state: int, directions: int, T: int, B: int) -> str | None:
-    """Why T steps of B streams are too many for `log_growth`, and what they take; None where they are not."""
+    """Reason why T steps of B streams are too many for `log_growth`, with their cost; None where they are not."""
     products = T * B * directions * (weights + 4 * state * directions)
     if products > MOST_PRODUCTS:
         return (

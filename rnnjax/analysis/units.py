@@ -1,4 +1,4 @@
-"""Recurrent weights and units, one by one: eigenvalues and singular values of W, and how many units saturate."""
+"""Recurrent weights and units, one by one: eigenvalues and singular values of W, and the share of saturated units."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from rnnjax.model.rnn import cell_step, embed, input_to_hidden, split, upward
 Array = jax.Array
 
 NEAR = 0.01
-"""A unit is saturated where it is closer than this to the end of its range."""
+"""Distance from the end of its range within which a unit counts as saturated."""
 
 
 class Block(NamedTuple):
-    """Of one [H, H] block of W: the largest |eigenvalue|, and the largest singular value."""
+    """Largest |eigenvalue| and largest singular value of one [H, H] block of W."""
 
     layer: int
     name: str
@@ -26,8 +26,9 @@ class Block(NamedTuple):
 
 
 class Saturation(NamedTuple):
-    """The share of a layer's units, over all steps and streams, that are near the end of their range: 0 for a gate or
-    relu, -1 for a tanh; and near the other end, 1 (nan: it has none)."""
+    """Share of a layer's units, over all steps and streams, that are near an end of their range.
+
+    The lower end is 0 for a gate or relu, -1 for a tanh. The upper end is 1; nan for a relu, which has none."""
 
     layer: int
     name: str
@@ -36,8 +37,9 @@ class Saturation(NamedTuple):
 
 
 def spectra(model: Model, params: Params, hyper: Hyper) -> list[Block]:
-    """Radius and norm of each block of W, layer by layer; of a leaky unit also of (1 - α) I + α W, which is the
-    Jacobian of its step where φ' = 1.
+    """Radius and norm of each block of W, layer by layer.
+
+    A leaky unit also gives those of (1 - α) I + α W, the Jacobian of its step where φ' = 1.
     """
     found = []
     for layer, weights in enumerate(params.layers):
@@ -59,7 +61,7 @@ def blocks_of(cell: Cell, W: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def values(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Batch) -> list[dict[str, Array]]:
-    """What each layer's nonlinearities give at every step, from the states before it, by name: [T, *B, H] each."""
+    """Values of each layer's nonlinearities at every step, from the states before it, by name: [T, *B, H] each."""
     x, found = embed(params, batch.x), []
     for level, (layer, state) in enumerate(zip(params.layers, before, strict=True)):
         a = input_to_hidden(layer, x)
@@ -70,7 +72,8 @@ def values(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Bat
 
 
 def saturation(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Batch) -> list[Saturation]:
-    """The saturated shares of every layer: gates below 0.01 or above 0.99, tanh below -0.99 or above 0.99, relu at 0.
+    """Saturated shares of every layer: gates below 0.01 or above 0.99, tanh below -0.99 or above 0.99, relu at 0.
+
     Steps that `valid` holds are not counted; a linear unit has no range.
     """
     counted = None if batch.valid is None else batch.valid[..., None]

@@ -1,4 +1,4 @@
-"""Clipping by norm, the chapter's formula, and by value, its code, on the same gradients."""
+"""Clipping by norm (the chapter's formula) and by value (its code) on the same gradients."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ from rnnjax.textbook.network import gradient, small_case
 from rnnjax.training.optimizer import clipped_by, make_clip
 
 THRESHOLD = 5.0
-"""The chapter's."""
+"""Threshold of the chapter."""
 
 EXAMPLE = (8.0, 2.0)
 """A gradient that can be drawn on paper: one element above the threshold, one far below."""
@@ -58,12 +58,12 @@ def show(seed: int) -> int:
 
 
 def clip(grads, way: Way, threshold: float):
-    """The gradient as the training step would hand it to Adam."""
+    """Gradient as the training step would hand it to Adam."""
     return clipped_by(make_clip(OptimizerConfig(clip=way, clip_threshold=threshold)), grads)
 
 
 def angle(a, b) -> float:
-    """The angle between two vectors in degrees."""
+    """Angle between two vectors, degrees."""
     return float(compare(jnp.asarray(a), jnp.asarray(b)).angle)
 
 
@@ -84,7 +84,7 @@ def summary_table(title: str, grads, threshold: float, with_elements: bool = Fal
 
 
 def element_table(grads, threshold: float):
-    """Each array before and after, with a star at what has changed."""
+    """Each array before and after, with a star at every changed element."""
     title = "Its elements, as the chapter has the matrices; * where changed"
     table = make_table("", "before", *WAYS.values(), title=title, lines=True)
     clipped = [clip(grads, way, threshold) for way in WAYS]

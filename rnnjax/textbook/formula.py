@@ -1,4 +1,4 @@
-"""What is claimed of a formula, and whether it is so."""
+"""A formula, the claim about it, and the verdict."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,22 +8,22 @@ import numpy as np
 AGREES, DIFFERS, NO_VALUE = "agrees", "differs", "no value"
 
 TOLERANCES = (1e-10, 1e-6)
-"""Largest difference from the first reference (autodiff: float64 rounding) and from the second (central differences) of
-what agrees, as a share of the reference's largest entry."""
+"""Largest difference that counts as agreement, as a share of the reference's largest entry: from autodiff (float64
+rounding), and from central differences."""
 
 WAYS = ("autodiff", "central differences")
-"""The names of the references."""
+"""Names of the references."""
 
 
 class Formula(NamedTuple):
     """One formula.
 
     Attributes:
-      text: as it is shown.
-      gives: its number, an array; None where its shapes do not fit.
-      references: the true number, from autodiff, and, for a gradient by the weights, from central differences.
+      text: the formula as it is shown.
+      gives: its value, an array; None where its shapes do not fit.
+      references: the true value by autodiff and, for a gradient by the weights, by central differences.
       claim: agrees, differs, or no value.
-      reason: why it has no value.
+      reason: cause of a missing value.
     """
 
     text: str
@@ -34,14 +34,14 @@ class Formula(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a formula does, in words, and whether that is what is claimed."""
+    """Outcome of a formula in words, and True where it is the one claimed."""
 
     text: str
     holds: bool
 
 
 def judge(claim: Formula) -> Verdict:
-    """Holds the number of a formula against each reference."""
+    """Holds the value of a formula against each reference."""
     if claim.gives is None:
         return Verdict(NO_VALUE, claim.claim == NO_VALUE)
     shares = [share(claim.gives, reference) for reference in claim.references]
@@ -54,6 +54,6 @@ def judge(claim: Formula) -> Verdict:
 
 
 def share(value: Any, reference: Any) -> float:
-    """The largest difference, as a share of the reference's largest entry."""
+    """Largest difference, as a share of the reference's largest entry."""
     value, reference = np.asarray(value), np.asarray(reference)
     return float(np.abs(value - reference).max() / np.abs(reference).max())

@@ -1,4 +1,4 @@
-"""The chapter's first forward pass, whose table is 0.1 throughout, and what it is with the hidden state computed."""
+"""The chapter's first forward pass, whose table is 0.1 throughout, and the same pass with the hidden state computed."""
 
 import math
 
@@ -62,7 +62,7 @@ def outputs_without_hidden_state(case: Case) -> np.ndarray:
 
 
 def with_columns(case: Case, seed: int, columns: int) -> Case:
-    """The same network with a U of its own for so many ids; it still has as many outputs as before."""
+    """The same network with a U for so many ids; its outputs stay as many."""
     return with_input_weights(case, draw_case(seed, case.model.hidden, columns, INPUTS, INPUTS))
 
 
@@ -73,7 +73,7 @@ def run_over(case: Case, x: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def refusal(case: Case) -> str:
-    """What NumPy answers to the chapter's U[:, x[0]]."""
+    """NumPy's answer to the chapter's U[:, x[0]]."""
     U = np.asarray(case.params.layers[0].U).T
     try:
         U[:, INPUTS[0]]

@@ -1,4 +1,4 @@
-"""Each formula of the chapter for a gradient, the number it gives, and the number that autodiff gives."""
+"""Each formula of the chapter for a gradient: its value, and the value by autodiff."""
 
 from typing import NamedTuple
 
@@ -17,10 +17,10 @@ from rnnjax.textbook.layout import as_in_the_book, lines, make_console, make_tab
 from rnnjax.textbook.network import Case, Trace, gradient, small_case, square_case, summed_loss, trace
 
 WRONG = 1
-"""The exit code where a formula does not do what is said of it."""
+"""Exit code where a formula's outcome is not the one claimed."""
 
 EPSILON = 1e-5
-"""The step of the central differences."""
+"""Step of the central differences."""
 
 READINGS = {
     "as printed": (AS_PRINTED, NO_VALUE),
@@ -29,13 +29,13 @@ READINGS = {
     "with Vᵀ put in": (Reading(through_V=True), DIFFERS),
     "with both": (CORRECTED, AGREES),
 }
-"""Readings of ∂L/∂W, and what becomes of each where outputs and units are not as many."""
+"""Readings of ∂L/∂W, each with its outcome where there are not as many outputs as units."""
 
 LETTERS = "abc"
 
 
 class References(NamedTuple):
-    """The gradient of the summed loss, in two ways that owe nothing to a formula."""
+    """Gradient of the summed loss, in two ways that owe nothing to a formula."""
 
     autodiff: Params
     central_differences: Params
@@ -90,7 +90,7 @@ def show(seed: int) -> int:
 
 
 def true_gradient(case: Case) -> References:
-    """The gradient of the summed loss by autodiff, and as (L(w + ε) - L(w - ε)) / 2ε for each weight w on its own."""
+    """Gradient of the summed loss by autodiff, and as (L(w + ε) - L(w - ε)) / 2ε for each weight w on its own."""
     point, restore = ravel_pytree(case.params)
     loss = jax.jit(jax.vmap(lambda weights: summed_loss(case, restore(weights))))
     shifts = EPSILON * jnp.eye(point.size)
@@ -99,12 +99,12 @@ def true_gradient(case: Case) -> References:
 
 
 def of_the_sum(case: Case, method: str) -> Params:
-    """A method's gradient, made that of the summed loss."""
+    """Gradient of the summed loss by a method."""
     return jax.tree.map(lambda leaf: case.steps * leaf, gradient(case, method))
 
 
 def make_formulas(case: Case, steps: Trace, truth: References, as_printed: Formula) -> list[Formula]:
-    """The chapter's formulas in the order in which a hand calculation needs them."""
+    """Lists the chapter's formulas in the order in which a hand calculation needs them."""
     y, corrected = case.batch.y, of_the_sum(case, "textbook")
     error = printed.output_error(steps.logits, y)
     d_logits = jax.grad(lambda logits: jnp.sum(cross_entropy(logits, y)))(steps.logits)
@@ -140,7 +140,7 @@ def make_formulas(case: Case, steps: Trace, truth: References, as_printed: Formu
 
 
 def make_readings(case: Case, steps: Trace, truth: References) -> list[Formula]:
-    """∂L/∂W in each of its readings. Where outputs and units are as many, what had no value has a wrong one."""
+    """Lists ∂L/∂W in each of its readings. With as many outputs as units, a reading without a value gets a wrong one."""
     error = printed.output_error(steps.logits, case.batch.y)
     true_W = [as_in_the_book(one.layers[0].W) for one in truth]
     square = case.model.hidden == case.model.vocabulary
@@ -183,7 +183,7 @@ def formula_table(formulas: list[Formula]):
 
 
 def term_table(case: Case, steps: Trace):
-    """The corrected double sum, one line for each j and k."""
+    """Table of the corrected double sum, one line for each j and k."""
     columns = ("j", "k", "d_jk", "h_(k-1)", "d_jk ⊗ h_(k-1), row after row", "x_k")
     table = make_table(*columns, title="The corrected double sum, term by term")
     error = printed.output_error(steps.logits, case.batch.y)

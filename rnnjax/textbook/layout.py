@@ -1,11 +1,11 @@
-"""How numbers are put on the screen."""
+"""Numbers on the screen: tables and aligned arrays."""
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 WIDTH = 120
-"""Columns of the screen that the widest table needs."""
+"""Width of the widest table, columns of the screen."""
 
 
 def make_console() -> Console:
@@ -37,5 +37,5 @@ def numbers(array, decimals: int = 4, marked=None) -> str:
 
 
 def as_in_the_book(array):
-    """A weight matrix, or its gradient, as the chapter's formulas have it: they multiply columns, this package rows."""
+    """Transpose of a weight matrix, or of its gradient: the chapter's formulas multiply columns, this package rows."""
     return np.asarray(array).T

@@ -1,5 +1,6 @@
-"""The chapter's network, one tanh layer without biases, drawn small. All that this door asks of the network and of the
-gradient methods is here.
+"""The chapter's network, one tanh layer without biases, drawn small.
+
+Only this file of the folder calls the network and the gradient methods.
 """
 
 from typing import NamedTuple
@@ -35,7 +36,7 @@ class Case(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What the forward pass computes at each step.
+    """Values of the forward pass at each step.
 
     Attributes:
       before: h_(t-1) [T, H].
@@ -61,7 +62,7 @@ def draw_case(seed: int, hidden: int, vocabulary: int, x: list[int], y: list[int
 
 
 def small_case(seed: int) -> Case:
-    """The text abac over the letters a, b, c, read by 2 units: small enough for pencil and paper, and not square."""
+    """The text abac over the letters a, b, c, read by 2 units: small enough for pencil and paper, with H ≠ V."""
     return draw_case(seed, hidden=2, vocabulary=3, x=[0, 1, 0], y=[1, 0, 2], decimals=2)
 
 
@@ -96,12 +97,12 @@ def trace(case: Case) -> Trace:
 
 
 def summed_loss(case: Case, params: Params) -> Array:
-    """L = Σ L_t in nats, the sum of the chapter's formula; its code, and the rest of this package, take the average."""
+    """L = Σ L_t in nats, the sum of the chapter's formula. The chapter's code and the rest of this package average."""
     _, logits = apply(*case._replace(params=params))
     return case.steps * weighted_mean(cross_entropy(logits, case.batch.y))
 
 
 def gradient(case: Case, method: str) -> Params:
-    """The gradient of the average loss by a method of the table."""
+    """Gradient of the average loss by a method of the table."""
     window = Window(case.params, case.hyper, case.carry, case.batch)
     return jax.jit(METHODS[method](GradientConfig()).gradient, static_argnums=0)(of_network(case.model), window).params
