@@ -1,4 +1,4 @@
-"""What all doors share: from a command line to a Config, and from an error to one line and an exit code."""
+"""Parts that all doors share: from a command line to a Config, and from an error to one line and an exit code."""
 
 import dataclasses
 import difflib
@@ -25,7 +25,7 @@ OUTSIDE = frozenset(
         *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE),
     )
 )
-"""Errors of files that whoever gave the command can mend."""
+"""Errors of files that the user can mend."""
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -55,7 +55,7 @@ class Parser(jsonargparse.ArgumentParser):
 
 
 def make_parser(command: str, description: str) -> Parser:
-    """A parser for `python -m rnnjax.<command>`."""
+    """Makes a parser for `python -m rnnjax.<command>`."""
     return Parser(prog=f"python -m rnnjax.{command}", description=description, default_env=False)
 
 
@@ -68,8 +68,9 @@ def add_config(parser: Parser) -> None:
 
 
 def add_commands(parser: Parser, commands: dict[str, Parser]) -> None:
-    """Gives a parser commands of which one must be named; it is `command` of the parsed options, whose options are
-    under its own name.
+    """Gives a parser commands, one of which must be named.
+
+    The parsed options have its name as `command`, and its options under that name.
     """
     group = parser.add_subcommands(required=True, dest="command", title="commands", description="each has its --help")
     for name, command in commands.items():
@@ -77,7 +78,7 @@ def add_commands(parser: Parser, commands: dict[str, Parser]) -> None:
 
 
 def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
-    """The Config that the parsed fields make; its own checks run here."""
+    """Makes a Config of the parsed fields; its own checks run here."""
     for field in dataclasses.fields(Config):
         value = namespace[field.name]
         if not isinstance(value, jsonargparse.Namespace):
@@ -91,7 +92,7 @@ def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
 
 
 def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
-    """Runs a door as a program: what a user can mend is one line on standard error and exit code 2."""
+    """Runs a door as a program: an error that the user can mend is one line on standard error and exit code 2."""
     prepare_screen()
     if listens := door.__module__ == "__main__":
         listen()
@@ -124,7 +125,7 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
 
 
 class Terminal(io.FileIO):
-    """A terminal that may be closed while the work on it goes on to save."""
+    """Terminal that may be closed while the work on it goes on to save."""
 
     def write(self, data: typing.Any, /) -> int:
         try:

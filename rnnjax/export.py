@@ -22,7 +22,7 @@ DISAGREE = 1
 EXTENSIONS = {"torch": "pt", "flax": "msgpack", "safetensors": "safetensors"}
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
-"""Largest difference of the outputs that --verify allows, as a share of the largest output."""
+"""Largest difference between outputs that --verify allows, as a share of the largest output."""
 
 VERIFIED = (64, 8)
 """Steps and streams of the random ids that --verify reads."""
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def export(options: Namespace) -> int:
-    """Writes the file and says what it is. Returns the exit code."""
+    """Writes the file and names it on the screen. Returns the exit code."""
     from rnnjax.run.device import set_up
     from rnnjax.trained import load_trained, read_config
 

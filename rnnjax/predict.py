@@ -17,9 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/seq2seq")
     parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
     parser.add_argument(
-        "--input", type=str, help="what to read: a label, a text, a number, 64 pixels, or a sequence, by task"
+        "--input", type=str, help="input of the network: a label, a text, a number, 64 pixels, or a sequence, by task"
     )
-    parser.add_argument("--file", type=str, help="a file to read it from; of a run on series, a .csv or .npz of others")
+    parser.add_argument("--file", type=str, help="file with the input; for a run on series, a .csv or .npz of series")
     parser.add_argument("--length", type=int, default=300, help="one_to_many: characters to write")
     parser.add_argument("--temperature", type=float, default=0.8, help="one_to_many: 0 takes the likeliest character")
     parser.add_argument("--seed", type=int, default=0, help="one_to_many: seed of the draws")
@@ -53,10 +53,10 @@ def read_input(options: Namespace) -> str:
 
 
 def predict(options: Namespace) -> str:
-    """What the network of the run says of a text, or of the series in a file.
+    """Answer of the run's network to a text, or to the series in a file.
 
     Raises:
-      UserError: if there is no such run, it is of another kind, or the input is not one that it can read.
+      UserError: if there is no such run, its network writes text, or it cannot read the input.
     """
     from rnnjax.run.device import set_up
     from rnnjax.trained import load, read_config

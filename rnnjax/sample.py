@@ -23,17 +23,17 @@ CHUNK = 100
 """Characters written in one dispatch."""
 
 STREAM_CHUNK = 8
-"""The same, where each piece is printed at once."""
+"""Characters written in one dispatch where each piece is printed at once."""
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("sample", __doc__)
     parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/lyrics")
     parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
-    parser.add_argument("--prime", type=str, default="", help="text to go on from; by default the beginning of a song")
+    parser.add_argument("--prime", type=str, default="", help="text to continue; by default the beginning of a song")
     parser.add_argument("--length", type=int, default=500, help="characters to write, after the prime")
     parser.add_argument("--temperature", type=float, default=0.8, help="below 1 is more cautious; 0: the likeliest")
-    parser.add_argument("--top_k", "--top-k", type=int, default=0, help="draw from the k likeliest only; 0: from all")
+    parser.add_argument("--top_k", "--top-k", type=int, default=0, help="draw from the k likeliest; 0: from all")
     parser.add_argument("--num", type=int, default=1, help="texts to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
     parser.add_argument("--stream", action="store_true", help="print each text as it is written")
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def print_texts(options: Namespace) -> int:
-    """Prints the texts, and for each the longest stretch that stands in the training text, where it can be read."""
+    """Prints the texts, each with its longest stretch that stands in the training text, where that text can be read."""
     from rnnjax.run.device import set_up
 
     if options.platform not in get_args(Platform):
@@ -91,12 +91,12 @@ def sample(
 
     Args:
       network: from `rnnjax.load`, or the directory of a run.
-      prime: text to go on from; empty: the beginning of a song.
+      prime: text to continue; empty: the beginning of a song.
       length: characters to write.
-      temperature: divides the logits; below 1 is more cautious, 0 takes the likeliest.
-      top_k: draw from the k likeliest characters only; 0: from all.
+      temperature: divisor of the logits; below 1 is more cautious, 0 takes the likeliest.
+      top_k: number of likeliest characters to draw from; 0: all.
       num: texts to write.
-      seed: of the draws.
+      seed: seed of the draws.
 
     Returns:
       The texts, each of them after the prime [num].

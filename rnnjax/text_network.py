@@ -1,4 +1,4 @@
-"""What a microscope looks at: a network, trained or fresh, the text it reads, and the directory for what is found."""
+"""A network to analyse, trained or fresh, the text that it reads, and the directory of the findings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class TextNetwork:
     """A network and its text.
 
     Attributes:
-      name: as it is called in figures.
-      trained: the network, its numbers in float64; at initialisation its step is 0.
-      corpus: the text of its config.
-      is_fresh: whether its weights are as drawn.
-      out: the directory for what is found.
+      name: name of the network in figures.
+      trained: the network, its numbers in float64; step 0 at initialisation.
+      corpus: text of its config.
+      is_fresh: True where its weights are as drawn.
+      out: directory of the findings.
     """
 
     name: str
@@ -41,13 +41,13 @@ class TextNetwork:
 
     @property
     def held_out(self) -> tuple[str, np.ndarray]:
-        """Name and ids of the text to look at: validation, or training where nothing is held out."""
+        """Name and ids of the text to analyse: validation, or training where nothing is held out."""
         ids = self.corpus.ids
         return ("validation", ids.validation) if ids.validation.size else ("training", ids.train)
 
 
 def parser_for(command: str, description: str, argv: list[str] | None) -> Parser:
-    """A parser for a door that takes a run (--run, --checkpoint), or a config and its fields.
+    """Parser for a door that takes a run (--run, --checkpoint), or a config and its fields.
 
     The fields' group `run` and the option `--run` cannot stand in one parser: the command line decides which it needs.
     """
@@ -61,7 +61,7 @@ def parser_for(command: str, description: str, argv: list[str] | None) -> Parser
         parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
     else:
         add_config(parser)
-    parser.add_argument("--out", type=str, help=f"directory for what is found; by default {command} in the run's")
+    parser.add_argument("--out", type=str, help=f"directory of the findings; by default {command} in the run's")
     return parser
 
 
@@ -104,7 +104,7 @@ def read_text_network(command: str, parser: Parser, options: Namespace) -> TextN
 
 
 def fresh(config: Config, corpus: Corpus) -> Trained:
-    """The very weights that a run of the config would begin with: drawn in its precision, then widened."""
+    """Network with the very weights that a run of the config begins with: drawn in its precision, then widened."""
     from rnnjax.build import draw_network
     from rnnjax.trained import Trained
 
@@ -119,7 +119,7 @@ def in_float64(trained: Trained) -> Trained:
 
 
 def leaf_names(tree) -> list[str]:
-    """Such as layers.0.W, in the order of the leaves."""
+    """Names of the leaves, such as layers.0.W, in their order."""
     import jax
 
     from rnnjax.model.network import leaf_name
@@ -128,10 +128,10 @@ def leaf_names(tree) -> list[str]:
 
 
 def whole_numbers(options: Namespace, **lowest: int) -> None:
-    """Checks that each named option is at least so much.
+    """Checks that each named option is at least its lowest value.
 
     Raises:
-      UserError: naming the first that is not.
+      UserError: naming the first option below it.
     """
     for name, low in lowest.items():
         value = getattr(options, name)

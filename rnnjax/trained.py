@@ -30,16 +30,16 @@ Array = jax.Array
 
 @dataclass(frozen=True)
 class Trained:
-    """A network and what it takes to use it.
+    """Network with everything that it takes to use it.
 
     Attributes:
-      config: with which it was trained.
-      vocabulary: of a network that writes text; that of others is empty.
-      model: its shape.
-      params: its weights, `Params`, or a tree of a task's own.
+      config: config that it was trained with.
+      vocabulary: characters of a network that writes text; empty for others.
+      model: shape of the network.
+      params: weights, `Params` or a task's own tree.
       hyper: numbers that are neither weights nor shape.
-      step: training steps that it has taken.
-      names: the content of the run's vocabulary.json.
+      step: training steps taken.
+      names: content of the run's vocabulary.json.
     """
 
     config: Config
@@ -51,15 +51,15 @@ class Trained:
     names: dict[str, Any] = field(default_factory=dict)
 
     def start(self, *batch: int) -> Carry:
-        """The state before the first step, for streams with these batch axes: of each layer [*batch, states·H]."""
+        """State before the first step, for streams with these batch axes: [*batch, states·H] for each layer."""
         return initial_carry(self.model, self.params, batch)
 
     def apply(self, x: Any, state: Carry | None = None) -> tuple[Carry, Array]:
         """Reads a window of streams.
 
         Args:
-          x: ids, integer [T, *B], or real vectors [T, *B, I]; of series scaled, as `predict` does it.
-          state: before the window; None: that before the first step.
+          x: ids, integer [T, *B], or real vectors [T, *B, I]; series must be scaled, as `predict` does it.
+          state: state before the window; None: the one before the first step.
 
         Returns:
           The state after it, and the outputs [T, *B, V].
@@ -69,14 +69,14 @@ class Trained:
         return rnn.apply(self.model, self.params, self.hyper, self.start(*axes) if state is None else state, batch)
 
     def answer(self, text: str, **options: Any) -> str:
-        """What a network that was trained on examples says of one input, as `python -m rnnjax.predict` prints it.
+        """Answer of a network trained on examples to one input, as `python -m rnnjax.predict` prints it.
 
         Args:
-          text: the input; for series the path of a file.
+          text: the input; for series, the path of a file.
           options: fields of `AnswerOptions`.
 
         Raises:
-          UserError: if the network writes text, or the input is not one that it can read.
+          UserError: if the network writes text, or cannot read the input.
         """
         if self.config.task.name not in NETWORKS:
             raise UserError(
@@ -87,19 +87,19 @@ class Trained:
         return network.answer(self.params, self.hyper, text, AnswerOptions(**options))
 
     def predict(self, x: Any, lengths: Any = None) -> np.ndarray:
-        """What a network that was trained on series says of others.
+        """Answers of a network trained on series to other series.
 
         Args:
           x: real [N, T, I], in the units of the training series, or ids, integer [N, T].
           lengths: steps of each series, integer [N]; None: all have T.
 
         Returns:
-          For each step [N, T, ...], or each series [N, ...]: numbers [K] in the units of the training targets; or the
-          probabilities of the classes [V], or of the labels [K]. In forecasting each step's are those of the step
-          `data.horizon` later.
+          Numbers [K] in the units of the training targets, or probabilities of the classes [V] or of the labels [K]:
+          for each step [N, T, ...] or each series [N, ...]. In forecasting the answer of step t is about step
+          t + `data.horizon`.
 
         Raises:
-          UserError: if the network is of another task, or x is not what it reads.
+          UserError: if the network is of another task, or cannot read x.
         """
         if not self.config.task.is_series:
             raise UserError(f"the network is of the task {self.config.task.name}, not of series; use answer, or sample")
@@ -108,7 +108,7 @@ class Trained:
 
 
 def read_config(run: Path) -> Config:
-    """The config that a run was started with.
+    """Reads the config that a run was started with.
 
     Raises:
       UserError: if there is no such run.
@@ -168,7 +168,7 @@ def load(run: str | Path, checkpoint: str = "best") -> Trained:
 
 
 def network_of(config: Config, names: dict[str, Any], run: Path) -> Network:
-    """The network of a task on examples; raises UserError where the run's names are not those of its task."""
+    """Network of a task on examples. Raises UserError where the run's names are not those of its task."""
     try:
         return NETWORKS[config.task.name](config, names)
     except (KeyError, TypeError, ValueError) as error:
@@ -176,7 +176,7 @@ def network_of(config: Config, names: dict[str, Any], run: Path) -> Network:
 
 
 def load_trained(run: Path, which: str = "best") -> Trained:
-    """`load` of a network that writes text; raises UserError for others."""
+    """Reads a network that writes text, as `load` does; raises UserError for others."""
     check_writes_text(read_config(run))
     return load(run, which)
 

@@ -1,4 +1,4 @@
-"""What each kind of clipping does to real gradients: python -m rnnjax.clipping --run runs/lyrics, or --config C.
+"""Effect of each kind of clipping on real gradients: python -m rnnjax.clipping --run runs/lyrics, or --config C.
 
 For a trained network (--run) or a fresh one (--config, with any of its fields): the gradients of N consecutive training
 windows, at fixed weights and in float64, before and after clipping by value, by global norm and by the norm of each

@@ -1,4 +1,4 @@
-"""Pictures of what clipping does to length and direction of a gradient."""
+"""Figures of the effect of clipping on length and direction of a gradient."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def plot_clipping(directory: Path, found: dict) -> list[str]:
 
 
 def _leaves(path: Path, found: dict, title: str) -> None:
-    """Each leaf's length before and after each kind, as a share of the whole, and the angle of each leaf."""
+    """Draws each leaf's length before and after each kind, as a share of the whole, and the angle of each leaf."""
     row = shown(found)
     rows = {other["kind"]: other for other in found["rows"] if other["which"] == row["which"]}
     names = list(row["leaves"])

@@ -24,17 +24,17 @@ SWEEP = np.geomspace(1e-4, 3, 19)
 """Thresholds of the figure, as multiples of the median norm."""
 
 SHARE = 0.5
-"""Of the length: what both kinds leave, where they are compared at the same length."""
+"""Share of the length that both kinds leave, where they are compared at the same length."""
 
 TINY = np.finfo(np.float64).tiny
-"""In the place of a length of 0, to divide by."""
+"""Divisor in the place of a length of 0."""
 
 MOST_BYTES = 1e9
-"""Of gradients; clipping needs several times as much."""
+"""Bytes of gradients to keep; clipping needs several times as much."""
 
 
 def measure(network: TextNetwork, grads: Params, options: Namespace) -> dict:
-    """What every kind does to the gradients [N, ...]; all numbers are medians over the windows.
+    """Effect of every kind on the gradients [N, ...]; all numbers are medians over the windows.
 
     Raises:
       UserError: if there is nothing to measure.
@@ -81,8 +81,9 @@ def measure(network: TextNetwork, grads: Params, options: Namespace) -> dict:
 
 
 def gradients(network: TextNetwork, windows: int) -> Params:
-    """The gradients of consecutive windows of the training text, as a training step computes them, stacked [N, ...];
-    one more window, before them, gives the first state.
+    """Gradients of consecutive windows of the training text, as a training step computes them, stacked [N, ...].
+
+    One more window, before them, gives the first state.
 
     Raises:
       UserError: if the text has fewer windows, or their gradients are too big to keep.
@@ -129,8 +130,11 @@ def gradients(network: TextNetwork, windows: int) -> Params:
 
 
 def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The norm of every window's gradient [N], the threshold by value that would leave it SHARE of that [N], and the
-    length of each leaf as a share of the whole [N, leaves].
+    """Lengths of every window's gradient, and the threshold by value that shortens it.
+
+    Returns:
+      The norm [N], the threshold by value that leaves SHARE of it [N], and the length of each leaf as a share of the
+      norm [N, leaves].
     """
     import jax
     import jax.numpy as jnp
@@ -147,13 +151,13 @@ def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, Effect]:
-    """What the clip of a kind, the one that trains, does to every window's gradient.
+    """Effect of a kind of clipping, as training applies it, on every window's gradient.
 
     Args:
-      thresholds: [M, N], M of them for each window.
+      thresholds: M for each window, [M, N].
 
     Returns:
-      Of the whole gradient [M, N], and leaf by leaf [M, N, leaves].
+      The effect on the whole gradient [M, N], and on each leaf [M, N, leaves].
     """
     import jax
     import jax.numpy as jnp
@@ -172,5 +176,5 @@ def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, E
 
 
 def medians(found: Effect, index) -> dict[str, float]:
-    """Over the windows, at one of the thresholds."""
+    """Medians over the windows, at one of the thresholds."""
     return {field: float(np.median(values[index])) for field, values in found._asdict().items()}

@@ -1,4 +1,4 @@
-"""What clipping does, as tables."""
+"""The effect of clipping, as tables."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from rich.table import Table
 
 
 def tables(found: dict) -> Iterator[Table | str]:
-    """What is printed, piece by piece."""
+    """Tables and lines to print, one by one."""
     norm, config = found["norm"], found["config"]
     yield (
         f"{found['name']}: gradients of {found['windows']} training windows, norm {norm['median']:.3g} in the median, "
@@ -41,11 +41,11 @@ def tables(found: dict) -> Iterator[Table | str]:
 
 
 SAME_DIRECTION = 0.05
-"""Degrees; below this a gradient has kept its direction, but for rounding."""
+"""Angle in degrees below which a gradient has kept its direction, but for rounding."""
 
 
 def at_threshold(found: dict) -> str:
-    """What the book's two kinds do at the config's threshold; medians over the windows, like all numbers here."""
+    """Effect of the book's two kinds at the config's threshold; medians over the windows, like all numbers here."""
     at = {row["kind"]: row["whole"] for row in found["rows"] if row["which"] == "config"}
     return (
         f"at the config's threshold, {found['config']['clip_threshold']:g}, the book's formula (by norm) "
@@ -61,7 +61,7 @@ def in_words(whole: dict) -> str:
 
 
 def at_same_length(found: dict) -> str:
-    """What they do where both leave the same share of the length."""
+    """Effect of the book's two kinds where both leave the same share of the length."""
     same = found["same_length"]
     by_norm, by_value = same["global_norm"], same["value"]
     differ = by_value["angle"] > SAME_DIRECTION
@@ -75,7 +75,7 @@ def at_same_length(found: dict) -> str:
 
 
 def shown(found: dict) -> dict:
-    """The row whose leaves are shown: of the smallest multiple of the median norm."""
+    """Row whose leaves are shown: the one of the smallest multiple of the median norm."""
     multiples = [row for row in found["rows"] if row["which"] != "config"]
     return min(multiples, key=lambda row: row["threshold"])
 

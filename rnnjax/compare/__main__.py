@@ -1,8 +1,8 @@
 """The certificate of the gradient methods: python -m rnnjax.compare --config configs/lyrics.yaml --methods all.
 
-Holds every gradient method against the exact gradient and against theory, on the config's own model and data, cut to
-what a minute affords: equal where theory says equal, different where it says different. Prints one matrix and the list
-of the identities, writes both as JSON and as a figure, and exits with 1 where a method fails.
+Holds every gradient method against the exact gradient and against theory: equal where theory says equal, different
+where it says different. The config's own model and data are cut to a size that takes a minute. Prints one matrix and
+the list of the identities, writes both as JSON and as a figure, and exits with 1 where a method fails.
 """
 
 import sys
@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def methods_of(text: str) -> list[str]:
-    """The methods that a comma list names, in the table's order.
+    """Methods named in a comma-separated list, in the table's order.
 
     Raises:
-      UserError: for a name that is no method's.
+      UserError: for an unknown name.
     """
     from rnnjax.gradients import METHODS
 

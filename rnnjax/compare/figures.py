@@ -42,7 +42,7 @@ def cut_of(found: Certificate) -> str:
 
 
 def draw_errors(axes, rows: list[Any]) -> None:
-    """A dot for the exact gradient that the method is about, a circle for the other."""
+    """Draws a dot for the exact gradient that the method is about, a circle for the other."""
     for place, row in enumerate(rows):
         other = row.window if row.of == "stream" else row.stream
         axes.plot(bounded(other.error), place, "o", markerfacecolor="none", color=COLORS[row.kind], alpha=0.6)
@@ -76,5 +76,5 @@ def draw_costs(axes, rows: list[Any], values: list[float], label: str) -> None:
 
 
 def bounded(error: float) -> float:
-    """Within the axis: zero at its left end, infinity at its right."""
+    """Error within the axis: zero at its left end, infinity at its right."""
     return min(max(error, 2 * FLOOR), CEILING / 2) if math.isfinite(error) else CEILING / 2

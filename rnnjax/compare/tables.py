@@ -22,7 +22,7 @@ STYLE = {"PASS": "green", "FAIL": "bold red", "n/a": "dim"}
 
 
 def show(console: Console, config: Config, model: Model, found: Certificate) -> None:
-    """The matrix, the theory, the full size, and a last line with the verdict."""
+    """Prints the matrix, the theory, the full size, and a last line with the verdict."""
     count, T, B = found.shape
     console.print(
         f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.cell.name}), windows of "
@@ -105,7 +105,7 @@ def verdict(text: str) -> str:
 
 
 def write(path: Path, config: Config, found: Certificate) -> None:
-    """All of it as JSON; a number that is not finite is null."""
+    """Writes the certificate as JSON; a number that is not finite is null."""
     count, T, B = found.shape
     content = {
         "config": config,

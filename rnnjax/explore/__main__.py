@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def explore(config: DataConfig, artist_column: str, out: str) -> int:
-    """Prints what there is to know about the data, and writes it with its pictures into a directory."""
+    """Prints the statistics of the data, and writes them with their figures into a directory."""
     from rich.console import Console
 
     from rnnjax.explore.figures import plot_corpus
@@ -46,7 +46,7 @@ def explore(config: DataConfig, artist_column: str, out: str) -> int:
 
 
 def look(config: DataConfig, artist_column: str, stages) -> dict[str, Any]:
-    """The content of explore.json."""
+    """Statistics of the data, the content of explore.json."""
     from rnnjax.data.corpus import make_corpus
     from rnnjax.data.ngrams import best_order, held_out_bits, highest_order
     from rnnjax.data.songs import read_table

@@ -12,7 +12,7 @@ SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥"}
 
 
 def plot_corpus(directory: Path, found: dict[str, Any], title: str) -> list[str]:
-    """Draws what there is to draw of the content of explore.json. Returns their names."""
+    """Draws the figures that the content of explore.json allows. Returns their names."""
     draw = {"characters.png": _characters}
     if "ngram_bits" in found:
         draw["ngrams.png"] = _ngrams
@@ -47,7 +47,7 @@ def _characters(found: dict[str, Any], title: str):
 
 
 def _sign(character: str) -> str:
-    """What stands for a character in a picture: itself, where the font can draw it."""
+    """Sign of a character in a figure: itself, where the font can draw it."""
     from matplotlib.font_manager import findfont
     from matplotlib.ft2font import FT2Font
 

@@ -1,4 +1,4 @@
-"""What is known about a corpus before training, on the screen."""
+"""The statistics of a corpus before training, on the screen."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ WIDEST_CELL = 80
 
 
 def show(console: Console, found: dict[str, Any]) -> None:
-    """Prints the content of explore.json, as far as it fits."""
+    """Prints the content of explore.json, as much as fits."""
     if "rows" in found:
         _show_songs(console, found)
     else:
@@ -85,7 +85,7 @@ def _show_artists(console: Console, found: dict[str, Any]) -> None:
 
 
 def _show_vocabulary(console: Console, found: dict[str, Any]) -> None:
-    """Each character with its id and its share of the training text."""
+    """Prints each character with its id and its share of the training text."""
     total = found["characters_in"]["train"]
     shown = found["vocabulary"][:MOST_CHARACTERS]
     console.print(Text("\nvocabulary: id, character, percent of the training text"))
@@ -120,5 +120,5 @@ def _ngram_table(found: dict[str, Any]) -> Table:
 
 
 def printable(text: str, keep: str = "") -> str:
-    """A text that moves no cursor: what cannot be printed is written as in Python."""
+    """Text that moves no cursor: characters that cannot be printed are written as Python's escapes."""
     return "".join(c if c.isprintable() or c in keep else "↵" if c == "\n" else repr(c)[1:-1] for c in text)

@@ -32,16 +32,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--window", type=int, default=128, help="T, characters of the window that is analysed")
     parser.add_argument("--lags", type=int, help="K, the longest lag of the figures; by default half the window")
     parser.add_argument("--streams", type=int, default=8, help="B, windows side by side, from equal parts of the text")
-    parser.add_argument("--bias", type=float, default=0.1, help="the bias for which the smallest k is wanted")
+    parser.add_argument("--bias", type=float, default=0.1, help="bias of truncation whose smallest k is printed")
     parser.add_argument("--exponents", type=int, default=64, help="Lyapunov exponents, the largest first")
     parser.add_argument(
         "--side_by_side",
         action=jsonargparse.ActionYesNo,
         default=None,
-        help="also fresh networks with W = scale x orthogonal; by default with a config, not with a run, and where the "
-        "scale of W decides: not in gated cells or under layer normalisation",
+        help="compare with fresh networks, W = scale x orthogonal; by default with a config, not with a run, and not "
+        "for gated cells or layer normalisation, where the scale of W says little",
     )
-    parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="their scales")
+    parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="scales of W of these networks")
     options = parser.parse_args(argv)
     whole_numbers(options, window=2, lags=1, streams=1, exponents=1)
     options.lags = options.window // 2 if options.lags is None else options.lags
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def lags(network: TextNetwork, options: Namespace) -> int:
-    """Analyses, prints the tables, and writes lags.json and the figures."""
+    """Analyses the network, prints the tables, and writes lags.json and the figures."""
     from rich.console import Console
 
     from rnnjax.lags.figures import plot_lags, plot_side_by_side
@@ -89,7 +89,7 @@ def lags(network: TextNetwork, options: Namespace) -> int:
 
 
 def others(network: TextNetwork, options: Namespace, tell: Callable[[str], None]) -> list[tuple[str, Trained]]:
-    """The networks to compare with: where they are asked for, or the network is fresh and the scale of W decides."""
+    """Networks to compare with, where they are asked for, or where the network is fresh and the scale of W decides."""
     asked, reason = options.side_by_side, scale_says_little(network.trained.model)
     if asked is False or (asked is None and not network.is_fresh):
         return []
@@ -102,7 +102,7 @@ def others(network: TextNetwork, options: Namespace, tell: Callable[[str], None]
 
 
 def scale_says_little(model: Model) -> str | None:
-    """Why the scale of W does not decide how far back a gradient reaches; None where it does."""
+    """Reason why the scale of W does not decide the reach of a gradient; None where it does."""
     if model.layer_norm:
         return "layer normalisation takes the scale of W out again"
     if model.cell.gated:

@@ -9,7 +9,7 @@ from rnnjax.figure import make_figure, write_figure
 from rnnjax.lags.tables import character
 
 SMALLEST_BIAS = 1e-14
-"""What is left out below this share is the rounding error of the sum."""
+"""Share below which a bias is not drawn: it is the rounding error of the sum."""
 
 
 def plot_lags(directory: Path, found: dict, lags: int, description: str) -> list[str]:

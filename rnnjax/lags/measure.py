@@ -1,4 +1,4 @@
-"""The measurement: windows of the held-out text, and all that is found of one network on them."""
+"""Windows of the held-out text, and the measurement of one network on them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answe
 
 
 class AnalysedText(NamedTuple):
-    """The text under the microscope: T characters before the window, [T, B], the window itself, [T, B], with the losses
-    before step K left out, and a line that says so."""
+    """Text under the microscope: T characters before the window [T, B], the window [T, B], and a line about both.
+
+    The losses before step K of the window are left out."""
 
     before: Batch
     batch: Batch
@@ -28,7 +29,7 @@ class AnalysedText(NamedTuple):
 
 
 def cut(network: TextNetwork, options: Namespace) -> AnalysedText:
-    """Windows of equal parts of the text, each with as many characters before it, from which its first state comes.
+    """Cuts windows from equal parts of the text, each with as many characters before it, which give its first state.
 
     Raises:
       UserError: if the text is too short.
@@ -57,7 +58,7 @@ def cut(network: TextNetwork, options: Namespace) -> AnalysedText:
 
 
 def refuse_too_much(trained: Trained, options: Namespace) -> None:
-    """Says how much too big an analysis is, before it is begun."""
+    """Raises UserError, before the analysis begins, where it is too big; the message has its size."""
     from rnnjax.analysis import lags, lyapunov
     from rnnjax.model.initializers import count_parameters
 
@@ -71,12 +72,12 @@ def refuse_too_much(trained: Trained, options: Namespace) -> None:
 
 
 def state_size(trained: Trained) -> int:
-    """S, the numbers of the whole state."""
+    """S, the size of the whole state."""
     return trained.model.layers * trained.model.state_width
 
 
 def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace) -> dict:
-    """All that is measured of one network.
+    """Measurements of one network, the content of lags.json about it.
 
     Raises:
       UserError: if its gradient is too long for float64.
@@ -137,7 +138,7 @@ def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace)
 
 
 def compiled() -> tuple:
-    """The programs of an analysis, compiled once for all networks of a shape."""
+    """Programs of an analysis, compiled once for all networks of a shape."""
     import jax
 
     from rnnjax.analysis import lags, lyapunov

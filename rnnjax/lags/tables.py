@@ -7,7 +7,7 @@ from rich.table import Table
 
 
 def tables(found: dict, lags: int) -> Iterator[Table | str]:
-    """What is printed of one network, piece by piece."""
+    """Tables and lines about one network, one by one."""
     norm, truncation = found["gradient_norm"], found["truncation"]
     table = Table(title="the gradient against the lag, and truncation after as many steps")
     for column in ("lag k", "|dL_t/dh_(t-k)|", "keep k steps", "relative bias", "cosine"):
@@ -48,7 +48,7 @@ def tables(found: dict, lags: int) -> Iterator[Table | str]:
 
 
 def summary(found: dict) -> str:
-    """One line about a network beside the one that is looked at."""
+    """One line about a network of the comparison."""
     longest, wanted = len(found["gradient_norm"]["mean"]), found["wanted"]
     return (
         f"{found['name']}: {character(found)}; a bias of {wanted['bias']:g} needs "
@@ -57,7 +57,7 @@ def summary(found: dict) -> str:
 
 
 def character(found: dict) -> str:
-    """vanishing or exploding, where less than 1/1,000 or more than 10 times the gradient is left at the longest lag."""
+    """Kind of a network by the gradient left at the longest lag: vanishing below 1/1,000 of it, exploding above 10."""
     mean = found["gradient_norm"]["mean"]
     left = mean[-1] / mean[0] if mean[0] else 0.0
     kind = "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"

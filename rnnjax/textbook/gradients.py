@@ -140,7 +140,7 @@ def make_formulas(case: Case, steps: Trace, truth: References, as_printed: Formu
 
 
 def make_readings(case: Case, steps: Trace, truth: References) -> list[Formula]:
-    """Lists ∂L/∂W in each of its readings. With as many outputs as units, a reading without a value gets a wrong one."""
+    """Lists ∂L/∂W in each of its readings. With as many outputs as units, a missing value turns into a wrong one."""
     error = printed.output_error(steps.logits, case.batch.y)
     true_W = [as_in_the_book(one.layers[0].W) for one in truth]
     square = case.model.hidden == case.model.vocabulary
