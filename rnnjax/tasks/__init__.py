@@ -1,7 +1,7 @@
-"""The tasks: what each network reads, what it is asked for, how well it does and against what.
+"""The tasks: inputs, targets, metrics and baselines of each.
 
-Adding one is a file with `make(config) -> Task`, a line in TASKS, and its name in `config.TaskName`; one that learns
-from examples also has `network(config, names) -> Network`, by which `rnnjax.predict` uses it.
+A new task is a file with `make(config) -> Task`, a line in TASKS, and its name in `config.TaskName`. One that learns
+from examples also has `network(config, names) -> Network`, which `rnnjax.predict` uses.
 """
 
 from collections.abc import Callable
@@ -31,13 +31,13 @@ NETWORKS: dict[str, Callable[[Config, dict[str, Any]], Network]] = {
     **dict.fromkeys(KNOWN, known.network),
     **dict.fromkeys(SERIES, series.network),
 }
-"""The tasks that learn from examples, by their name."""
+"""Tasks that learn from examples, by name."""
 
 
 def make_task(config: Config) -> Task:
-    """The task of a config, its data read.
+    """Makes the task of a config and reads its data.
 
     Raises:
-      UserError: if the data cannot be read, or the config does not fit it.
+      UserError: if the data cannot be read, or the config does not fit them.
     """
     return TASKS[config.task.name](config)

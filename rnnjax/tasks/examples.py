@@ -1,4 +1,4 @@
-"""What all tasks that learn from examples share."""
+"""Parts shared by all tasks that learn from examples."""
 
 import hashlib
 from collections.abc import Callable
@@ -25,16 +25,16 @@ from rnnjax.training.step import make_update
 Array = jax.Array
 
 SHOWN = 8
-"""Examples in a sample."""
+"""Number of examples in a sample."""
 
 
 def make_example_task(config: Config, network: Network, examples: Split[Any], what: str, **rest: Any) -> Task:
-    """The fields of a task that do not depend on which it is.
+    """Makes a task that learns from examples.
 
     Args:
-      examples: the padded examples of each part; a held-out part that is empty is None.
-      what: the examples' name, such as images.
-      rest: the fields that do.
+      examples: padded examples of each part; an empty held-out part is None.
+      what: name of the examples, such as images.
+      rest: fields of the task that are not the same for all tasks.
 
     Raises:
       UserError: if there are fewer examples than a batch takes.
@@ -57,33 +57,34 @@ def make_example_task(config: Config, network: Network, examples: Split[Any], wh
 
 
 def start(config: Config, network: Network, seed: Array | None = None) -> TrainState:
-    """The state before the first step, in the run's precision; seed, by default, is the config's."""
+    """Draws the state before the first step, in the run's precision; the seed is the config's unless given."""
     dtype = np.dtype(config.run.precision)
     seed = jnp.int32(config.training.seed) if seed is None else seed
     return start_state(config, network.init(jax.random.key(seed), dtype), (), None, dtype, seed)
 
 
 def draw_all(model: Model, config: Config, key: Array, dtype: Any) -> Params:
-    """The weights of one network, as the config draws them."""
+    """Draws the weights of one network by the config."""
     return draw_params(key, model, config.model, dtype)
 
 
 def noise_for(key: Array | None, model: Model, shape: tuple[int, ...], dtype: Any) -> tuple[Array, ...] | None:
-    """Dropout's noise for steps [T, B]; None where there is no key, or no dropout."""
+    """Draws dropout's noise for steps `[T, B]`; None without a key or without dropout."""
     if key is None or not model.dropout:
         return None
     return draw_noise(key, model.layers, (*shape, model.output), dtype)
 
 
 def shifted(ids: Array, length: Array, edge: int) -> Batch:
-    """What a network that writes learns from: it reads the edge, then a text, and is to say the text, then the edge.
+    """Batch of a network that writes: the input is the edge, then the text; the target is the text, then the edge.
 
     Args:
-      ids: padded texts [B, T].
-      length: of each [B].
+      ids: padded texts `[B, T]`.
+      length: characters of each text `[B]`.
+      edge: id that stands before and after a text.
 
     Returns:
-      x, y and valid [T + 1, B].
+      x, y and valid `[T + 1, B]`.
     """
     ids = jnp.asarray(ids).T
     edges = jnp.full_like(ids[:1], edge)
@@ -92,7 +93,7 @@ def shifted(ids: Array, length: Array, edge: int) -> Batch:
 
 
 def surprise_within(logits: Array, y: Array, valid: Array | None) -> Surprise:
-    """The surprise at the targets [T, B] of each sequence, at its valid steps; None: all."""
+    """Surprise of each sequence at its targets `[T, B]`, over its valid steps; None: all steps."""
     counted = jnp.ones(y.shape, bool) if valid is None else valid
     nats = jnp.where(counted, cross_entropy(logits, y), 0)
     return Surprise(jnp.sum(nats, axis=0), jnp.sum(counted, axis=0, dtype=nats.dtype))
@@ -107,7 +108,7 @@ def fingerprint(examples: Split[Any]) -> str:
 
 
 def measured(examples: Split[Any]) -> tuple[str, Any] | None:
-    """The part that the metrics are of: test, or validation where nothing is held out for a test; None without any."""
+    """Name and examples of the part to measure: test, else validation; None if nothing is held out."""
     for name in ("test", "validation"):
         if (part := getattr(examples, name)) is not None:
             return name, part
@@ -115,26 +116,26 @@ def measured(examples: Split[Any]) -> tuple[str, Any] | None:
 
 
 def shown(examples: Split[Any]) -> Any:
-    """The examples of a sample: the first held-out ones for validation, or of training."""
+    """The examples of a sample: the first of validation, or of training if there is no validation part."""
     part = examples.train if examples.validation is None else examples.validation
     return jax.tree.map(lambda array: jnp.asarray(array[:SHOWN]), part)
 
 
 def held_out_losses(network: Network, examples: Split[Any], state: TrainState) -> dict[str, float]:
-    """validation_loss and test_loss, in nats per output, of the parts that there are."""
+    """Measures validation_loss and test_loss, in nats per output, for the parts that there are."""
     mean: Callable = make_mean_surprise(network.surprise)
     parts = {"validation_loss": examples.validation, "test_loss": examples.test}
     return {name: float(mean(state.params, state.hyper, part)) for name, part in parts.items() if part is not None}
 
 
 def loss_lines(result: dict[str, Any], unit: str) -> list[str]:
-    """The held-out losses, for the screen."""
+    """Lines with the held-out losses, for the screen."""
     names = [name for name in ("validation_loss", "test_loss") if name in result]
     return [f"{name.replace('_', ' ')} {result[name]:#.5g} nats per {unit}" for name in names]
 
 
 def check_text(text: str, characters: str, most: int) -> None:
-    """Raises UserError for an input that is empty, too long, or has characters that the network never saw."""
+    """Raises UserError for a text that is empty, too long, or has characters that the network does not know."""
     if not text.strip():
         raise UserError("--input is empty; give the text to read")
     if len(text) > most:

@@ -1,4 +1,4 @@
-"""The pictures of the tasks: a confusion matrix, curves, bars, and where attention looked."""
+"""The pictures of the tasks: confusion matrix, curves, bars, attention."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,18 +8,18 @@ import numpy as np
 from rnnjax.figure import make_figure
 
 MOST_NUMBERED = 20
-"""Labels of a confusion matrix up to which the counts are written into it."""
+"""Most labels of a confusion matrix with counts written into it."""
 
 
 def confusion(
     counts: Sequence[Sequence[int]], labels: list[str], rows: str, columns: str, counted: str, title: str
 ) -> Any:
-    """How often each of `rows` was answered by each of `columns`.
+    """Draws a confusion matrix.
 
     Args:
-      counts: [labels, labels].
+      counts: `[labels, labels]`, truth by row, answer by column.
       rows, columns: names of the axes.
-      counted: what is counted.
+      counted: name of the things counted, such as songs.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -43,7 +43,7 @@ def confusion(
 
 
 def curves(series: dict[str, list[float]], levels: dict[str, float], xlabel: str, ylabel: str, title: str) -> Any:
-    """Series against their index, with horizontal lines beside them."""
+    """Draws series against their index, and levels as horizontal lines."""
     figure = make_figure(7, 4.2)
     axes = figure.add_subplot()
     for name, values in series.items():
@@ -58,10 +58,10 @@ def curves(series: dict[str, list[float]], levels: dict[str, float], xlabel: str
 
 
 def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: str) -> Any:
-    """Loss and accuracy of a network at several lengths, beside what is lost without memory at each.
+    """Draws loss and accuracy of a network at several lengths, beside the floor, the loss without memory.
 
     Args:
-      found: of each length: length, loss, floor, accuracy.
+      found: length, loss, floor and accuracy at each length.
     """
     figure = make_figure(8, 3.8)
     of_loss, of_accuracy = figure.subplots(1, 2)
@@ -83,10 +83,10 @@ def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: 
 
 
 def forecast(found: dict[str, list[float]], name: str, title: str) -> Any:
-    """Answers and truth of one number: over the steps of a series, or, of whole series, one against the other.
+    """Draws truth and answers of one target: over the steps of a series, or for whole series against each other.
 
     Args:
-      found: truth and predicted, in the unit of the file; and step, where there is an answer at each.
+      found: truth and predicted, in the unit of the file; and step, if there is an answer at each step.
     """
     over_time = "step" in found
     figure = make_figure(9, 3.6) if over_time else make_figure(4.6, 4.4)
@@ -107,7 +107,7 @@ def forecast(found: dict[str, list[float]], name: str, title: str) -> Any:
 
 
 def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, ylabel: str, title: str) -> Any:
-    """Shares in percent, side by side for each label; None is left out."""
+    """Draws shares in percent as bars, side by side for each label; None is left out."""
     figure = make_figure(7, 4.4)
     axes = figure.add_subplot()
     width = 0.8 / len(series)
@@ -125,8 +125,10 @@ def bars(series: dict[str, list[float | None]], labels: list[str], xlabel: str, 
 
 
 def attention(looked: list[dict[str, Any]]) -> Any:
-    """How much each written character looked at each of the source: one panel for each example, its source along the
-    longer side."""
+    """Draws the attention weights of each written character over the source, one panel for each example.
+
+    The source lies along the longer side.
+    """
     figure = make_figure(12, 6.2)
     panels = figure.subplots(len(looked), 1, squeeze=False)[:, 0]
     for axes, found in zip(panels, looked, strict=True):

@@ -1,8 +1,8 @@
-"""A task with a known answer: sequences drawn anew at every step, by the gradient method of the config, and a fixed
-held-out set; what was learned stands beside what can be reached without memory.
+"""Tasks with a known answer: sequences drawn anew at every step, and a fixed held-out set.
 
-The sequences of a step follow from seed and step, the held-out ones from data.split_seed: no file is read, no sequence
-is seen twice on purpose, and runs with one seed see the same ones whatever else they differ in.
+The network learns by the gradient method of the config, and is compared with the best one without memory. The sequences
+of a step follow from seed and step, the held-out ones from data.split_seed. No file is read, and runs with one seed see
+the same sequences whatever else they differ in.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ from rnnjax.training.step import Read, make_learn_window, make_update
 Array = jax.Array
 
 FACTORS = (2, 4)
-"""Times the length of training at which the trained network is measured too."""
+"""Multiples of the training length at which the trained network is measured too."""
 
 
 def make(config: Config) -> Task:
@@ -77,14 +77,14 @@ def make(config: Config) -> Task:
 
 
 def shape_of(config: Config, problem: Problem) -> Model:
-    """An output for each class, or one for a real target, and the loss that goes with it."""
+    """The network's shape and loss: an output for each class, or one for a real target."""
     classes = 1 if problem.classes is None else len(problem.classes)
     model = make_model(config, classes, problem.width if problem.inputs is None else len(problem.inputs))
     return dataclasses.replace(model, loss="squared_error" if problem.is_real else "cross_entropy")
 
 
 def make_read(config: Config, problem: Problem) -> Read:
-    """Draws the batch of a step; every sequence begins with it."""
+    """Returns (state, _) -> the batch of a step, drawn by seed and step, and True: all sequences begin anew."""
 
     def read(state: TrainState, _: Any) -> tuple[Batch, bool]:
         key = random_key(state.seed, "sequences", state.step)
@@ -95,19 +95,19 @@ def make_read(config: Config, problem: Problem) -> Read:
 
 
 def held_out(config: Config, problem: Problem, *parts: str) -> list[Sequence]:
-    """The sequences of each of the parts, by their names in `Split`: [N, S]."""
+    """Draws the sequences `[N, S]` of each part, by its name in `Split`."""
     draw = jax.jit(partial(draw_many, problem, count=config.task.held_out))
     return [draw(random_key(config.data.split_seed, "held_out", Split._fields.index(part))) for part in parts]
 
 
 def as_batch(rows: Sequence, dtype: Any) -> Batch:
-    """Sequences [S, B] as what a network reads, reals in its precision."""
+    """Makes a batch of sequences `[S, B]`, with reals in the network's precision."""
     cast = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
     return Batch(*jax.tree.map(cast, rows))
 
 
 def make_logits(config: Config, problem: Problem) -> Callable[..., tuple[Batch, Array]]:
-    """Returns (params, hyper, rows [N, S]) -> the batch, and the outputs [S, N, V]."""
+    """Returns (params, hyper, rows `[N, S]`) -> the batch, and the outputs `[S, N, V]`."""
     model = shape_of(config, problem)
 
     def logits(params: Params, hyper: Hyper, rows: Sequence) -> tuple[Batch, Array]:
@@ -118,7 +118,7 @@ def make_logits(config: Config, problem: Problem) -> Callable[..., tuple[Batch, 
 
 
 def network(config: Config, _: Any = None) -> Network:
-    """All of it follows from the config."""
+    """The network of a config; it needs no names."""
     problem = make_problem(config.task)
     logits, judge = make_logits(config, problem), make_judge(config, problem)
 
@@ -136,12 +136,12 @@ def network(config: Config, _: Any = None) -> Network:
 
 
 def answers(problem: Problem, out: Array) -> Array:
-    """What the network says: the likeliest class, or its one output; [...] from [..., V]."""
+    """The network's answers `[...]` from outputs `[..., V]`: the likeliest class, or the one output."""
     return out[..., 0] if problem.is_real else jnp.argmax(out, axis=-1)
 
 
 def is_right(problem: Problem, out: Array, y: Array) -> Array:
-    """Whether each output [..., V] is right about its target [...]."""
+    """True where an output `[..., V]` is right about its target `[...]`."""
     if problem.is_real:
         return jnp.abs(out[..., 0] - y) < problem.tolerance
     if not problem.tolerance:
@@ -151,7 +151,13 @@ def is_right(problem: Problem, out: Array, y: Array) -> Array:
 
 
 class Judged(NamedTuple):
-    """Of N sequences: what is said at each step [N, S], whether all that is asked is right [N], and what is lost."""
+    """Judgement of N sequences.
+
+    Attributes:
+      answer: answer at each step, `[N, S]`.
+      right: True where all answers that count are right, `[N]`.
+      lost: surprise of each sequence.
+    """
 
     answer: Any
     right: Any
@@ -159,7 +165,7 @@ class Judged(NamedTuple):
 
 
 def make_judge(config: Config, problem: Problem) -> Callable[[Params, Hyper, Sequence], Judged]:
-    """Returns (params, hyper, rows [N, S]) -> Judged."""
+    """Returns (params, hyper, rows `[N, S]`) -> Judged."""
     logits, loss = make_logits(config, problem), make_loss(shape_of(config, problem).loss)
 
     def judge(params: Params, hyper: Hyper, rows: Sequence) -> Judged:
@@ -173,7 +179,7 @@ def make_judge(config: Config, problem: Problem) -> Callable[[Params, Hyper, Seq
 
 
 def make_accuracy(config: Config, problem: Problem) -> Callable[[Params, Hyper, Sequence], dict[str, Array]]:
-    """Returns a jitted (params, hyper, rows [N, S]) -> the share of sequences that are right."""
+    """Returns a jitted (params, hyper, rows `[N, S]`) -> the share of sequences that are right."""
     judge = make_judge(config, problem)
 
     def accuracy(params: Params, hyper: Hyper, rows: Sequence) -> dict[str, Array]:
@@ -184,7 +190,7 @@ def make_accuracy(config: Config, problem: Problem) -> Callable[[Params, Hyper, 
 
 
 def make_sample(config: Config, problem: Problem, examples: Split[Any]) -> Any:
-    """What the network says of some held-out sequences [N, S]."""
+    """Returns the sampler: some held-out sequences `[N, S]`, and the network's answers."""
     judge, rows = make_judge(config, problem), shown(examples)
 
     def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Sequence, Judged]:
@@ -194,7 +200,7 @@ def make_sample(config: Config, problem: Problem, examples: Split[Any]) -> Any:
 
 
 def write(problem: Problem, found: tuple[Sequence, Judged]) -> str:
-    """A line for each sequence of a sample."""
+    """Writes a line for each sequence of a sample."""
     lines = tell(problem, *found)
     return "\n".join(
         f"{line['read']}  {line['predicted']}" + ("" if line["right"] else f", but it is {line['truth']}")
@@ -203,7 +209,7 @@ def write(problem: Problem, found: tuple[Sequence, Judged]) -> str:
 
 
 def tell(problem: Problem, rows: Sequence, judged: Judged) -> list[dict[str, Any]]:
-    """`told` for each sequence."""
+    """Describes each sequence by `told`."""
     rows, judged = jax.device_get((rows, judged))
     one = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)
     return [told(problem, one(rows, i), judged.answer[i], judged.right[i]) for i in range(len(judged.right))]
@@ -212,7 +218,7 @@ def tell(problem: Problem, rows: Sequence, judged: Judged) -> list[dict[str, Any
 def conclude(
     config: Config, problem: Problem, of: Network, examples: Split[Any], state: TrainState, _: Any
 ) -> Conclusion:
-    """The held-out losses beside the floor, how many sequences are right, and the same at greater lengths."""
+    """Measures loss, floor and accuracy on the held-out parts, and on longer sequences."""
     result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
     judged = judge_all(config, problem, examples.test, state)
     accuracy = float(np.mean(judged.right))
@@ -234,13 +240,13 @@ def conclude(
 
 
 def judge_all(config: Config, problem: Problem, rows: Sequence, state: TrainState) -> Judged:
-    """What is found of sequences [N, S], block by block."""
+    """Judges sequences `[N, S]`, block by block."""
     blocks = in_blocks(make_judge(config, problem), state.params, state.hyper, rows)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
 
 
 def at_length(config: Config, factor: int, state: TrainState) -> dict[str, Any]:
-    """Loss, floor and accuracy on test sequences of so many times the length."""
+    """Measures loss, floor and accuracy on test sequences of `factor` times the length."""
     config = dataclasses.replace(config, task=dataclasses.replace(config.task, length=factor * config.task.length))
     problem = make_problem(config.task)
     (rows,) = held_out(config, problem, "test")
@@ -250,7 +256,7 @@ def at_length(config: Config, factor: int, state: TrainState) -> dict[str, Any]:
 
 
 def criterion(problem: Problem) -> str:
-    """When a sequence is right, in words."""
+    """The criterion by which a sequence is right, in words."""
     if problem.is_real:
         return f"|error| < {problem.tolerance:g}"
     if not problem.tolerance:
@@ -259,7 +265,7 @@ def criterion(problem: Problem) -> str:
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """The losses beside the floor, and how many sequences are right, at this length and at greater ones."""
+    """Lines with loss, floor and accuracy at the training length and at greater ones."""
     unit = result["loss_is"]
     lines = [f"validation loss {result['validation_loss']:#.4g}, test loss {result['test_loss']:#.4g} ({unit})"]
     lines.append(f"  without memory, {result['floor_is']}: {result['floor']:#.4g}")

@@ -1,6 +1,6 @@
-"""An output for each input: where the first syllable of every word in a line ends, as `data.tags` has it.
+"""An output for each input: the network tags the end of the first syllable of every word, as `data.tags` has it.
 
-What follows a character decides its tag as much as what stands before it: `--model.bidirectional false` shows how much.
+A tag depends as much on the characters after it as on those before; `--model.bidirectional false` shows how much.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ Array = jax.Array
 
 
 class Example(NamedTuple):
-    """N lines and their tags: x and y [N, T], length [N]."""
+    """N lines and their tags: x and y `[N, T]`, length `[N]`."""
 
     x: Any
     length: Any
@@ -79,7 +79,7 @@ def make(config: Config) -> Task:
 
 
 def lines_of(text: str, most: int) -> list[str]:
-    """The lines of a text that have a letter in them, longer ones cut."""
+    """The lines of a text with a letter in them, cut at `most` characters."""
     return [piece for line in text.splitlines() if line.strip() for piece in cut_into_pieces(line, most)]
 
 
@@ -93,7 +93,7 @@ def shape_of(config: Config, names: dict[str, Any]) -> Model:
 
 
 def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
-    """Returns (params, hyper, examples [B, T], key=None, unroll=rnn.unroll) -> logits [T, B, tags]."""
+    """Returns (params, hyper, examples `[B, T]`, key=None, unroll=rnn.unroll) -> logits `[T, B, tags]`."""
     model = shape_of(config, names)
 
     def logits(params: Params, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll) -> Array:
@@ -124,7 +124,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
 
 def make_sample(config: Config, names: dict[str, Any], examples: Split[Any]) -> Any:
-    """Some lines, and the tags that the network gives them [B, T]."""
+    """Returns the sampler: some lines, and the network's tags `[B, T]`."""
     logits, rows = make_logits(config, names), shown(examples)
 
     def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Example, Array]:
@@ -134,7 +134,7 @@ def make_sample(config: Config, names: dict[str, Any], examples: Split[Any]) -> 
 
 
 def write(vocabulary: Vocabulary, found: tuple[Example, Array]) -> str:
-    """Each line of a sample as the network divides it, and as the rule does where that is another."""
+    """Writes each line of a sample as the network divides it, and as the rule does if they differ."""
     rows, tags = jax.device_get(found)
     lines = []
     for x, length, y, guess in zip(*rows, tags, strict=True):
@@ -154,7 +154,7 @@ def conclude(
     state: TrainState,
     _: Any,
 ) -> Conclusion:
-    """How many tags are right on the test part, for the network and for the bigram baseline."""
+    """Scores the tags on the test part, for the network and for the bigram baseline."""
     result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
     if (found := measured(examples)) is None:
         return Conclusion(result)
@@ -182,8 +182,7 @@ def conclude(
 
 
 def scores(truth: list[np.ndarray], guess: list[np.ndarray]) -> dict[str, Any]:
-    """Shares of characters and of whole lines that are right; precision, recall and their harmonic mean for END; and
-    the share of each tag that is found."""
+    """Scores of tags: accuracy by character and by line; precision, recall and F1 of END; recall of each tag."""
     t, g = np.concatenate(truth), np.concatenate(guess)
     both = np.sum((t == END) & (g == END))
     precision, recall = (float(both / max(np.sum(tags == END), 1)) for tags in (g, t))
@@ -199,7 +198,7 @@ def scores(truth: list[np.ndarray], guess: list[np.ndarray]) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """The scores beside the baseline's."""
+    """Lines with the scores beside the baseline's."""
     lines = loss_lines(result, "character")
     if "network" not in result:
         return lines

@@ -1,7 +1,7 @@
 """A sequence in, one label out: a piece of a song and its band, or the image of a digit, read pixel by pixel.
 
-A song is longer than a gradient reaches: it is cut into pieces of whole lines, the network learns to name the band of
-each, and a song's band is the one to which its pieces together give the highest probability.
+A song is longer than a gradient reaches, so it is cut into pieces of whole lines, and the network learns the band of
+each piece. A song's band is the one with the highest probability over all its pieces together.
 """
 
 from collections.abc import Callable
@@ -45,13 +45,14 @@ Array = jax.Array
 
 
 class Data(NamedTuple):
-    """What the task reads.
+    """Data of the task.
 
     Attributes:
-      examples: of each part.
-      owner: the song, or the image, that each example of a part is of, numbered from 0 within the part.
-      names: the content of vocabulary.json.
-      baselines: () -> of the part that is measured, what others get right, by name: [owners] of bool.
+      examples: examples of each part.
+      owner: song or image of each example of a part, numbered from 0 within the part.
+      names: content of vocabulary.json.
+      baselines: () -> bool `[owners]` by baseline, True where it is right, on the part that is measured.
+      source: description of the data, in short.
     """
 
     examples: Split[Any]
@@ -90,7 +91,7 @@ def unit(config: Config) -> str:
 
 
 def read_songs(config: Config) -> Data:
-    """The pieces of the songs."""
+    """Reads the songs and cuts them into pieces."""
     songs = load_labelled(config)
     most = config.task.max_length
     vocabulary, examples, song = make_pieces(songs, most)
@@ -100,7 +101,7 @@ def read_songs(config: Config) -> Data:
 
 
 def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """Whether the most frequent label, and n-gram models of the training songs, are right about each held-out song."""
+    """True where a baseline is right about a held-out song: the most frequent label, and n-gram models."""
     part = 2 if np.any(songs.part == 2) else 1
     texts = [vocabulary.encode(text) for text in songs.texts]
     held_out = [text for text, own in zip(texts, songs.part, strict=True) if own == part]
@@ -116,7 +117,7 @@ def song_baselines(songs: Labelled, vocabulary: Vocabulary) -> dict[str, np.ndar
 
 
 def read_digits(config: Config) -> Data:
-    """The images, split within each digit."""
+    """Reads the images, and splits them within each digit."""
     images, label = load_digits()
     part = draw_parts_within(label, config.data.validation_fraction, config.data.test_fraction, config.data.split_seed)
     length = np.full(len(label), images.shape[1], np.int32)
@@ -130,7 +131,7 @@ def read_digits(config: Config) -> Data:
 
 
 def image_baselines(examples: Split[Any]) -> dict[str, np.ndarray]:
-    """Whether the most frequent digit, and the nearest mean image of the training part, are right about each image."""
+    """True where a baseline is right about a held-out image: the most frequent digit, and the nearest mean image."""
     if (found := measured(examples)) is None:
         return {}
     train, held_out = examples.train, found[1]
@@ -143,12 +144,12 @@ def image_baselines(examples: Split[Any]) -> dict[str, np.ndarray]:
 
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
-    """An output for each label; the input is one pixel, or a character."""
+    """The network's shape: the input is one pixel or character, with an output for each label."""
     return make_model(config, len(names["labels"]), len(names["characters"]) + 1 if "characters" in names else 1)
 
 
 def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
-    """Returns (params, hyper, examples [B, T], key=None, unroll=rnn.unroll) -> logits [B, labels]."""
+    """Returns (params, hyper, examples `[B, T]`, key=None, unroll=rnn.unroll) -> logits `[B, labels]`."""
     model, of_images = shape_of(config, names), "characters" not in names
 
     def logits(params: Params, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll) -> Array:
@@ -182,7 +183,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
 
 def read_song(text: str, characters: str, most: int) -> Example:
-    """The pieces of a song that is asked about; raises UserError where it is empty or has unknown characters."""
+    """Cuts a song into pieces. Raises UserError if it is empty or has unknown characters."""
     check_text(text.strip("\n"), characters + "\n", len(text))
     pieces = cut_into_pieces(text, most)
     padded = pad([Vocabulary(characters).encode(piece) for piece in pieces], most)
@@ -190,10 +191,10 @@ def read_song(text: str, characters: str, most: int) -> Example:
 
 
 def read_image(text: str) -> Example:
-    """The image whose pixels, row by row, are written in a text.
+    """Reads an image from a text of its pixels, row by row.
 
     Raises:
-      UserError: if it is not 64 numbers from 0 to 16.
+      UserError: if the text is not 64 numbers from 0 to 16.
     """
     try:
         pixels = np.array([float(word) for word in text.replace(",", " ").split()], np.float32)
@@ -207,7 +208,7 @@ def read_image(text: str) -> Example:
 
 
 def make_sample(config: Config, data: Data) -> Any:
-    """What the network says of some examples: their labels, and log-probabilities [B, labels]."""
+    """Returns the sampler: labels of some examples, and the network's log-probabilities `[B, labels]`."""
     logits, rows = make_logits(config, data.names), shown(data.examples)
 
     def sample(params: Params, hyper: Hyper, carry: Any, examples: Any, step: Array) -> tuple[Array, Array]:
@@ -217,7 +218,7 @@ def make_sample(config: Config, data: Data) -> Any:
 
 
 def write(labels: list[str], found: tuple[Array, Array]) -> str:
-    """A line for each example of a sample."""
+    """Writes a line for each example of a sample."""
     lines = []
     for truth, log_p in zip(*map(np.asarray, found), strict=True):
         guess = int(np.argmax(log_p))
@@ -227,7 +228,7 @@ def write(labels: list[str], found: tuple[Array, Array]) -> str:
 
 
 def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any) -> Conclusion:
-    """Accuracy and confusion on the test part: of the examples, and of what they are pieces of."""
+    """Measures accuracy and confusion on the test part, for the examples and for the songs that they are pieces of."""
     result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, data.examples, state)}
     if (found := measured(data.examples)) is None:
         return Conclusion(result)
@@ -260,7 +261,7 @@ def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any)
 
 
 def report(config: Config, result: dict[str, Any]) -> list[str]:
-    """Accuracy beside the baselines'."""
+    """Lines with the accuracy beside the baselines'."""
     lines = loss_lines(result, unit(config))
     if "accuracy" not in result:
         return lines

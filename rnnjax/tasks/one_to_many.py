@@ -1,8 +1,8 @@
 """One label in, a text out: the band is the initial state, and the song follows from it.
 
-Whether a song sounds like its band is judged by counts, not by the network: a classifier of n-gram models, trained on
-songs of the test part, which the network never saw, says whose each generated song is. Chance is one in the number of
-bands; how often it is right about real songs that it never saw says how much there is to hear.
+Counts, not the network, judge the songs. A classifier of n-gram models, trained on songs of the test part that the
+network never saw, names the band of each generated song. Chance is one in the number of bands. Its accuracy on real
+songs that it never saw shows how far bands can be told apart at all.
 """
 
 import difflib
@@ -35,16 +35,16 @@ from rnnjax.training.state import TrainState
 Array = jax.Array
 
 START = "\n"
-"""What stands before the first character of a piece, and after its last."""
+"""Character before the first one of a piece, and after its last."""
 
 SPREAD = 0.5
-"""Standard deviation of the initial states before training: enough to be told apart from the first step on."""
+"""Standard deviation of the initial states before training, large enough to tell them apart from the first step."""
 
 SONGS = 10
-"""Generated for each label, to be judged."""
+"""Number of songs generated for each label, to be judged."""
 
 SHOWN = 4
-"""Labels in a sample."""
+"""Number of labels in a sample."""
 
 
 def make(config: Config) -> Task:
@@ -103,7 +103,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
 
 def label_of(name: str, labels: list[str]) -> int:
-    """The index of a label; raises UserError for one that was never seen, with the nearest."""
+    """The index of a label. Raises UserError for an unknown one, and names the nearest."""
     if name in labels:
         return labels.index(name)
     if not name.strip():
@@ -125,7 +125,7 @@ def sing(
     temperature: float,
     top_k: int,
 ) -> Array:
-    """Songs of labels [B], as ids [length, B]."""
+    """Draws songs of labels `[B]`, as ids `[length, B]`."""
     noise = gumbel_noise(key, 0, length, (len(label), model.vocabulary), params.network.V.dtype)
     carry = conditioned_carry(params, jnp.asarray(label))
     x = jnp.full(len(label), start)
@@ -133,7 +133,7 @@ def sing(
 
 
 def make_sample(config: Config, names: dict[str, Any], label: np.ndarray) -> Any:
-    """Songs of labels [B]: the labels, and ids [sampling.length, B]; drawn by seed and step alone."""
+    """Returns the sampler: labels `[B]`, and songs as ids `[sampling.length, B]`, drawn by seed and step alone."""
     model, start, drawn = shape_of(config, names), names["characters"].index(START), config.sampling
 
     def sample(params: Conditioned, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Array, Array]:
@@ -160,7 +160,7 @@ def conclude(
     state: TrainState,
     _: Any,
 ) -> Conclusion:
-    """Songs of every label, and how many of them the classifier gives to the label that they were asked of."""
+    """Draws songs of every label, and measures the classifier's accuracy on them."""
     result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
     labels = np.repeat(np.arange(len(songs.names)), SONGS)
     _, ids = make_sample(config, names, labels)(state.params, state.hyper, (), None, state.step)
@@ -192,7 +192,7 @@ def conclude(
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """A song, and how many were recognised."""
+    """Lines with a song, and the share of songs that were recognised."""
     lines = [f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---"]
     lines += loss_lines(result, "character")
     if "recognised" not in result:

@@ -1,11 +1,11 @@
-"""One character in, one out, and the output fed back: the character model, measured also while it listens to itself.
+"""One character in, one out: the character model, measured also while it reads its own output.
 
-In training, and in the usual held-out loss, the network is told the true character after each of its guesses (teacher
-forcing; Williams & Zipser, 1989, "A learning algorithm for continually running fully recurrent neural networks").
-Writing a song it reads its own. Both losses are measured side by side on the same held-out characters: how surprised it
-is at the true character, k steps after a stretch of true text, when it has read the true ones in between, and when it
-has read what it drew itself. The second must rise, towards the loss of who knows nothing of the last k characters; how
-fast is how soon a song has left its beginning behind.
+In training, and in the usual held-out loss, the network reads the true character after each of its guesses (teacher
+forcing; Williams & Zipser, 1989, "A learning algorithm for continually running fully recurrent neural networks"). When
+it writes a song it reads its own characters. Both losses are measured on the same held-out text: the surprise at the
+true character k steps after a stretch of true text, once with the true characters in between, once with its own draws.
+The second rises with k, towards the loss without any knowledge of the last k characters. The faster it rises, the
+sooner a song has left its beginning behind.
 """
 
 from functools import partial
@@ -31,20 +31,20 @@ from rnnjax.training.state import TrainState
 Array = jax.Array
 
 TOLD = 64
-"""True characters before the network is left alone."""
+"""Number of true characters before the network reads its own."""
 
 ALONE = 64
-"""Characters for which it is."""
+"""Number of characters for which it reads its own."""
 
 PLACES = 256
-"""Most places of the held-out text at which it is."""
+"""Most places of the held-out text at which both losses are measured."""
 
 DRAWS = 8
-"""Texts drawn at each."""
+"""Number of texts drawn at each place."""
 
 
 def make(config: Config) -> Task:
-    """The character model's task, with another end; raises what `text.make` raises."""
+    """Makes the character model's task, with both losses at its end; raises as `text.make`."""
     corpus = load_corpus(config.data)
     task, model = text.of_corpus(config, corpus), make_text_model(config, corpus.vocabulary)
     held_out = corpus.ids.test if corpus.ids.test.size else corpus.ids.validation
@@ -52,7 +52,7 @@ def make(config: Config) -> Task:
 
 
 def conclude(task: Task, model: Model, held_out: np.ndarray, state: TrainState, streams: Any) -> Conclusion:
-    """The end of a text run, and the two losses on held-out ids [N], where they are enough."""
+    """Concludes a text run, and measures both losses on held-out ids `[N]`, if there are enough."""
     result = task.conclude(state, streams).result
     if held_out.size > TOLD + ALONE:
         key = random_key(state.seed, "sample", state.step)
@@ -62,7 +62,7 @@ def conclude(task: Task, model: Model, held_out: np.ndarray, state: TrainState, 
 
 
 def cut(ids: np.ndarray) -> np.ndarray:
-    """Stretches of TOLD + 1 + ALONE characters, evenly spread over a text: [TOLD + 1 + ALONE, places]."""
+    """Cuts stretches from a text, evenly spread: `[TOLD + 1 + ALONE, places]`."""
     length = TOLD + 1 + ALONE
     places = min(PLACES, max(1, (len(ids) - length) // ALONE))
     starts = np.linspace(0, len(ids) - length, places).astype(int)
@@ -70,9 +70,12 @@ def cut(ids: np.ndarray) -> np.ndarray:
 
 
 def compare(model: Model, params: Params, hyper: Hyper, stretches: np.ndarray, key: Array) -> tuple[Array, Array]:
-    """The mean surprise at the true character, k = 0 … ALONE - 1 steps after the network was left alone, in nats per
-    character [ALONE]: told the true ones in between, and reading its own (mean over DRAWS draws, from its own
-    distribution at temperature 1)."""
+    """Mean surprise at the true character k = 0 … ALONE - 1 steps after the true stretch, in nats per character.
+
+    Returns:
+      The surprise `[ALONE]` after true characters, and after the network's own, drawn at temperature 1 (mean over
+      DRAWS draws).
+    """
 
     @jax.jit
     def both(params: Params, hyper: Hyper, ids: Array, key: Array) -> tuple[Array, Array]:
@@ -88,7 +91,7 @@ def compare(model: Model, params: Params, hyper: Hyper, stretches: np.ndarray, k
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """The text's report, and the two losses."""
+    """Lines of the text's report, and both losses."""
     lines = text.report(result)
     if "free_running" not in result:
         return [*lines, "the held-out text is too short to compare teacher forcing with free running"]
@@ -105,7 +108,7 @@ def report(result: dict[str, Any]) -> list[str]:
 
 
 def unigram_bits(result: dict[str, Any]) -> float | None:
-    """What the frequencies of the training text need on the held-out one, in bits per character."""
+    """Held-out loss of the training text's character frequencies, in bits per character."""
     orders = result["ngram_bits"].get("test") or result["ngram_bits"].get("validation") or {}
     return orders.get("0")
 

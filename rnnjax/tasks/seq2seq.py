@@ -1,7 +1,7 @@
-"""A sequence in, another of another length out: numbers below a million to English words, and back, by one network.
+"""A sequence in, one of another length out: numbers below a million to English words, and back, by one network.
 
-`four hundred and seven` is read character by character and 407 is written so, or the other way round: what is asked for
-is plain from what is read.
+It reads `four hundred and seven` and writes 407, character by character, or the other way round. The input shows which
+direction is asked for.
 """
 
 import re
@@ -63,7 +63,7 @@ Array = jax.Array
 
 
 def make(config: Config) -> Task:
-    """Draws the numbers, and splits them: a number that is held out is so in both directions.
+    """Draws and splits the numbers; a held-out number is held out in both directions.
 
     Raises:
       UserError: if there are too few.
@@ -96,7 +96,7 @@ def shape_of(config: Config) -> Model:
 
 
 def init(model: Model, config: Config, key: Array, dtype: Any) -> EncoderDecoder:
-    """The weights of encoder and decoder, as the config draws them; those of attention uniform in ±sqrt(1/n)."""
+    """Draws the weights of encoder and decoder by the config, those of attention uniform in ±sqrt(1/n)."""
     key_encoder, key_decoder, key_score, key_mix = jax.random.split(key, 4)
     H = model.hidden
     attention = None
@@ -111,7 +111,7 @@ def init(model: Model, config: Config, key: Array, dtype: Any) -> EncoderDecoder
 def read(
     model: Model, params: EncoderDecoder, hyper: Hyper, rows: Pairs, key: Any = None, unroll: Unroll = unroll
 ) -> tuple[Any, Any]:
-    """The state and the memory that the encoder leaves of the sources of examples [B, S]."""
+    """Runs the encoder over the sources `[B, S]`. Returns its last state and its memory."""
     source = jnp.asarray(rows.source).T
     valid = steps_within(rows.source_length, len(source))
     noise = noise_for(key, model, source.shape, params.decoder.V.dtype)
@@ -119,8 +119,11 @@ def read(
 
 
 def make_logits(config: Config) -> Callable[..., tuple[Array, Any, Batch]]:
-    """Returns (params, hyper, examples, key=None, unroll=rnn.unroll) -> the logits [T, B, V], where the decoder looked
-    [T, B, S] or None, and what it read and was to say; T is STEPS + 1, for the end."""
+    """Returns (params, hyper, examples, key=None, unroll=rnn.unroll) -> (logits, attention, batch).
+
+    The logits are `[T, B, V]`, the attention weights `[T, B, S]` or None, and the batch holds the decoder's inputs and
+    targets. T is STEPS + 1, with a step for the end.
+    """
     model, end = shape_of(config), CHARACTERS.index(END)
 
     def logits(
@@ -137,7 +140,7 @@ def make_logits(config: Config) -> Callable[..., tuple[Array, Any, Batch]]:
 
 
 def make_search(config: Config) -> Callable[..., Array]:
-    """Returns (params, hyper, examples, width) -> the ids that the network writes [B, T]."""
+    """Returns (params, hyper, examples, width) -> the ids `[B, T]` that the network writes."""
     model, end = shape_of(config), CHARACTERS.index(END)
 
     def search(params: EncoderDecoder, hyper: Hyper, rows: Pairs, width: int) -> Array:
@@ -164,10 +167,10 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
 
 def plain_number(text: str) -> str:
-    """An input as the network knows numbers: lower case, no commas between thousands, no space at the ends.
+    """Normalises an input: lower case, no commas between thousands, no space at the ends.
 
     Raises:
-      UserError: if it is empty, too long, or is no number in digits and has characters or words that are in none.
+      UserError: if it is empty, too long, or neither digits nor made of the words of numbers.
     """
     text = text.strip().lower()
     if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text):
@@ -182,7 +185,7 @@ def plain_number(text: str) -> str:
 
 
 def make_sample(config: Config, examples: Split[Any]) -> Any:
-    """Some examples, and what the network writes greedily."""
+    """Returns the sampler: some examples, and the network's greedy answers."""
     search, rows = make_search(config), shown(examples)
 
     def sample(params: EncoderDecoder, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Pairs, Array]:
@@ -192,7 +195,7 @@ def make_sample(config: Config, examples: Split[Any]) -> Any:
 
 
 def write(found: tuple[Pairs, Array]) -> str:
-    """A line for each example of a sample."""
+    """Writes a line for each example of a sample."""
     rows, ids = found
     texts = (decode_texts(np.asarray(own)) for own in (rows.source, rows.target, ids))
     return "\n".join(
@@ -202,8 +205,10 @@ def write(found: tuple[Pairs, Array]) -> str:
 
 
 def write_all(config: Config, state: TrainState, rows: Pairs, width: int) -> list[str]:
-    """What the network writes for every example. A direction at a time: a block whose answers are all digits is done
-    after a few steps."""
+    """Writes the network's answer to every example.
+
+    Each direction is a block of its own, as answers in digits end after a few steps.
+    """
     search = partial(make_search(config), width=width)
     texts = [""] * len(rows.source)
     for i in range(len(DIRECTIONS)):
@@ -215,7 +220,7 @@ def write_all(config: Config, state: TrainState, rows: Pairs, width: int) -> lis
 def conclude(
     config: Config, of: Network, parts: Split[Any], examples: Split[Any], state: TrainState, _: Any
 ) -> Conclusion:
-    """How many held-out numbers are written without a fault, greedily and by beam search, in each direction."""
+    """Measures the share of held-out numbers written without a fault, greedily and by beam search, by direction."""
     result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
     if (found := measured(examples)) is None:
         return Conclusion(result)
@@ -258,7 +263,7 @@ def conclude(
 
 
 def look(config: Config, state: TrainState, rows: Pairs, digits: np.ndarray) -> list[dict[str, Any]]:
-    """Where the decoder looked while it was told one held-out number of most digits, in each direction."""
+    """The attention weights on a held-out number with most digits, in each direction, under teacher forcing."""
     number = int(np.argmax(digits[::2]))
     two = Pairs(*(jnp.asarray(leaf[2 * number : 2 * number + 2]) for leaf in rows))
     _, looked, _ = jax.jit(make_logits(config))(state.params, state.hyper, two)
@@ -274,7 +279,7 @@ def look(config: Config, state: TrainState, rows: Pairs, digits: np.ndarray) -> 
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """Exact match in each direction beside the baseline."""
+    """Lines with the exact matches in each direction beside the baseline."""
     lines = loss_lines(result, "character")
     if "exact_match" not in result:
         return lines

@@ -1,7 +1,7 @@
 """The user's own series: forecasting, regression, tagging and classification, by the gradient method of the config.
 
-A step reads whole series; of a single series, windows of as many stretches as a batch has, whose states go on from
-window to window.
+A step reads a batch of whole series. A single series is cut into a batch of stretches instead: a step reads a window of
+each, and their states go on from window to window.
 """
 
 import csv
@@ -54,7 +54,7 @@ def make(config: Config) -> Task:
 
 
 def of_series(config: Config, series: Series) -> Task:
-    """The same, of series that have been read."""
+    """Makes the task from series in memory; see `make`."""
     loss, B = config.task.series_loss, config.training.batch_size
     placed = shifted(series, config.ahead)
     parts = make_parts(placed, config.data, loss == "squared_error", np.dtype(config.run.precision))
@@ -92,7 +92,7 @@ def of_series(config: Config, series: Series) -> Task:
 
 
 def summary(config: Config, series: Series, parts: Parts) -> str:
-    """One line about the data: what is read, what is asked for, and how many answers count in each part."""
+    """Summary of the data in one line: inputs, targets, and the number of answers that count in each part."""
     counts = {name: int(part.counted.sum()) for name, part in parts.of._asdict().items() if part is not None}
     names = series.names
     reads = f"{names.ids} ids" if names.ids else f"{len(names.inputs or [])} number(s)"
@@ -106,18 +106,18 @@ def summary(config: Config, series: Series, parts: Parts) -> str:
 
 
 def names_json(series: Series, parts: Parts) -> dict[str, Any]:
-    """What the network needs besides its config, to be used on other series."""
+    """The content of vocabulary.json: with the config, all that the network needs for other series."""
     return {**series.names._asdict(), "scaling": {"x": to_json(parts.inputs), "y": to_json(parts.targets)}}
 
 
 def names_of(found: dict[str, Any]) -> tuple[Names, Scaling | None, Scaling | None]:
-    """The inverse of `names_json`: the names, the scaling of inputs, and that of targets."""
+    """Reads the names, the scaling of inputs and that of targets; the inverse of `names_json`."""
     names = Names(*(found[name] for name in Names._fields))
     return names, from_json(found["scaling"]["x"]), from_json(found["scaling"]["y"])
 
 
 def shape_of(config: Config, names: Names) -> Model:
-    """An output for each class, number or label, and the loss of the task."""
+    """The network's shape, with an output for each class, number or label, and the loss of the task."""
     real = names.ids == 0
     width = config.model.embedding_size
     check(not real or not width, "model.embedding_size", width, "0 for real inputs")
@@ -126,7 +126,7 @@ def shape_of(config: Config, names: Names) -> Model:
 
 
 def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array]:
-    """The window of every stretch [B, S] that a step reads, and whether the stretches begin anew with it."""
+    """Reads the window of a step from every stretch `[B, S]`. Returns it, and True if the stretches begin anew."""
     windows = data.x.shape[1] // T
     index = state.step % windows
     cut = lambda leaf: jnp.swapaxes(jax.lax.dynamic_slice_in_dim(leaf, index * T, T, axis=1), 0, 1)
@@ -134,13 +134,13 @@ def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array
 
 
 def read_batch(B: int, state: TrainState, data: Sequence) -> tuple[Batch, bool]:
-    """The whole series that a step reads; each begins with it."""
+    """Reads the whole series of a step. Returns them, and True: each begins anew."""
     rows = batch_at(data, state.step, B, state.seed)
     return as_batch(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows), state.params.V.dtype), True
 
 
 def make_outputs(config: Config, names: Names) -> Callable[[Params, Hyper, Sequence], Array]:
-    """Returns (params, hyper, rows [N, T]) -> the outputs [N, T, V]."""
+    """Returns (params, hyper, rows `[N, T]`) -> the outputs `[N, T, V]`."""
     model = shape_of(config, names)
 
     def outputs(params: Params, hyper: Hyper, rows: Sequence) -> Array:
@@ -151,7 +151,7 @@ def make_outputs(config: Config, names: Names) -> Callable[[Params, Hyper, Seque
 
 
 def network(config: Config, found: dict[str, Any]) -> Network:
-    """The network of a config and of `names_json`; what it answers is a table in the units of the file."""
+    """The network of a config and of `names_json`; its answer is a table in the units of the file."""
     names = names_of(found)[0]
     model, outputs, loss = shape_of(config, names), make_outputs(config, names), make_loss(config.task.series_loss)
 
@@ -170,16 +170,16 @@ def network(config: Config, found: dict[str, Any]) -> Network:
 def predict(
     config: Config, found: dict[str, Any], params: Params, hyper: Hyper, x: np.ndarray, length: np.ndarray
 ) -> np.ndarray:
-    """What the network says of series in the units of their file.
+    """Predicts from series, in the units of their file.
 
     Args:
-      found: `names_json`.
-      x: real inputs [N, T, I], or ids [N, T].
-      length: of each series [N].
+      found: result of `names_json`.
+      x: real inputs `[N, T, I]`, or ids `[N, T]`.
+      length: steps of each series `[N]`.
 
     Returns:
-      For each step [N, T, ...], or each series [N, ...]: numbers [K], the probabilities of the labels [K], or those of
-      the classes [V].
+      An answer for each step `[N, T, ...]`, or for each series `[N, ...]`: numbers `[K]`, probabilities of the labels
+      `[K]`, or of the classes `[V]`.
     """
     names, inputs, targets = names_of(found)
     N, T = x.shape[:2]
@@ -196,10 +196,10 @@ def predict(
 
 
 def read_inputs(config: Config, names: Names, path: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """What is to be read of a new file, as `predict` takes it, and the names of the series.
+    """Reads a new file. Returns x and length for `predict`, and the names of the series.
 
     Raises:
-      UserError: if the file cannot be read, or is not of the inputs that the network reads.
+      UserError: if the file cannot be read, or has other inputs than the network.
     """
     data = dataclasses.replace(config.data, path=path)
 
@@ -215,10 +215,10 @@ def read_inputs(config: Config, names: Names, path: str) -> tuple[np.ndarray, np
 
 
 def as_csv(names: Names, keys: list[str], length: np.ndarray, horizon: int, answers: np.ndarray) -> str:
-    """Predictions as a CSV table, a line for each step, or for each series.
+    """Writes predictions as a CSV table, a line for each step or for each series.
 
     Args:
-      answers: of `predict`.
+      answers: result of `predict`.
     """
     columns = names.targets if names.labels is None else ["predicted", "probability"]
     heads = ["series", *(["step"] if names.each_step else []), *columns]
@@ -236,7 +236,7 @@ def as_csv(names: Names, keys: list[str], length: np.ndarray, horizon: int, answ
 
 
 def make_measure(config: Config, names: Names) -> Callable[[Params, Hyper, Sequence], dict[str, Array]] | None:
-    """Returns a jitted (params, hyper, rows) -> the share of answers that are right; None where they are numbers."""
+    """Returns a jitted (params, hyper, rows) -> the share of right answers; None if answers are numbers."""
     loss, outputs = config.task.series_loss, make_outputs(config, names)
     if loss == "squared_error":
         return None
@@ -253,7 +253,7 @@ def make_measure(config: Config, names: Names) -> Callable[[Params, Hyper, Seque
 
 
 def make_sample(config: Config, names: Names, parts: Parts) -> Any:
-    """What the network says of the first rows of a held-out part: the outputs [n, T, V]."""
+    """Returns the sampler: the outputs `[n, T, V]` for the first rows of a held-out part."""
     outputs, rows = make_outputs(config, names), shown(parts.rows)
 
     def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> Array:

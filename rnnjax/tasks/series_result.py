@@ -1,4 +1,4 @@
-"""What a network has learned of series: its answers in the units of the file, beside what can be said without one."""
+"""The result of a network on series: its answers in the units of the file, beside naive baselines."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +19,11 @@ from rnnjax.training.state import TrainState
 Array = jax.Array
 
 DRAWN = 300
-"""Steps in the picture of a forecast."""
+"""Most steps in the picture of a forecast."""
 
 
 def said(loss: str, out: np.ndarray, targets: Scaling | None) -> np.ndarray:
-    """Outputs [..., V] as answers [..., V]: numbers in the units of the file, or the probabilities of the labels, or of
-    the classes."""
+    """Turns outputs `[..., V]` into answers `[..., V]`: numbers in the units of the file, or probabilities."""
     out = np.asarray(out, np.float64)
     if loss == "squared_error":
         return out if targets is None else targets.unscale(out)
@@ -35,23 +34,23 @@ def said(loss: str, out: np.ndarray, targets: Scaling | None) -> np.ndarray:
 
 
 def decided(loss: str, answers: np.ndarray) -> np.ndarray:
-    """Numbers as they are; the likeliest class [...] of probabilities [..., V]; each label as 0 or 1."""
+    """Turns answers into decisions: numbers as they are, the likeliest class `[...]`, or each label as 0 or 1."""
     if loss == "squared_error":
         return answers
     return np.argmax(answers, axis=-1) if loss == "cross_entropy" else (answers > 0.5).astype(float)
 
 
 def truth_of(parts: Parts, part: Part) -> np.ndarray:
-    """The targets of a part where they count, in the units of the file: [answers, K], or classes [answers]."""
+    """The targets that count in a part, in the units of the file `[answers, K]`, or as classes `[answers]`."""
     y = np.asarray(part.rows.y)[part.counted]
     return y if parts.targets is None else parts.targets.unscale(y.astype(np.float64))
 
 
 def scores(loss: str, truth: np.ndarray, answer: np.ndarray, parts: Parts) -> dict[str, Any]:
-    """How far numbers are off, or how many classes or labels are right.
+    """Scores answers against the truth.
 
     Returns:
-      For numbers: rmse and mae, of each target in its unit, and nrmse, √ of the mean over the targets of (rmse / the
+      For numbers: rmse and mae of each target in its unit, and nrmse, √ of the mean over the targets of (rmse / the
       training part's deviation)². For classes: accuracy. For labels: accuracy, and exact, the share of answers whose
       labels are all right.
     """
@@ -67,7 +66,7 @@ def scores(loss: str, truth: np.ndarray, answer: np.ndarray, parts: Parts) -> di
 
 
 def naive_answers(config: Config, series: Series, parts: Parts, part: Part) -> dict[str, np.ndarray]:
-    """What is said without a network where an answer counts, by the name of who says it."""
+    """Answers of the naive baselines where an answer counts, by name."""
     loss, train = config.task.series_loss, truth_of(parts, parts.of.train)
     if loss == "cross_entropy":
         found = naive.most_frequent(train, part)
@@ -81,7 +80,7 @@ def naive_answers(config: Config, series: Series, parts: Parts, part: Part) -> d
 
 
 def level(config: Config, series: Series, parts: Parts) -> dict[str, float]:
-    """What the best answer without a network loses on the validation part, in the unit of the loss, by its name."""
+    """Loss of the best naive baseline on the validation part, in the unit of the loss, by name."""
     part, loss = parts.of.validation, config.task.series_loss
     if part is None:
         return {}
@@ -107,7 +106,7 @@ def conclude(
     state: TrainState,
     _: Any,
 ) -> Conclusion:
-    """The scores of the network and of the baselines on the test part, and what it says there."""
+    """Scores the network and the baselines on the test part, and keeps the network's predictions there."""
     loss, names = config.task.series_loss, series.names
     result: dict[str, Any] = {"step": int(state.step), "task": config.task.name, "loss_is": loss}
     result |= held_out_losses(of, parts.rows, state)
@@ -131,8 +130,11 @@ def conclude(
 
 
 def tell(config: Config, series: Series, part: Part, truth: np.ndarray, answers: np.ndarray) -> list[dict[str, Any]]:
-    """A line for each answer that counts: of which series, and at which step, counted from 0, is the target; the truth;
-    what the network says, of a class with its probability."""
+    """Lines of predictions.jsonl, one for each answer that counts.
+
+    Each has the series, the step of the target (from 0), the truth, and the prediction, for a class with its
+    probability.
+    """
     names = series.names
     lines = []
     for n, t, true, given in zip(*np.nonzero(part.counted), truth, answers, strict=True):
@@ -149,13 +151,13 @@ def tell(config: Config, series: Series, part: Part, truth: np.ndarray, answers:
 
 
 def named(names: Names, values: np.ndarray) -> float | dict[str, float]:
-    """A number, or several by their names."""
+    """Names several numbers; a single one stays as it is."""
     told = values.tolist()
     return told[0] if len(told) == 1 else dict(zip(names.targets, told, strict=True))
 
 
 def write(config: Config, series: Series, parts: Parts, out: np.ndarray) -> str:
-    """A line for the last answer about each row of a sample [n, T, V]."""
+    """Writes a line for the last answer about each row of a sample `[n, T, V]`."""
     part = parts.of.train if parts.of.validation is None else parts.of.validation
     last = part.counted.shape[1] - 1 - np.argmax(part.counted[: len(out), ::-1], axis=1)
     alone = np.zeros_like(part.counted)
@@ -172,8 +174,10 @@ def write(config: Config, series: Series, parts: Parts, out: np.ndarray) -> str:
 
 
 def drawn(config: Config, names: Names, part: Part, truth: np.ndarray, answer: np.ndarray) -> dict[str, Any]:
-    """What the picture needs: truth and answers for the first target, at the first steps of the first series; or for
-    the first whole series."""
+    """Data of the forecast's picture: truth and answers for the first target.
+
+    They are from the first steps of the first series, or from the first whole series.
+    """
     row, step = np.nonzero(part.counted)
     found = {"truth": truth[:, 0], "predicted": answer[:, 0]}
     if names.each_step:
@@ -183,7 +187,7 @@ def drawn(config: Config, names: Names, part: Part, truth: np.ndarray, answer: n
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """The losses, and the scores of the network and of the baselines."""
+    """Lines with the losses, and the scores of the network and of the baselines."""
     unit = "squared error, scaled" if result["loss_is"] == "squared_error" else "nats"
     names = [name for name in ("validation_loss", "test_loss") if name in result]
     losses = [f"{name.replace('_', ' ')} {result[name]:#.5g} ({unit})" for name in names]
@@ -196,7 +200,7 @@ def report(result: dict[str, Any]) -> list[str]:
 
 
 def in_words(result: dict[str, Any], found: dict[str, Any]) -> str:
-    """Scores in one line; of many targets the worst."""
+    """Scores in one line; for many targets the worst."""
     if "accuracy" in found:
         exact = f", all labels {found['exact']:.2%}" if "exact" in found else ""
         return f"{found['accuracy']:.2%} right{exact}"
@@ -206,7 +210,7 @@ def in_words(result: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Any]:
-    """The forecast beside the truth, the answers against it, or which class is taken for which."""
+    """Draws forecast and truth over time, answers against truth, or the confusion matrix."""
     from rnnjax.tasks.figures import confusion, forecast
 
     if "confusion" in result:

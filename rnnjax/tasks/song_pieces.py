@@ -14,9 +14,9 @@ class Example(NamedTuple):
     """N sequences and their labels.
 
     Attributes:
-      x: ids [N, T], or numbers [N, T].
-      length: [N], steps that are not padding.
-      label: [N].
+      x: ids `[N, T]`, or numbers `[N, T]`.
+      length: number of steps that are not padding, `[N]`.
+      label: class of each sequence, `[N]`.
     """
 
     x: Any
@@ -25,12 +25,12 @@ class Example(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """What labelled songs are cut into.
+    """Pieces of labelled songs.
 
     Attributes:
-      vocabulary: of the pieces to train on.
-      examples: of each part; None where it has no pieces.
-      song: that each example of a part is of, as an index of the songs.
+      vocabulary: vocabulary of the training pieces.
+      examples: examples of each part; None for a part without pieces.
+      song: index of the song of each example of a part.
     """
 
     vocabulary: Vocabulary
@@ -39,7 +39,7 @@ class Pieces(NamedTuple):
 
 
 def make_pieces(songs: Labelled, most: int, also: str = "") -> Pieces:
-    """Cuts songs into pieces of at most so many characters; `also` are characters to know beside those of the songs."""
+    """Cuts songs into pieces of at most `most` characters; `also` adds characters to the vocabulary."""
     parts = [songs.pieces(part, most) for part in range(3)]
     vocabulary = Vocabulary.of("".join(parts[0][0]) + also)
     examples = []
@@ -50,7 +50,7 @@ def make_pieces(songs: Labelled, most: int, also: str = "") -> Pieces:
 
 
 def count_pairs(truth: np.ndarray, guess: np.ndarray, labels: int) -> np.ndarray:
-    """The confusion matrix: how often each truth (row) got each guess (column), [labels, labels]."""
+    """Counts the confusion matrix `[labels, labels]`, truth by row, guess by column."""
     counts = np.zeros((labels, labels), int)
     np.add.at(counts, (truth, guess), 1)
     return counts

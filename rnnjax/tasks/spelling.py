@@ -1,4 +1,4 @@
-"""A sequence in words: one character a step, or for real vectors the numbers that are marked."""
+"""Sequences in words: one character for each step, or the marked numbers of real vectors."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from rnnjax.tasks.examples import check_text
 
 
 def read_input(problem: Problem, text: str) -> np.ndarray:
-    """A sequence that is asked about, one character a step; or numbers, each followed by its marker.
+    """Reads a sequence of one character for each step, or of numbers, each followed by its marker.
 
     Raises:
-      UserError: if it is not one.
+      UserError: if the text is no such sequence.
     """
     if problem.inputs is not None:
         check_text(text, problem.inputs, len(text))
@@ -25,7 +25,7 @@ def read_input(problem: Problem, text: str) -> np.ndarray:
 
 
 def told(problem: Problem, row: Sequence, answer: np.ndarray, right: bool) -> dict[str, Any]:
-    """A sequence in words: what was read, what was to be said where something was asked, and what was said."""
+    """Describes a sequence in words: the input, and the targets and answers at the steps that count."""
     asked = np.ones(len(row.y), bool) if row.weight is None else row.weight > 0
     read = row.x if row.valid is None else row.x[row.valid]
     if problem.classes is None or problem.inputs is None:

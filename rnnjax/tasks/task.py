@@ -1,4 +1,4 @@
-"""What a network is trained to do, as the loop sees it: pure functions and arrays."""
+"""A task as the training loop sees it: pure functions and arrays."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ Array = jax.Array
 
 
 class Conclusion(NamedTuple):
-    """What is found at the end of a run.
+    """Findings at the end of a run.
 
     Attributes:
-      result: the content of result.json.
-      predictions: what the network says of each held-out example, and the truth; the lines of predictions.jsonl.
+      result: content of result.json.
+      predictions: answer and truth of each held-out example; the lines of predictions.jsonl.
     """
 
     result: dict[str, Any]
@@ -27,29 +27,29 @@ class Conclusion(NamedTuple):
 
 
 class Task(NamedTuple):
-    """All that the loop knows of what is trained.
+    """A task: data, training step, metrics and report.
 
     Attributes:
       summary: one line about the data.
-      fingerprint: of the data, to recognise it when a run goes on.
-      names: the content of vocabulary.json, which with the config is enough to use the network.
-      per_step: how much a step reads, of what is `counted`.
-      counted: characters or examples, in short.
-      unit: what the loss is a mean over.
-      in_nats: whether it is in nats; otherwise it is a squared error.
-      levels: losses that are known, by name, to be drawn beside the run's.
-      data: what the steps read, a tree of arrays; goes to the device once. Streams lie along the first axis.
-      start: (seed) -> the state before the first step; without a seed, with the config's.
+      fingerprint: checksum of the data, to recognise them when a run goes on.
+      names: content of vocabulary.json; with the config it is enough to use the network.
+      per_step: number of characters or examples that a step reads.
+      counted: name of the things counted by `per_step`, in short.
+      unit: name of the thing that the loss is a mean over.
+      in_nats: True if the loss is in nats, False if it is a squared error.
+      levels: known losses by name, drawn beside the run's.
+      data: tree of arrays that the steps read; it goes to the device once. Streams lie along the first axis.
+      start: (seed) -> the state before the first step; the seed is the config's unless given.
       step: (state, data) -> (state, info).
-      held_out: what the validation loss is measured on, a tree of arrays; None: there is nothing.
+      held_out: tree of arrays for the validation loss; None if nothing is held out.
       evaluate: jitted (params, hyper, held_out) -> the loss, a scalar.
-      sample: jitted (params, hyper, carry, data, step) -> a tree of arrays, of which
-      write: makes the text of a sample.
-      conclude: (state, data) -> Conclusion, with the best weights; the only one that may look at the test part.
-      report: result -> the lines for the screen.
-      figures: result -> pictures of matplotlib by file name.
-      test: what the test loss is measured on, as held_out; read at the end alone.
-      measure: jitted (params, hyper, held_out or test) -> what else is measured there, scalars by name; None: nothing.
+      sample: jitted (params, hyper, carry, data, step) -> a sample, a tree of arrays.
+      write: (sample) -> its text.
+      conclude: (state, data) -> Conclusion; takes the best weights, and alone may read the test part.
+      report: (result) -> lines for the screen.
+      figures: (result) -> pictures of matplotlib by file name.
+      test: tree of arrays for the test loss, read at the end alone; None if nothing is held out.
+      measure: jitted (params, hyper, held_out or test) -> further metrics, scalars by name; None without any.
     """
 
     summary: str
@@ -75,14 +75,14 @@ class Task(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A network for examples, as far as it follows from config and names alone: what training and prediction share.
+    """A network for examples, as training and prediction share it; it follows from config and names alone.
 
     Attributes:
-      model: its shape, or that of each of its networks.
+      model: shape of the network, or of each of its networks.
       init: (key, dtype) -> params.
-      surprise: the loss.
-      answer: (params, hyper, input, AnswerOptions) -> what the network says of one input, as text. Raises UserError
-        where the input is not one that it can read.
+      surprise: loss.
+      answer: (params, hyper, input, AnswerOptions) -> the answer to one input, as text. Raises UserError for an input
+        that the network cannot read.
     """
 
     model: Model
@@ -92,13 +92,13 @@ class Network(NamedTuple):
 
 
 class AnswerOptions(NamedTuple):
-    """How a network that writes is to write.
+    """Options of a network that writes.
 
     Attributes:
-      length: most characters.
-      temperature: 0 takes the likeliest.
-      seed: of the draws.
-      beam: width of a beam search; 0: the config's.
+      length: most characters to write.
+      temperature: temperature of the draws; 0 takes the likeliest character.
+      seed: seed of the draws.
+      beam: width of the beam search; 0: the config's.
     """
 
     length: int = 300

@@ -1,4 +1,4 @@
-"""The character model: reads streams of text, writes songs."""
+"""The character model, which reads streams of text and writes songs."""
 
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ def make(config: Config) -> Task:
 
 
 def of_corpus(config: Config, corpus: Corpus) -> Task:
-    """The same, of a text that has been read."""
+    """Makes the task from a text in memory; see `make`."""
     model = make_text_model(config, corpus.vocabulary)
     B, T = config.training.batch_size, config.training.sequence_length
     make_applicable(config.gradient, model, T, B, config.run.precision)
@@ -59,7 +59,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
 
 
 def conclude(model: Model, corpus: Corpus, sampler: Sampler, state: TrainState, streams: Any) -> Conclusion:
-    """Reads the test text, once, and writes a song."""
+    """Measures the held-out losses, reading the test text once, and writes a song."""
     song = corpus.vocabulary.decode(np.asarray(sampler(state.params, state.hyper, state.carry, streams, state.step)))
     copied = longest_copied(song, corpus.text.train)
     result: dict = {"step": int(state.step), **losses(model, state.params, state.hyper, corpus)}
@@ -68,14 +68,14 @@ def conclude(model: Model, corpus: Corpus, sampler: Sampler, state: TrainState, 
 
 
 def losses(model: Model, params: Params, hyper: Hyper, corpus: Corpus) -> dict[str, float]:
-    """The loss of each held-out text that there is, nats per character, each text read whole."""
+    """Loss of each held-out text, read whole, in nats per character."""
     evaluate = make_evaluate(model)
     texts = {"validation_loss": corpus.ids.validation, "test_loss": corpus.ids.test}
     return {name: float(evaluate(params, hyper, fold(ids))) for name, ids in texts.items() if ids.size}
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """A song, what it copies, and the held-out losses beside the n-gram bar."""
+    """Lines with a song, its longest copy, and the held-out losses beside the n-gram baseline."""
     lines = [
         f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---",
         f"longest stretch that stands in the training text: {result['longest_copied_characters']} characters, "
