@@ -9,7 +9,7 @@ Columns:
   diverged, final: True for an arm that has diverged, for the last row of an arm
   seconds: training time of the batch, divided by its arms
   group, memory_bytes: program, and the memory that it needs
-  further metrics of the task: on validation; on test with the prefix test_; floor, if the task has one
+  other metrics of the task on validation, and on test with the prefix test_; floor, if the task has one
   the values of the axes
 """
 
