@@ -5,9 +5,10 @@ from collections.abc import Sized
 import jax
 import jax.numpy as jnp
 
+from rnnjax import own_cell
 from rnnjax.config import Config, ModelConfig
 from rnnjax.errors import UserError
-from rnnjax.model.cells import Hyper, find
+from rnnjax.model.cells import Cell, Hyper, find
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Model, Params
 
@@ -42,7 +43,7 @@ def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
         layers=config.model.layers,
         activation=config.model.activation,
         scan_unroll=config.model.scan_unroll,
-        cell=find(config.model.cell, config.model.activation),
+        cell=make_cell(config.model),
         embedding=config.model.embedding_size,
         layer_norm=config.model.layer_norm,
         residual=config.model.residual,
@@ -51,6 +52,12 @@ def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
         dropout=config.model.dropout > 0,
         sparsity=config.model.sparsity,
     )
+
+
+def make_cell(config: ModelConfig) -> Cell:
+    """The cell that a config names: a built-in one, or one in a file."""
+    cell = own_cell.load(config.cell) if own_cell.is_file(config.cell) else config.cell
+    return find(cell, config.activation)
 
 
 def make_hyper(config: Config, dtype: jnp.dtype) -> Hyper:

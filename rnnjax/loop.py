@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnjax import own_cell
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.figure import write_figure
@@ -77,7 +78,10 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
         opened.callback(checkpoints.close)
     kept = checkpoints.kept_origin()
     directory.pin_config(config, kept.get("config"))
-    directory.pin_data(task.fingerprint, environment(), kept.get("data"))
+    about = environment()
+    if own_cell.is_file(config.model.cell):
+        about["cell_sha256"] = directory.pin_cell(own_cell.read(config.model.cell))
+    directory.pin_data(task.fingerprint, about, kept.get("data"))
     write_whole(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
     checkpoints.origin = {"config": asdict(config), "data": task.fingerprint, "names": text_checksum(task.names)}
     return directory, checkpoints

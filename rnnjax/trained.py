@@ -1,6 +1,6 @@
 """A trained network, read back from its run directory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax import own_cell
 from rnnjax.build import check_writes_text, make_hyper, make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
 from rnnjax.config import Config
@@ -19,7 +20,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint
-from rnnjax.run.directory import read_json, read_yaml
+from rnnjax.run.directory import CELL, read_json, read_yaml
 from rnnjax.run.progress import warn
 from rnnjax.tasks import NETWORKS, series
 from rnnjax.tasks.task import AnswerOptions, Network
@@ -121,9 +122,25 @@ def read_config(run: Path) -> Config:
     parser = make_parser("train", "")
     add_config(parser)
     try:
-        return config_of(parser, parser.parse_object(read_yaml(path)))
+        config = config_of(parser, parser.parse_object(read_yaml(path)))
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
+    return with_kept_cell(config, run)
+
+
+def with_kept_cell(config: Config, run: Path) -> Config:
+    """The config with the run's copy of an own cell in place of the file that it was started with.
+
+    Raises:
+      UserError: if the copy is not the file that was pinned.
+    """
+    if not own_cell.is_file(config.model.cell):
+        return config
+    _, name = own_cell.parts(config.model.cell)
+    kept = f"{run / CELL}:{name}"
+    if own_cell.checksum(own_cell.read(kept)) != read_json(run / "environment.json").get("cell_sha256"):
+        raise UserError(f"{run / CELL} is not the cell's file that the run was started with")
+    return replace(config, model=replace(config.model, cell=kept))
 
 
 def read_vocabulary(run: Path) -> Vocabulary:

@@ -10,7 +10,7 @@ import oracle_cells
 
 from rnnjax.gradients import autodiff, manual
 from rnnjax.gradients.method import Window
-from rnnjax.model.cells import Hyper
+from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.recurrence import of_network
@@ -28,7 +28,7 @@ class Case(NamedTuple):
       options: of e (embedding), n (layer norm), x (residual), s (learned state), d (dropout), b (bidirectional).
     """
 
-    cell: str
+    cell: str | Cell
     activation: str = "tanh"
     layers: int = 1
     masks: str = ""
@@ -63,12 +63,15 @@ def make(case):
     for index in range(model.layers * model.directions):
         layer = Layer(
             U=0.7 * rng.normal(size=(model.input(index // model.directions), gates)),
-            W=0.4 * rng.normal(size=(HIDDEN, gates)),
+            W={"dense": lambda: 0.4 * rng.normal(size=(HIDDEN, gates)), "diagonal": lambda: rng.normal(size=gates)}.get(
+                model.cell.recurrence, lambda: None
+            )(),
             bh=rng.normal(size=gates),
             bz=rng.normal(size=gates) if model.cell.recurrent_bias else None,
             gain_a=rng.uniform(0.5, 1.5, gates) if model.layer_norm else None,
             gain_z=rng.uniform(0.5, 1.5, gates) if model.layer_norm else None,
             s0=rng.normal(size=width) if model.learned_state else None,
+            own=rng.normal(size=len(model.cell.own) * HIDDEN) if model.cell.own else None,
         )
         layers.append(layer)
     embedding = rng.normal(size=(VOCABULARY, EMBEDDING)) if model.embedding else None

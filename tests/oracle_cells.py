@@ -2,7 +2,8 @@
 Python loops over time, levels and gates. It knows nothing of the package that it checks.
 
     shape  = {"cell", "activation", "hidden", "residual", "directions", "leak", "dropout"}
-    params = {"layers": [{"U": [I, G·H], "W": [H, G·H], "bh": [G·H], and what else a layer has}, ...], "V", "by",
+    params = {"layers": [{"U": [I, G·H], "W": [H, G·H], [G·H] or absent, "bh": [G·H], and what else a layer has}, ...],
+              "V", "by",
               "embedding": [V, E] or absent}; the layers of a bidirectional level stand next to each other
     carry  = [[B, states·H], ...], one for each layer
     batch  = {"x": [T, B], "y": [T, B], and "weight", "valid", "reset": [T, B], "noise": [levels, T, B, H], or None}
@@ -32,13 +33,23 @@ def product(x, matrix, gain, hidden):
     return gates
 
 
+def recurrent_product(h, layer, hidden):
+    """h W, gate by gate: a list of [H], or None where there is no W."""
+    W = layer.get("W")
+    if W is None:
+        return None
+    if W.ndim == 1:
+        return [h * W[first : first + hidden] for first in range(0, len(W), hidden)]
+    return product(h, W, layer.get("gain_z"), hidden)
+
+
 def unit_step(shape, layer, state, x):
     """One step of one layer, by the equations of its paper: the new state."""
     H = shape["hidden"]
     h = state[:H]
     a = product(x, layer["U"], layer.get("gain_a"), H)
     a = [gate + layer["bh"][k * H : (k + 1) * H] for k, gate in enumerate(a)]
-    z = product(h, layer["W"], layer.get("gain_z"), H)
+    z = recurrent_product(h, layer, H)
     phi = ACTIVATIONS[shape["activation"]]
     if shape["cell"] == "vanilla":
         return phi(a[0] + z[0])
@@ -48,6 +59,25 @@ def unit_step(shape, layer, state, x):
         z = [gate + layer["bz"][k * H : (k + 1) * H] for k, gate in enumerate(z)]
         r, u = logistic(a[0] + z[0]), logistic(a[1] + z[1])
         return (1 - u) * np.tanh(a[2] + r * z[2]) + u * h
+    if shape["cell"] == "minimal_gated":
+        f = logistic(a[0] + z[0] + layer["bz"][:H])
+        return (1 - f) * h + f * np.tanh(a[1] + f * (z[1] + layer["bz"][H:]))
+    if shape["cell"] == "min_gru":
+        u = logistic(a[0])
+        return (1 - u) * h + u * a[1]
+    if shape["cell"] == "independent":
+        return np.tanh(a[0] + z[0])
+    if shape["cell"] == "crowded":
+        shares = np.exp(a[0] + z[0] - 1)
+        return shares / (1 + shares.sum()) + 0.5 * h
+    if shape["cell"] == "lstm_1997":
+        c = state[H:] + logistic(a[0] + z[0]) * (4 * logistic(a[1] + z[1]) - 2)
+        return np.concatenate([logistic(a[2] + z[2]) * (2 * logistic(c) - 1), c])
+    if shape["cell"] == "lstm_peephole":
+        p_i, p_f, p_o = np.split(layer["own"], 3)
+        c = logistic(a[1] + z[1] + p_f * state[H:]) * state[H:]
+        c = c + logistic(a[0] + z[0] + p_i * state[H:]) * np.tanh(a[2] + z[2])
+        return np.concatenate([logistic(a[3] + z[3] + p_o * c) * np.tanh(c), c])
     i, f, o = (logistic(a[k] + z[k]) for k in (0, 1, 3))
     c = f * state[H:] + i * np.tanh(a[2] + z[2])
     return np.concatenate([o * np.tanh(c), c])

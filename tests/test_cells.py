@@ -5,12 +5,14 @@ import cell_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
+import own_cells
 import pytest
 from cell_cases import HYPER, Case
 
 from rnnjax.config import Config, ModelConfig, OptimizerConfig, TrainingConfig
 from rnnjax.model import dropout
-from rnnjax.model.cells import Hyper
+from rnnjax.model.cells import CELLS, Hyper
+from rnnjax.model.cells.derived import derive
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Batch, Model, initial_carry, zero_carry
 from rnnjax.model.normalization import normalize, normalize_adjoint
@@ -33,6 +35,12 @@ CASES = [
     Case("lstm"),
     Case("lstm", layers=2, masks="wvr", options="enxsd", seed=6),
     Case("lstm", layers=2, masks="wv", options="enxsdb"),
+    Case("lstm_peephole", layers=2, masks="wvr", options="enxsd", seed=7),
+    Case("lstm_1997", layers=2, masks="wvr", options="enxsd", seed=8),
+    Case("minimal_gated", layers=2, masks="wvr", options="enxsd", seed=9),
+    Case("min_gru", layers=2, masks="wvr", options="exsd", seed=10),
+    Case(own_cells.independent, layers=2, masks="wv", options="exsdb", seed=11),
+    Case(own_cells.crowded, layers=2, masks="wvr", options="enxsd", seed=12),
 ]
 NAMES = ("autodiff", "manual", "custom_vjp")
 
@@ -74,6 +82,21 @@ def test_the_hand_written_gradient_is_the_slope_of_the_plain_loop_s_loss(case):
         numeric, exact = (losses[0] - losses[1]) / (2 * epsilon), np.sum(np.asarray(slope) * direction)
         size = np.linalg.norm(slope) * np.linalg.norm(direction)
         assert abs(numeric - exact) <= 1e-6 * size + 1e-11, jax.tree_util.keystr(path)
+
+
+def test_every_hand_written_adjoint_is_the_derived_one():
+    rng = np.random.default_rng(0)
+    for cell in [cell for cell in CELLS.values() if cell.adjoint]:
+        derived, shape = derive(cell), (3, 2, 4)  # T, B, H
+        draw = lambda *shape: jnp.asarray(rng.normal(size=shape))
+        a, z = (draw(*shape[:2], len(cell.gates) * 4) for _ in range(2))
+        state, d_state = (tuple(draw(*shape) for _ in cell.states) for _ in range(2))
+
+        def pulled(cell, a=a, z=z, state=state, d_state=d_state):
+            local = cell.derivatives(HYPER, cell.forward(HYPER, a, z, state)[1])
+            return jax.vmap(lambda local, d_state: cell.adjoint(HYPER, local, d_state))(local, d_state)
+
+        agreement.compare(pulled(cell), pulled(derived), 1e-13)
 
 
 def test_repeated_steps_are_apply(case):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.cells import Cell, Hyper, built_in
 from rnnjax.model.network import Batch, Carry, Model, Params
 from rnnjax.model.rnn import cell_step, embed, input_to_hidden, split, upward
 
@@ -43,21 +43,23 @@ def spectra(model: Model, params: Params, hyper: Hyper) -> list[Block]:
     """
     found = []
     for layer, weights in enumerate(params.layers):
-        W = np.asarray(weights.W)
-        blocks = blocks_of(model.cell, W)
-        if model.cell.name == "leaky":
+        blocks = blocks_of(model.cell, weights.W)
+        if built_in(model.cell) == "leaky":
             leak = float(hyper.leak)
-            blocks["(1-a) I + a W"] = (1 - leak) * np.eye(len(W)) + leak * W
+            blocks["(1-a) I + a W"] = (1 - leak) * np.eye(model.hidden) + leak * blocks["W"]
         for name, block in blocks.items():
             radius = float(np.abs(np.linalg.eigvals(block)).max())
             found.append(Block(layer, name, radius, float(np.linalg.norm(block, 2))))
     return found
 
 
-def blocks_of(cell: Cell, W: np.ndarray) -> dict[str, np.ndarray]:
+def blocks_of(cell: Cell, W: Array | None) -> dict[str, np.ndarray]:
     """The [H, H] block of each gate in W, by name: W where there is one gate, otherwise such as W_i."""
+    if W is None:
+        return {}
     names = [f"W_{gate}" for gate in cell.gates] if cell.gated else ["W"]
-    return dict(zip(names, np.split(W, len(cell.gates), axis=1), strict=True))
+    parts = np.split(np.asarray(W), len(cell.gates), axis=-1)
+    return dict(zip(names, parts if W.ndim == 2 else map(np.diag, parts), strict=True))
 
 
 def values(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Batch) -> list[dict[str, Array]]:

@@ -88,8 +88,10 @@ def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, option
     method, claim = make(name, config, **options), claim_of(name, config, **options)
     words = ", ".join(f"{option} {value}" for option, value in options.items())
     gradient = exact.quick(method.gradient, 0)
-    for graph, keep in GRAPHS.items():
-        instance = with_recurrence(dense, keep)
+    graphs = {f"a recurrence that is {dense.model.cell.recurrence}": dense}
+    if dense.model.cell.recurrence == "dense":
+        graphs = {graph: with_recurrence(dense, keep) for graph, keep in GRAPHS.items()}
+    for graph, instance in graphs.items():
         found = walk(gradient, method, instance)
         is_exact = claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
         statement, truth = f"with {words} {'=' if is_exact else '≠'} RTRL for {graph}", truth_of_stream(instance)

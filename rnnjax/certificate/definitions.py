@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
-from rnnjax.model.cells import Hyper, with_tanh
+from rnnjax.model.cells import Hyper, built_in, with_tanh
 from rnnjax.model.network import Batch, Layer, Model, Params
 
 Windows = list[dict[str, Any]]
@@ -70,11 +70,12 @@ def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarra
     smooth = dataclasses.replace(model, cell=with_tanh(model.cell), activation="", dropout=False)
     filled = jax.tree.map(lambda leaf: 0.5 * draw.normal(size=leaf.shape), params)
     alone = np.tile(np.eye(H, dtype=bool), len(model.cell.gates))
-    layers = (
-        random._replace(W=np.where((np.asarray(layer.W) != 0) | alone, random.W, 0))
-        for random, layer in zip(filled.layers, params.layers, strict=True)
-    )
-    filled = filled._replace(layers=tuple(layers))
+    if model.cell.recurrence == "dense":
+        layers = (
+            random._replace(W=np.where((np.asarray(layer.W) != 0) | alone, random.W, 0))
+            for random, layer in zip(filled.layers, params.layers, strict=True)
+        )
+        filled = filled._replace(layers=tuple(layers))
     carry = tuple(draw.normal(size=(1, width)) for _ in range(L))
     x: Any = draw.normal(size=(1, 1, model.width))
     nothing: Any = np.zeros((1, 1), int)
@@ -118,7 +119,7 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
     instance, stream = bench.instance, bench.instance.stream
     model, params, (T, B) = instance.model, instance.params, instance.shape
     phi, slope = PHI[model.activation]
-    alpha = float(instance.hyper.leak) if model.cell.name == "leaky" else 1.0
+    alpha = float(instance.hyper.leak) if built_in(model.cell) == "leaky" else 1.0
     U, W, bh, V, by = (np.asarray(leaf) for leaf in (*params.layers[0][:3], params.V, params.by))
     H, outputs = V.shape
     F = V.T if config.feedback == "readout" else np.asarray(fixed_feedback(outputs, H))

@@ -198,7 +198,13 @@ def stand_ins(method: Method, model: Model) -> list[dict[str, Any]]:
 
 
 def with_recurrence(instance: Instance, keep: np.ndarray) -> Instance:
-    """Each W multiplied entry by entry by `keep` [H, H], in every gate."""
+    """Each W multiplied entry by entry by `keep` [H, H], in every gate.
+
+    Raises:
+      ValueError: for a cell without a matrix W.
+    """
+    if instance.model.cell.recurrence != "dense":
+        raise ValueError(f"the cell {instance.model.cell} has no matrix W")
     mask = np.tile(keep, len(instance.model.cell.gates))
     layers = tuple(layer._replace(W=layer.W * mask) for layer in instance.params.layers)
     return instance._replace(params=instance.params._replace(layers=layers))

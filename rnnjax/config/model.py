@@ -6,6 +6,12 @@ from typing import Literal
 
 from rnnjax.config.checks import at_least, check, more_than_zero, typed
 
+SIMPLE = ("vanilla", "leaky")
+"""The cells whose activation can be chosen."""
+
+CELLS = (*SIMPLE, "gru", "lstm", "lstm_peephole", "lstm_1997", "minimal_gated", "min_gru")
+"""The built-in cells, in the order of `model.cells`."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -13,10 +19,12 @@ class ModelConfig:
 
     Attributes:
       cell: the recurrent unit. vanilla: the textbook's. leaky: it keeps 1 - leak of its state. gru: reset gate after
-        the product, as in PyTorch, Keras and cuDNN. lstm: with a forget gate.
+        the product, as in PyTorch, Keras and cuDNN. lstm: with a forget gate. lstm_peephole: its gates see the memory.
+        lstm_1997: without a forget gate. minimal_gated: one gate. min_gru: no recurrent product. Or a cell of your own,
+        path/to/file.py:name, a `rnnjax.model.cells.Cell` in a file that stands alone.
       hidden_size: H, units in each recurrent layer.
       layers: L, recurrent layers, each reading the one below.
-      activation: the function of a vanilla or leaky unit; those of gru and lstm are fixed, with tanh.
+      activation: the function of a vanilla or leaky unit; those of all other cells are fixed, as tanh.
       leak: the share of a leaky unit's state that one step renews.
       embedding_size: E, width of a learned vector for each input character; 0 reads U by character.
       dropout: the share of units silenced in training on the way up, between layers and before the read-out.
@@ -30,13 +38,13 @@ class ModelConfig:
         last two with U and V as in uniform and biases 0.
       init_scale: standard deviation of normal (by default 0.1), factor on W of orthogonal and identity (by default 1);
         unused by uniform.
-      forget_bias: added to the bias of the LSTM's forget gate at the start.
+      forget_bias: added to the bias of the forget gate at the start, where a cell has one.
       sparsity: share of W's entries that are fixed at zero, drawn at the start; 0 is a dense W.
       scan_unroll: time steps in one turn of the compiled loop; changes speed, not results. More than 1
         takes longer to compile, and on the CPUs measured was no faster.
     """
 
-    cell: Literal["vanilla", "leaky", "gru", "lstm"] = "vanilla"
+    cell: str = "vanilla"
     hidden_size: int = 100
     layers: int = 1
     activation: Literal["tanh", "relu", "linear"] = "tanh"
@@ -56,8 +64,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         typed(self, "model")
-        gated = self.cell in ("gru", "lstm")
-        check(not gated or self.activation == "tanh", "model.activation", self.activation, f"tanh in a {self.cell}")
+        path, colon, name = self.cell.rpartition(":")
+        is_file = path.endswith(".py") and name.isidentifier()
+        allowed = f"one of {', '.join(CELLS)}, or path/to/file.py:name"
+        check(is_file or (not colon and self.cell in CELLS), "model.cell", self.cell, allowed)
+        chosen = self.cell in SIMPLE or self.activation == "tanh"
+        check(chosen, "model.activation", self.activation, f"tanh in the cell {self.cell}")
         check(0 < self.leak <= 1, "model.leak", self.leak, "above 0 and at most 1")
         check(0 <= self.dropout < 1, "model.dropout", self.dropout, "in [0, 1)")
         check(0 <= self.sparsity < 1, "model.sparsity", self.sparsity, "in [0, 1)")

@@ -188,6 +188,8 @@ def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     extras = ("layer_norm", "learned_state")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the factors are derived for weight matrices and their biases, not for {' and '.join(has)}"
+    if model.cell.own or model.cell.recurrence != "dense":
+        return f"the factors are derived for weights that stand in matrices, not for those of the cell {model.cell}"
     if reason := refuse_bidirectional(model):
         return reason
     instead = "take uoro, or fewer units (model.hidden_size)"

@@ -55,7 +55,8 @@ def weights(model: Model) -> int:
     """About how many products a step of one stream takes; of U and an id, none: a row is looked up."""
     G, H = len(model.cell.gates), model.hidden
     inputs = [model.input(level) if level or model.embedding else 0 for level in range(model.layers)]
-    of_layers = sum(G * H * (H + width) for width in inputs)
+    of_h = {"dense": H, "diagonal": 1, "none": 0}[model.cell.recurrence]
+    of_layers = sum(G * H * (of_h + width) for width in inputs)
     return of_layers * model.directions + model.output * model.vocabulary
 
 

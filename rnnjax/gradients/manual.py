@@ -12,8 +12,9 @@ and only this must run inside the loop. The weight gradients are one product eac
 
 with eₜ = (ŷₜ - yₜ) wₜ / Σ w, the error of a mean loss in which step t has the weight wₜ. The transpose of `lax.scan`
 adds to dW at every step. Nothing here calls `jax.grad`, `jax.vjp` or the transpose of a scan: a check that shared code
-with what it checks would share its errors. A step that is no network of cells goes back by `reverse`, the same
-recurrence with the derivative of one step from JAX, or from whoever wrote the step.
+with what it checks would share its errors. There are two exceptions. A step that is no network of cells goes back by
+`reverse`, the same recurrence with the derivative of one step from JAX, or from whoever wrote the step. A cell that
+brings no adjoint by hand takes that of its function of one time step from JAX (`cells.derived`).
 """
 
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
 from rnnjax.model.loss import LOSSES, Loss, as_wide, denominator, make_loss
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
+from rnnjax.model.product import to_hidden, to_weights
 from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import (
     Saved,
@@ -41,6 +43,7 @@ from rnnjax.model.rnn import (
     embed,
     input_product,
     join,
+    own_weights,
     refuse_resets,
     split,
     unchanged,
@@ -72,12 +75,14 @@ class Tape(NamedTuple):
 
 class Adjoints(NamedTuple):
     """What a layer's backward loop finds: ∂L/∂a and ∂L/∂z of every step [T, B, G·H], ∂L/∂ the state before the first
-    step [B, states·H], and ∂L/∂ a learned initial state, through the resets [states·H]."""
+    step [B, states·H], ∂L/∂ a learned initial state, through the resets [states·H], and ∂L/∂ the cell's own weights
+    [K·H]."""
 
     a: Array
     z: Array
     state: Array
     s0: Array | None
+    own: Array | None
 
 
 def gradient(recurrence: Recurrence, window: Window) -> Gradient:
@@ -182,32 +187,39 @@ def backward(
       d_state: ∂L/∂ the state after the last step, other than through d_hs [B, states·H].
       d_hs: ∂L/∂hₜ of what reads this layer at each step [T, B, H].
     """
-    W_transposed = layer.W.T
     cell = with_adjoint(cell)
-    local = cell.derivatives(hyper, tape.saved.cell)
+    local = cell.derivatives(hyper, tape.saved.cell, *own_weights(layer, cell))
+    through_W = to_hidden(layer.W, d_hs.shape[-1])
 
-    def body(carried: tuple[State, Any], step: tuple) -> tuple[tuple[State, Any], tuple[Array, Array | None]]:
+    def body(carried: tuple[State, Any], step: tuple) -> tuple[tuple[State, Any], tuple]:
         d_state, d_s0 = carried
         local_t, normalized_t, d_h, valid_t, reset_t = step
         d_state = add_to_hidden(d_state, d_h)
-        d_a, d_z, d_prev = cell.adjoint(hyper, local_t, d_state if valid_t is None else where(valid_t, d_state, 0))
-        d_prev = add_to_hidden(d_prev, product_adjoint(layer, normalized_t, d_z) @ W_transposed)
+        d_new = d_state if valid_t is None else where(valid_t, d_state, 0)
+        d_a, d_z, d_prev, *d_own = cell.adjoint(hyper, local_t, d_new)
+        d_prev = add_to_hidden(d_prev, through_W(product_adjoint(layer, normalized_t, d_z)))
         if valid_t is not None:  # a held state hands its adjoint straight back
             d_prev = where(valid_t, d_prev, d_state)
         if reset_t is not None:  # nothing from before a reset can have caused what follows it
             d_s0 = None if d_s0 is None else jax.tree.map(jnp.add, d_s0, where(reset_t, d_prev, 0))
             d_prev = where(~reset_t, d_prev, 0)
-        return (d_prev, d_s0), (d_a, None if d_z is d_a else d_z)
+        return (d_prev, d_s0), (d_a, None if d_z is d_a else d_z, d_own)
 
     last = split(d_state, cell)
     first = last, None if layer.s0 is None else jax.tree.map(jnp.zeros_like, last)
     steps = (local, tape.saved.normalized, d_hs, valid, reset)
     unroll = min(scan_unroll, d_hs.shape[0])
-    (d_first, d_s0), (d_a, d_z) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
-    return Adjoints(d_a, d_a if d_z is None else d_z, join(d_first), None if d_s0 is None else total(join(d_s0)))
+    (d_first, d_s0), (d_a, d_z, d_own) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
+    return Adjoints(
+        a=d_a,
+        z=d_a if d_z is None else d_z,
+        state=join(d_first),
+        s0=None if d_s0 is None else total(join(d_s0)),
+        own=jnp.concatenate([total(d) for d in d_own]) if d_own else None,
+    )
 
 
-def add_to_hidden(d_state: State, d_h: Array) -> State:
+def add_to_hidden(d_state: State, d_h: Array | float) -> State:
     """Adds to the h part of a state's adjoint."""
     return (d_state[0] + d_h, *d_state[1:])
 
@@ -272,12 +284,13 @@ def recurrent_weights(layer: Layer, tape: Tape, found: Adjoints) -> Layer:
     normalized = tape.saved.normalized
     return Layer(
         U=jnp.zeros_like(layer.U),
-        W=outer(tape.h_prev, product_adjoint(layer, normalized, found.z)),
+        W=to_weights(layer.W, tape.h_prev, product_adjoint(layer, normalized, found.z)),
         bh=jnp.zeros_like(layer.bh),
         bz=None if layer.bz is None else total(found.z),
         gain_a=None if layer.gain_a is None else jnp.zeros_like(layer.gain_a),
         gain_z=None if normalized is None else total(found.z * normalized.value),
         s0=found.s0,
+        own=found.own,
     )
 
 

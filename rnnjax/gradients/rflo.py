@@ -31,6 +31,7 @@ from rnnjax.gradients.stepwise import (
     unit_of,
     walk,
 )
+from rnnjax.model.cells import built_in
 from rnnjax.model.leaves import pack
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.recurrence import Recurrence, total_weight
@@ -121,8 +122,8 @@ def cost(model: Model, T: int, B: int) -> Cost:
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The paper derives one layer of leaky units, whose weights act on one unit each."""
-    if model.cell.name not in ("vanilla", "leaky"):
-        return f"the eligibility is derived for a leaky or vanilla cell, not for {model.cell.name}"
+    if built_in(model.cell) not in ("vanilla", "leaky"):
+        return f"the eligibility is derived for a leaky or vanilla cell, not for {model.cell}"
     if model.layers > 1:
         return "the eligibility is derived for one layer: its error has no way down to another"
     extras = ("embedding", "layer_norm", "learned_state")

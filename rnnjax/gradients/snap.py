@@ -110,7 +110,7 @@ def pattern(model: Model, params: Params, n: int) -> Influence:
     L, H = model.layers, model.hidden
     layer_of = jnp.arange(L * H) // H
     at_once = jnp.eye(L * H, dtype=bool) | (layer_of[:, None] < layer_of)  # [from, to], within one step
-    through_W = jax.scipy.linalg.block_diag(*(connections(layer.W) for layer in params.layers))
+    through_W = jax.scipy.linalg.block_diag(*(connections(layer.W, H) for layer in params.layers))
     graph = compose(through_W | jnp.eye(L * H, dtype=bool), at_once)
     reached, from_state = at_once, graph
     for _ in range(min(n, L * H) - 1):  # no path through a graph has more steps than it has units
@@ -126,9 +126,11 @@ def pattern(model: Model, params: Params, n: int) -> Influence:
     return Influence(kept[:, of_state].T, from_state[of_state][:, of_state].T)
 
 
-def connections(W: Array) -> Array:
-    """Which unit acts on which, through any gate: bool [from, to] from W [H, G·H]."""
-    H = W.shape[0]
+def connections(W: Array | None, H: int) -> Array:
+    """Which unit acts on which, through any gate: bool [from, to] from W [H, G·H]; each on itself where W is none or
+    diagonal."""
+    if W is None or W.ndim == 1:
+        return jnp.eye(H, dtype=bool)
     return jnp.any(W.reshape(H, -1, H) != 0, axis=1)
 
 

@@ -23,6 +23,7 @@ from rnnjax.gradients import jacobians
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
+from rnnjax.model.cells import built_in
 from rnnjax.model.network import Layer, Model, Params
 from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import hidden_to_output
@@ -147,8 +148,8 @@ def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The chapter derives the simple unit, and its cost grows with the square of T."""
     if model.loss != "cross_entropy":
         return "the double sum is derived for the chapter's loss, cross_entropy"
-    if model.cell.name != "vanilla":
-        return f"the double sum is derived for the vanilla cell, not for {model.cell.name}"
+    if built_in(model.cell) != "vanilla":
+        return f"the double sum is derived for the vanilla cell, not for {model.cell}"
     extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the double sum is derived for the chapter's network, without {' and '.join(has)}"

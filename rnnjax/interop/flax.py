@@ -40,7 +40,7 @@ def to_params(model: Model, params: Params) -> Tree:
     Raises:
       UserError: if Flax's cells cannot express the network.
     """
-    weights.refuse_options(model, "Flax")
+    weights.refuse_options(model, "Flax", GATES)
     tree: Tree = {} if params.embedding is None else {"embedding": {"embedding": params.embedding}}
     for name, layer in zip(layer_names(model), params.layers, strict=True):
         tree[name] = to_cell(model, layer)
@@ -121,7 +121,7 @@ def load(path: Path | str, model: Model) -> Params:
     Raises:
       UserError: if the file does not hold the weights of the model.
     """
-    weights.refuse_options(model, "Flax")
+    weights.refuse_options(model, "Flax", GATES)
     tree = read(Path(path))
     tree = tree.get("params", tree)
     flat = weights.as_floats(flatten(tree), str(path))
@@ -147,7 +147,7 @@ def module(model: Model) -> nn.Module:
     Raises:
       UserError: if Flax's cells cannot express the network.
     """
-    weights.refuse_options(model, "Flax")
+    weights.refuse_options(model, "Flax", GATES)
     return Network(model)
 
 

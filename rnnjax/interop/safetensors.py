@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnjax.errors import UserError
 from rnnjax.interop import weights
-from rnnjax.model.cells import CELLS, Hyper
+from rnnjax.model.cells import Hyper, built_in
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Model, Params, initial_carry, leaf_name
 from rnnjax.model.rnn import apply
@@ -83,8 +83,8 @@ def to_fields(model: Model) -> dict[str, Any]:
     Raises:
       UserError: for a cell of one's own, whose equations no file of numbers holds.
     """
-    if model.cell not in CELLS.values():
-        raise UserError(f"model.cell {model.cell}: a safetensors file holds built-in cells, not a cell's equations")
+    if not built_in(model.cell):
+        raise UserError(f"model.cell {model.cell}: a safetensors file holds no code, and so no cell of your own")
     return {field.name: getattr(model, field.name) for field in dataclasses.fields(model)} | {"cell": model.cell.name}
 
 

@@ -50,7 +50,7 @@ def recurrent_leaves(model: Model, names: Names) -> list[tuple[str, str, str, st
 
 def refuse(model: Model) -> None:
     """Raises UserError for a network that PyTorch's cells cannot express, naming the option."""
-    weights.refuse_options(model, "PyTorch")
+    weights.refuse_options(model, "PyTorch", GATES.values())
     if model.activation == "linear":
         raise UserError("model.activation linear: nn.RNN of PyTorch has tanh and relu alone")
 

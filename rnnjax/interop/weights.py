@@ -1,6 +1,6 @@
 """What all layouts share: a network as arrays by name, and one line for what does not fit."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.errors import UserError
+from rnnjax.model.cells import built_in
 from rnnjax.model.network import Model
 
 Array = jax.Array
@@ -16,10 +17,16 @@ Named = Mapping[str, Any]
 """Arrays, or their shapes, by name."""
 
 
-def refuse_options(model: Model, library: str) -> None:
-    """Raises UserError for a network that the cells of other libraries cannot express, naming the option."""
+def refuse_options(model: Model, library: str, cells: Collection[str]) -> None:
+    """Raises UserError for a network that a library's cells cannot express, naming the option.
+
+    Args:
+      cells: the built-in cells that the library has.
+    """
+    if built_in(model.cell) not in cells:
+        holds = "the safetensors format holds every built-in cell" if built_in(model.cell) else "nor has any format"
+        raise UserError(f"model.cell {model.cell}: {library} has no such cell; {holds}")
     options = {
-        "model.cell leaky": model.cell.name == "leaky",
         "model.layer_norm": model.layer_norm,
         "model.residual": model.residual,
         "model.learned_state": model.learned_state,

@@ -105,6 +105,8 @@ def scale_says_little(model: Model) -> str | None:
     """Reason why the scale of W does not decide the reach of a gradient; None where it does."""
     if model.layer_norm:
         return "layer normalisation takes the scale of W out again"
+    if model.cell.recurrence != "dense":
+        return f"the cell {model.cell} has no matrix W"
     if model.cell.gated:
         return "in a gated cell the gates decide how far back a gradient reaches, more than the scale of W"
     return None

@@ -26,6 +26,8 @@ def init_params(
         units"); U, V, biases as in uniform.
         An embedding is drawn from N(0, 1), but by normal as all the rest; gains are 1, a learned initial state is 0.
         Where the model is sparse, a share of the entries of each W is then set to zero.
+        A diagonal W is drawn by the same names: uniform in ±1, as it reads one number; orthogonal: ±scale; identity:
+        scale. A cell's own weights are drawn as biases are.
       forget_bias: added to the bias of the LSTM's forget gate, so that it begins open (Jozefowicz et al., 2015, "An
         empirical exploration of recurrent network architectures").
 
@@ -38,15 +40,16 @@ def init_params(
         "orthogonal": lambda key, shape: _orthogonal(key, shape, scale, dtype),
         "identity": lambda key, shape: jnp.tile(scale * jnp.eye(shape[0], dtype=dtype), (1, shape[1] // shape[0])),
     }
-    draw_W = recurrent[init]
-    draw = draw_W if init == "normal" else recurrent["uniform"]
+    draw = recurrent["normal" if init == "normal" else "uniform"]
+    draw_W = recurrent[init] if model.cell.recurrence == "dense" else diagonal_draws(scale, dtype)[init]
     draw_bias = draw if init == "normal" else lambda key, shape: jnp.zeros(shape, dtype)
 
     H, G, V = model.hidden, len(model.cell.gates), model.vocabulary
     *layer_keys, key_V, key_by = jax.random.split(key, model.layers * model.directions + 2)
     # All at once: two factorisations side by side in one program can wait for each other for ever (jaxlib 0.10, CPU).
     keys = jax.vmap(lambda key: jax.random.split(key, 3))(jnp.stack(layer_keys))
-    Ws = jax.vmap(lambda key: draw_W(key, (H, G * H)))(keys[:, 1])
+    shape_W = {"dense": (H, G * H), "diagonal": (G * H,), "none": None}[model.cell.recurrence]
+    Ws = jax.vmap(lambda key: draw_W(key, shape_W))(keys[:, 1]) if shape_W else [None] * len(keys)
     layers = []
     for index, layer_key in enumerate(layer_keys):
         key_U, _, key_bh = keys[index]
@@ -59,6 +62,7 @@ def init_params(
             gain_a=jnp.ones(G * H, dtype) if model.layer_norm else None,
             gain_z=jnp.ones(G * H, dtype) if model.layer_norm else None,
             s0=jnp.zeros(model.state_width, dtype) if model.learned_state else None,
+            own=draw_bias(jax.random.fold_in(layer_key, 5), (len(model.cell.own) * H,)) if model.cell.own else None,
         )
         layers.append(layer)
     embedding = None
@@ -69,6 +73,16 @@ def init_params(
     return Params(tuple(layers), draw(key_V, (model.output, V)), draw_bias(key_by, (V,)), embedding)
 
 
+def diagonal_draws(scale: float, dtype: jnp.dtype) -> dict[str, Draw]:
+    """The initialisers of a diagonal W [G·H]."""
+    return {
+        "normal": lambda key, shape: scale * jax.random.normal(key, shape, dtype),
+        "uniform": lambda key, shape: jax.random.uniform(key, shape, dtype, -1, 1),
+        "orthogonal": lambda key, shape: scale * jax.random.rademacher(key, shape, dtype),
+        "identity": lambda key, shape: jnp.full(shape, scale, dtype),
+    }
+
+
 def opened(bh: Array, model: Model, forget_bias: float) -> Array:
     """bh with the forget gate's part raised, where the cell has such a gate."""
     if not model.cell.forget:
@@ -77,9 +91,9 @@ def opened(bh: Array, model: Model, forget_bias: float) -> Array:
     return bh.at[first : first + model.hidden].add(forget_bias)
 
 
-def sparse(key: Array, W: Array, sparsity: float) -> Array:
+def sparse(key: Array, W: Array | None, sparsity: float) -> Array | None:
     """W with a share of its entries, the same number for every key, set to zero."""
-    if not sparsity:
+    if W is None or not sparsity:
         return W
     kept = jax.random.permutation(key, W.size).reshape(W.shape) >= round(sparsity * W.size)
     return jnp.where(kept, W, 0)

@@ -20,21 +20,23 @@ class Layer(NamedTuple):
 
     Attributes:
       U: [I, G·H].
-      W: [H, G·H].
+      W: [H, G·H], or [G·H] of a cell with a diagonal recurrent product, or None of one without.
       bh: [G·H].
       bz: [G·H], the bias of z, for a cell that needs one.
       gain_a: [G·H], layer normalisation of the product with U.
       gain_z: [G·H], layer normalisation of the product with W.
       s0: [states·H], a learned initial state, to which a reset leads back.
+      own: [K·H], the K vectors of weights that the cell itself has, such as peepholes.
     """
 
     U: Array
-    W: Array
+    W: Any
     bh: Array
     bz: Any = None
     gain_a: Any = None
     gain_z: Any = None
     s0: Any = None
+    own: Any = None
 
 
 class Params(NamedTuple):
@@ -126,6 +128,9 @@ class Model:
         at_least(1, vocabulary=self.vocabulary, hidden=self.hidden, layers=self.layers, scan_unroll=self.scan_unroll)
         at_least(0, embedding=self.embedding, inputs=self.inputs)
         check(0 <= self.sparsity < 1, "sparsity", self.sparsity, "in [0, 1)")
+        for name in ("layer_norm", "sparsity"):  # both are of a matrix W
+            dense = self.cell.recurrence == "dense" or not getattr(self, name)
+            check(dense, name, getattr(self, name), f"off in the cell {self.cell}, which has no matrix W")
 
     @property
     def state_width(self) -> int:

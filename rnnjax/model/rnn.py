@@ -16,6 +16,7 @@ from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize
+from rnnjax.model.product import recurrent_product
 from rnnjax.model.shapes import check_given
 
 Array = jax.Array
@@ -51,10 +52,10 @@ def input_to_hidden(layer: Layer, x: Array) -> Array:
     return product + layer.bh
 
 
-def hidden_to_hidden(layer: Layer, h_prev: Array) -> tuple[Array, Normalized | None]:
+def hidden_to_hidden(layer: Layer, h_prev: Array) -> tuple[Array | None, Normalized | None]:
     """z = h W (+ bz), its product normalised where the layer asks for it; and what the adjoint of that needs."""
-    z, normalized = h_prev @ layer.W, None
-    if layer.gain_z is not None:
+    z, normalized = recurrent_product(h_prev, layer.W), None
+    if z is not None and layer.gain_z is not None:
         normalized = normalize(z, layer.W.shape[0])
         z = layer.gain_z * normalized.value
     return (z if layer.bz is None else z + layer.bz), normalized
@@ -63,6 +64,11 @@ def hidden_to_hidden(layer: Layer, h_prev: Array) -> tuple[Array, Normalized | N
 def hidden(state: Array, width: int) -> Array:
     """h, the first `width` numbers of a state [..., states·H]."""
     return state[..., :width]
+
+
+def own_weights(layer: Layer, cell: Cell) -> State:
+    """The vectors [H] of weights that the cell itself has, in the order of `Cell.own`."""
+    return tuple(jnp.split(layer.own, len(cell.own))) if cell.own else ()
 
 
 class Saved(NamedTuple):
@@ -103,7 +109,7 @@ def cell_step(
         first: tuple = (0,) * len(cell.states) if layer.s0 is None else split(layer.s0, cell)
         state = tuple(jnp.where(reset_t[..., None], start, part) for start, part in zip(first, state, strict=True))
     z, normalized = hidden_to_hidden(layer, state[0])
-    new, saved = cell.forward(hyper, a_t, z, state)
+    new, saved = cell.forward(hyper, a_t, z, state, *own_weights(layer, cell))
     if valid_t is not None:
         new = tuple(jnp.where(valid_t[..., None], part, held) for part, held in zip(new, state, strict=True))
     return new, Saved(saved, normalized)

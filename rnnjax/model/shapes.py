@@ -51,6 +51,8 @@ def check_ids(name: str, ids: Array, count: int) -> None:
     """Raises UserError for an id that is not in [0, count); does nothing while tracing, where ids are unknown."""
     if isinstance(ids, jax.core.Tracer) or ids.size == 0:
         return
+    if isinstance(ids, jax.Array) and not ids.is_fully_addressable:
+        return  # parts of it lie with other hosts, each of which has read its own ids
     values = np.asarray(ids)  # known also where a function that is being traced closes over them
     for extreme in (int(values.min()), int(values.max())):
         if not 0 <= extreme < count:

@@ -65,6 +65,7 @@ def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) 
     a, valid, reset = x
     state = split(s, cell)
     z, _ = hidden_to_hidden(layer, state[0])
+    assert z is not None, "a cell without a recurrent product is put together by autodiff"
     of_z, of_state = slopes(cell, hyper, a, z, state)
     W = layer.W.reshape(layer.W.shape[0], len(cell.gates), -1)  # [H, G, H]
     if n == len(cell.states):

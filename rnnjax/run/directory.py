@@ -2,7 +2,8 @@
 
 runs/<name>/
   config.yaml         every field, as resolved
-  environment.json    versions, device, git commit, and the fingerprint of the data
+  environment.json    versions, device, git commit, and the fingerprints of the data and of a cell's file
+  cell.py             the file of a cell that is the user's own, by which the run is read back
   vocabulary.json     the characters in the order of their ids, and a task's labels
   metrics.jsonl       one object a line; see `run.metrics`
   samples/            songs, or what else the task writes, one file each, named by step
@@ -14,6 +15,7 @@ runs/<name>/
 
 import dataclasses
 import fcntl
+import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -32,6 +34,9 @@ FREE_TO_CHANGE = {
     *("run.coordinator", "run.processes", "run.process"),
 }
 """Fields that a resumed run may differ in: they change no number."""
+
+
+CELL = "cell.py"
 
 
 class Lock:
@@ -109,6 +114,24 @@ class RunDirectory:
                 "begin anew"
             )
         return None
+
+    def pin_cell(self, content: bytes) -> str:
+        """Copies the file of a new run's own cell; for a run that exists, checks that it is the same.
+
+        Returns:
+          Its SHA-256.
+
+        Raises:
+          UserError: if the file is another.
+        """
+        path = self.path / CELL
+        if path.exists() and path.read_bytes() != content:
+            raise UserError(
+                f"model.cell: the file is not the one that {self.path} was started with, which is kept in {path}; "
+                "choose another run.name, or take that file"
+            )
+        write_whole(path, content)
+        return hashlib.sha256(content).hexdigest()
 
     def pin_data(self, fingerprint: str, environment: dict[str, Any], kept: str | None = None) -> None:
         """Writes the environment of a new run; for one that exists, checks that it reads the same data.

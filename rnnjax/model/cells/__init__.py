@@ -11,6 +11,11 @@ from rnnjax.model.cells.gru import gru
 from rnnjax.model.cells.hyper import Hyper
 from rnnjax.model.cells.leaky import leaky
 from rnnjax.model.cells.lstm import lstm
+from rnnjax.model.cells.lstm_1997 import lstm_1997
+from rnnjax.model.cells.lstm_peephole import lstm_peephole
+from rnnjax.model.cells.min_gru import min_gru
+from rnnjax.model.cells.minimal_gated import minimal_gated
+from rnnjax.model.cells.trial import check_cell
 from rnnjax.model.cells.vanilla import vanilla
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "Hyper",
     "Recurrence",
     "State",
+    "built_in",
     "find",
     "with_adjoint",
     "with_tanh",
@@ -33,6 +39,10 @@ CELLS: dict[tuple[str, str], Cell] = {
         *(leaky(activation) for activation in ACTIVATIONS.values()),
         gru(),
         lstm(),
+        lstm_peephole(),
+        lstm_1997(),
+        minimal_gated(),
+        min_gru(),
     )
 }
 """The built-in cells by name and activation; a gated cell's activation is fixed."""
@@ -47,7 +57,8 @@ def find(cell: str | Cell, activation: str = "") -> Cell:
     Raises:
       UserError: for a name that no built-in cell has, or an activation that the cell has not.
     """
-    if isinstance(cell, Cell) and cell not in CELLS.values():
+    if isinstance(cell, Cell) and not built_in(cell):
+        check_cell(cell)
         has = {cell.activation: cell}
     else:
         has = {of: built_in for (name, of), built_in in CELLS.items() if name == str(cell)}
@@ -60,6 +71,11 @@ def find(cell: str | Cell, activation: str = "") -> Cell:
     return has[wanted]
 
 
+def built_in(cell: Cell) -> str:
+    """The name of a built-in cell; empty for any other, whatever it is called."""
+    return cell.name if CELLS.get((cell.name, cell.activation)) == cell else ""
+
+
 def with_tanh(cell: Cell) -> Cell:
     """The same built-in cell with tanh for its activation; any other cell as it is."""
-    return CELLS[cell.name, "tanh"] if cell in CELLS.values() else cell
+    return CELLS[cell.name, "tanh"] if built_in(cell) else cell

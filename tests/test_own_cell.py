@@ -1,0 +1,141 @@
+"""A cell of the user's own from the command line: trained, gone on with, read back, and refused in one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from command import TINY, call, write_songs
+
+from rnnjax import export, own_cell, sample, train
+from rnnjax.config import Config, ModelConfig
+from rnnjax.errors import UserError
+from rnnjax.model.cells import CELLS
+from rnnjax.trained import load_trained
+
+HERE = Path(__file__).parent
+MINE = ("--model.cell", "mine.py:independent", "--run.name", "mine")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A directory with a cell's file and a run of six steps that was started with it."""
+    place = tmp_path_factory.mktemp("place")
+    write_songs(place / "songs.csv")
+    shutil.copy(HERE / "own_cells.py", place / "mine.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        answer = call(train.main, *TINY, *MINE, "--training.steps", "6")
+        assert answer.code == 0, answer.stderr
+    return place
+
+
+@pytest.fixture(autouse=True)
+def here(place, monkeypatch):
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_a_run_is_read_back_from_its_own_copy_of_the_file(here):
+    assert load_trained(Path("runs/mine")).model.cell.name == "independent"
+    hidden = (here / "mine.py").rename(here / "away.py")
+    try:
+        answer = call(sample.main, "--run", "runs/mine", "--length", "5")
+        assert answer.code == 0, answer.stderr
+    finally:
+        hidden.rename(here / "mine.py")
+
+
+def test_a_changed_file_is_refused_when_the_run_goes_on(here):
+    file = here / "mine.py"
+    before = file.read_text()
+    file.write_text(before.replace("jnp.tanh(a + z)", "jnp.tanh(a - z)"))
+    try:
+        answer = call(train.main, *TINY, *MINE, "--training.steps", "6")
+        assert (answer.code, answer.stderr.count("\n")) == (2, 1)
+        assert "model.cell: the file is not the one that runs/mine was started with" in answer.stderr
+    finally:
+        file.write_text(before)
+    assert call(train.main, *TINY, *MINE, "--training.steps", "6").code == 0
+
+
+def test_a_changed_copy_is_refused_when_the_run_is_read(here):
+    shutil.copytree("runs/mine", "runs/touched")
+    (here / "runs/touched/cell.py").write_text("# not it")
+    answer = call(sample.main, "--run", "runs/touched")
+    assert (answer.code, answer.stderr.count("\n")) == (2, 1)
+    assert "runs/touched/cell.py is not the cell's file" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("format", "reason"),
+    [
+        ("torch", "model.cell independent: PyTorch has no such cell; nor has any format"),
+        ("flax", "model.cell independent: Flax has no such cell; nor has any format"),
+        ("safetensors", "model.cell independent: a safetensors file holds no code"),
+    ],
+)
+def test_an_own_cell_is_not_exported(here, format, reason):
+    answer = call(export.main, "--run", "runs/mine", "--format", format)
+    assert (answer.code, answer.stderr.count("\n")) == (2, 1)
+    assert reason in answer.stderr
+    assert not list(Path("runs/mine").glob("weights*"))
+
+
+GOOD = (HERE / "own_cells.py").read_text()
+
+BROKEN = {
+    "there is no such file": ("", "nowhere.py:cell", "model.cell nowhere.py:cell: No such file or directory"),
+    "its syntax": ("def (", "broken.py:cell", "the file does not run: SyntaxError: "),
+    "its import": ("import no_such_module", "broken.py:cell", "ModuleNotFoundError: No module named 'no_such_module'"),
+    "another name": (
+        (HERE / "own_cells.py").read_text(),
+        "broken.py:cell",
+        "cell is not there; the file has the cells ",
+    ),
+    "no cell": (GOOD, "broken.py:not_a_cell", "not_a_cell is no Cell but int; "),
+    "a missing field": (
+        "from rnnjax.model.cells import Cell\ncell = Cell('mine', ())",
+        "broken.py:cell",
+        "the file does not run: TypeError: ",
+    ),
+    "its fields": (
+        "from rnnjax.model.cells import Cell\ncell = Cell('mine', (), print)",
+        "broken.py:cell",
+        "cell mine: gates is (), but must be at least one name",
+    ),
+    "its forward": (
+        "from rnnjax.model.cells import Cell\ncell = Cell('mine', ('a',), lambda hyper, a, z, s: ((a @ z,), {}))",
+        "broken.py:cell",
+        "cell mine: forward does not run: TypeError: ",
+    ),
+    "its state": (
+        "from rnnjax.model.cells import Cell\ncell = Cell('mine', ('a', 'b'), lambda hyper, a, z, s: ((a + z,), {}))",
+        "broken.py:cell",
+        "cell mine: forward returns ([2, 3, 8],), but must return the state, a tuple of 1 arrays [..., H]",
+    ),
+    "no file": ("", "grru", "model.cell is 'grru', but must be one of vanilla, leaky, gru, lstm, "),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_file_is_one_line(here, fault):
+    text, cell, message = BROKEN[fault]
+    (here / "broken.py").write_text(text)
+    answer = call(train.main, *TINY, "--model.cell", cell, "--run.name", "broken", "--training.steps", "1")
+    assert (answer.code, answer.stderr.count("\n")) == (2, 1), answer.stderr
+    assert message in answer.stderr
+    assert not Path("runs/broken").exists()
+
+
+def test_the_config_knows_the_built_in_cells_and_what_they_declare():
+    for name, activation in CELLS:
+        assert ModelConfig(cell=name, activation=activation).cell == name
+    simple = {name for name, activation in CELLS if activation == "relu"}
+    for name in {name for name, _ in CELLS} - simple | {"mine.py:independent"}:
+        with pytest.raises(UserError, match=r"model\.activation is 'relu', but must be tanh in the cell"):
+            ModelConfig(cell=name, activation="relu")
+    assert Config().model.cell == "vanilla"
+
+
+def test_a_file_gives_the_same_cell_each_time(here):
+    assert own_cell.load("mine.py:crowded") is own_cell.load(str(here / "mine.py:crowded"))
