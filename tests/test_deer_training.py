@@ -14,6 +14,7 @@ from rnnjax.errors import UserError
 from rnnjax.gradients import METHODS
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
+from rnnjax.model.recurrence import of_network
 
 RUN = [
     *TINY,
@@ -62,7 +63,7 @@ def test_no_option_changes_the_gradient(options):
 def test_layers_back_in_time_are_solved_too():
     model, (params, carry, batch), expected = make(Case(7, (2,), "wv", options=(("bidirectional", True),)))
     method = METHODS["deer"](GradientConfig("deer"))
-    found = jax.jit(method.gradient, static_argnums=0)(model, Window(params, Hyper(0.6, 0.3), carry, batch))
+    found = jax.jit(method.gradient, static_argnums=0)(of_network(model), Window(params, Hyper(0.6, 0.3), carry, batch))
     assert 1 < found.spent.iterations <= 8
     for a, e in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12)

@@ -6,6 +6,7 @@ import cell_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
+import own_cells
 import pytest
 
 from rnnjax.model.cells import CELLS
@@ -48,15 +49,16 @@ def draw_layer(cell, T, batch, seed=0, units=4, normalised=False):
     gates, width = len(cell.gates) * units, len(cell.states) * units
     normal = lambda *shape: jnp.asarray(rng.normal(size=shape))
     gain = jnp.asarray(rng.uniform(0.5, 1.5, gates)) if normalised else None
-    weights = Layer(normal(1, gates), 0.6 * normal(units, gates), normal(gates), None, gain, gain, normal(width))
+    W = {"dense": 0.6 * normal(units, gates), "diagonal": normal(gates), "none": None}[cell.recurrence]
+    own = normal(len(cell.own) * units) if cell.own else None
+    weights = Layer(normal(1, gates), W, normal(gates), None, gain, gain, normal(width), own)
     reset = rng.uniform(size=(T, *batch)) < 0.2
     masks = jnp.asarray(rng.uniform(size=(T, *batch)) < 0.7), jnp.asarray(reset)
     return weights, normal(*batch, width), (normal(T, *batch, gates), *masks)
 
 
-@pytest.mark.parametrize("unit", CELLS, ids="-".join)
-def test_a_layer_in_parallel_is_the_layer_in_sequence(unit):
-    cell = CELLS[unit]
+@pytest.mark.parametrize("cell", [*CELLS.values(), own_cells.independent], ids=lambda cell: f"{cell}-{cell.activation}")
+def test_a_layer_in_parallel_is_the_layer_in_sequence(cell):
     for T, solver, batch in ((1, "deer", ()), (2, "quasi", (2,)), (64, "deer", (2, 2))):
         weights, first, x = draw_layer(cell, T, batch)
         last, hs = unroll(cell, weights, cell_cases.HYPER, first, *x)
@@ -84,7 +86,13 @@ def test_every_solver_finds_the_trajectory_of_an_lstm(name):
 
 
 def test_jacobians_put_together_are_those_of_autodiff():
-    for unit, n in ((("gru", "tanh"), 1), (("leaky", "relu"), 4), (("lstm", "tanh"), 2), (("lstm", "tanh"), 8)):
+    for unit, n in (
+        (("gru", "tanh"), 1),
+        (("leaky", "relu"), 4),
+        (("lstm", "tanh"), 2),
+        (("lstm", "tanh"), 8),
+        (("min_gru", "tanh"), 1),
+    ):
         weights, first, x = draw_layer(CELLS[unit], 5, (6,))
         transition, params = layer.transition_of(CELLS[unit], False), (weights, cell_cases.HYPER)
         s = jnp.broadcast_to(first, (5, *first.shape))

@@ -122,7 +122,7 @@ def test_what_cannot_be_run_is_one_line_before_anything_runs(tmp_path, monkeypat
             "{axes: {grid: {model.leak: [0.1]}}, seeds: 3, tune: {learning_rates: [0.1], seeds: [2]}}",
             "tune.seeds: 2 is one of seeds too",
         ),
-        ("axes: {grid: {model.cell: [gru, brick]}}", "model.cell: expected one of"),
+        ("axes: {grid: {model.cell: [gru, brick]}}", "model.cell is 'brick', but must be one of"),
         ("axes: {grid: {model.hidden_size: [4, 0]}}", "the arm hidden_size=0: model.hidden_size is 0, but must be"),
         (
             "{axes: {grid: {gradient.method: [rflo]}}, model: {layers: 2}}",
