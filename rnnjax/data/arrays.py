@@ -26,10 +26,10 @@ MOST_IDS = 1_000_000
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file, by name.
+    """Reads the arrays of a .npz file, by name.
 
     Raises:
-      UserError: if it is none, holds Python objects, or has other arrays than FIELDS.
+      UserError: if it is no .npz, holds Python objects, or has other arrays than FIELDS.
     """
     broken = UserError(f"data.path: {path} is no whole .npz file; write one with numpy.savez(path, x=x, y=y)")
     if not is_zipfile(path):
@@ -52,10 +52,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def series_of(task: TaskConfig, x: Any, y: Any = None, lengths: Any = None, source: str = "the arrays") -> Series:
-    """Series from arrays as above, for a task.
+    """Makes series for a task from arrays as above.
 
     Raises:
-      UserError: naming the array, what is wrong with it, and what it must be.
+      UserError: naming the array, its fault, and the array that the task wants.
     """
     x, lengths = inputs_of(x, lengths, source)
     ids = int(x.max(initial=0)) + 1 if x.ndim == 2 else 0
@@ -76,7 +76,7 @@ def inputs_of(x: Any, lengths: Any, source: str, names: Names | None = None) -> 
     """Inputs and lengths, checked; 0 after the end of each series.
 
     Args:
-      names: of the series that a network was trained on; None: any will do.
+      names: names of the series that a network was trained on; None: any will do.
     """
     x = np.asarray(x)
     demand(
@@ -121,7 +121,7 @@ def lengths_of(lengths: Any, N: int, T: int, source: str) -> np.ndarray:
 
 
 def future_of(task: TaskConfig, x: np.ndarray, ids: int, source: str) -> tuple[np.ndarray, list[str] | None]:
-    """The targets of forecasting, which are what is read itself, and the names of the classes."""
+    """Targets of forecasting, which are the inputs themselves, and the names of the classes."""
     if task.series_loss == "cross_entropy":
         demand(ids > 0, source, f"x is {shape(x)}; to forecast by cross_entropy it must be integer ids [N, T]")
         return x, [str(label) for label in range(ids)]
@@ -154,7 +154,7 @@ def targets_of(
 
 
 def zeros_and_ones(name: str, values: np.ndarray, source: str) -> np.ndarray:
-    """The values; raises UserError where one is neither 0 nor 1."""
+    """Returns the values; raises UserError where one is neither 0 nor 1."""
     if np.any(strange := (values != 0) & (values != 1)):
         raise UserError(f"{source}: {place(name, values, strange)}; with the loss bernoulli each label is 0 or 1")
     return values
@@ -185,7 +185,7 @@ def classes_of(y: np.ndarray, inside: np.ndarray, source: str) -> tuple[np.ndarr
 
 
 def check_finite(name: str, values: np.ndarray, inside: np.ndarray, source: str) -> np.ndarray:
-    """The values, 0 after the end of each series; raises UserError where one before it is not finite."""
+    """Returns the values, 0 after the end of each series; raises UserError where one before the end is not finite."""
     inside = inside.reshape(*inside.shape, *[1] * (values.ndim - inside.ndim))
     values = np.where(inside, values, 0)
     if np.any(strange := ~np.isfinite(values)):
@@ -200,7 +200,7 @@ def check_range(name: str, values: np.ndarray, inside: np.ndarray, most: int, wh
 
 
 def place(name: str, values: np.ndarray, where: np.ndarray) -> str:
-    """The first of some values, such as x[3, 17, 0] is nan."""
+    """Words for the first of some values, such as x[3, 17, 0] is nan."""
     index = tuple(int(i) for i in np.argwhere(where)[0])
     return f"{name}[{', '.join(map(str, index))}] is {values[index]}"
 

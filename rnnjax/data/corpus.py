@@ -14,12 +14,12 @@ from rnnjax.errors import UserError
 
 @dataclass(frozen=True)
 class Corpus:
-    """What `data.path` holds, split and encoded.
+    """Text of `data.path`, split and encoded.
 
     Attributes:
-      songs: as read.
+      songs: songs as read.
       text: the three joined texts.
-      vocabulary: of the training text alone.
+      vocabulary: characters of the training text alone.
       ids: the three texts as ids [N].
     """
 
@@ -47,7 +47,7 @@ class Corpus:
 
 
 def load_corpus(config: DataConfig) -> Corpus:
-    """Reads, splits and encodes what `data.path` names.
+    """Reads, splits and encodes the songs of `data.path`.
 
     Raises:
       UserError: if it cannot be read, or the training or a wanted held-out text is too short.
@@ -56,7 +56,7 @@ def load_corpus(config: DataConfig) -> Corpus:
 
 
 def make_corpus(songs: Songs, config: DataConfig) -> Corpus:
-    """Splits and encodes songs; raises what `load_corpus` raises."""
+    """Splits and encodes songs; raises as `load_corpus` does."""
     text = split_songs(songs, config)
     for name, fraction in (("train", 1), ("validation", config.validation_fraction), ("test", config.test_fraction)):
         if fraction and len(getattr(text, name)) < 2:

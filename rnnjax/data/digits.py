@@ -10,7 +10,7 @@ DARKEST = 16
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
-    """The images, row by row, in [0, 1], and what they show: float32 [N, 64] and integer [N].
+    """Images in [0, 1], row by row, float32 [N, 64], and their digits, integer [N].
 
     Raises:
       UserError: if scikit-learn is not installed.

@@ -35,7 +35,7 @@ STRANGERS = {
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"\x7fELF": "a program",
 }
-"""First bytes of what holds no text that can be read here."""
+"""First bytes of formats without a text that can be read here."""
 
 BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -46,14 +46,14 @@ BYTE_ORDER_MARKS = {
 }
 
 MOST_BYTES = 1 << 34
-"""Of an unpacked file: an archive of a few kilobytes can hold more than any memory."""
+"""Most bytes of an unpacked file: an archive of a few kilobytes can hold more than any memory."""
 
 GUESSED_FROM = 200_000
 """Bytes from which an encoding is guessed."""
 
 
 class Content(NamedTuple):
-    """A file out of its archive: its name there, its bytes, and the path to be named to the user."""
+    """File out of its archive: its name there, its bytes, and the path for messages."""
 
     name: str
     data: bytes
@@ -61,12 +61,12 @@ class Content(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """Such as .csv, in small letters."""
+        """Suffix of the name in small letters, such as .csv."""
         return PurePath(self.name).suffix.lower()
 
 
 def read_content(path: Path) -> Content:
-    """Reads a file, out of gzip or zip where it is in one.
+    """Reads a file, unpacked where it is a gzip or zip archive.
 
     Raises:
       UserError: if it is empty, a damaged archive, an archive of several files, or of a format without text.
@@ -114,10 +114,10 @@ def _at_most(path: Path, data: bytes) -> bytes:
 
 
 def decode(content: Content) -> str:
-    """The text of a file: UTF-8, or UTF-16 or 32 where a byte order mark or the zeros of plain letters say so.
+    """Text of a file: UTF-8, or UTF-16 or 32 where a byte order mark or the zeros of plain letters say so.
 
     Raises:
-      UserError: if it is in another encoding, with the one that it seems to be in, or is no text.
+      UserError: if it is no text, or in another encoding; the message has the likely one.
     """
     data = content.data
     marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
@@ -132,7 +132,7 @@ def decode(content: Content) -> str:
 
 
 def _by_zeros(data: bytes) -> str | None:
-    """UTF-16 without its mark: of plain letters every second byte is zero, and only of these."""
+    """Recognises UTF-16 without its mark: plain letters have a zero in every second byte, and nothing else has."""
     start = data[:GUESSED_FROM]
     even, odd = start[::2].count(0), start[1::2].count(0)
     if max(even, odd) < 0.2 * len(start) / 2 or min(even, odd) > 0.02 * max(even, odd):
@@ -141,7 +141,7 @@ def _by_zeros(data: bytes) -> str | None:
 
 
 def _refusal(content: Content, encoding: str, error: UnicodeDecodeError) -> str:
-    """The line that says why a text cannot be decoded, and what it seems to be."""
+    """Message of a text that cannot be decoded: the fault and the likely encoding."""
     start = f"data.path: {content.source} is not {'UTF-8' if encoding.startswith('utf-8') else encoding.upper()}"
     start += f" ({error.reason} 0x{error.object[error.start]:02x} at byte {error.start:,})"
     if encoding != "utf-8":

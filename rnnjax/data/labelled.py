@@ -14,9 +14,9 @@ class Labelled(NamedTuple):
 
     Attributes:
       texts: one string a song.
-      label: of each song, an index of names [songs].
-      names: of the labels, sorted.
-      part: of each song, an index of `data.split.Split`, drawn within each label [songs].
+      label: label of each song, an index of names [songs].
+      names: names of the labels, sorted.
+      part: part of each song, an index of `data.split.Split`, drawn within each label [songs].
       source: the file that was read.
     """
 
@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
     source: str
 
     def pieces(self, part: int, most: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """The pieces of the songs in a part, the label of each, and the song that it is from, as an index of texts."""
+        """Pieces of the songs in a part, the label of each, and its song, an index of texts."""
         found = [
             (piece, self.label[song], song)
             for song, text in enumerate(self.texts)
@@ -75,8 +75,12 @@ def load_labelled(config: Config) -> Labelled:
 
 
 def draw_parts_within(label: np.ndarray, validation: float, test: float, seed: int) -> np.ndarray:
-    """Draws the held-out examples within each label, so that each part has its share of every label; one example of
-    each is always trained on. An index of Split, [N]."""
+    """Draws the part of each example within its label, so that each part has its share of every label.
+
+    At least one example of each label is trained on.
+
+    Returns:
+      An index of Split for each example [N]."""
     rng, part = np.random.default_rng(seed), np.zeros(len(label), int)
     for value in range(label.max() + 1):
         drawn = rng.permutation(np.flatnonzero(label == value))

@@ -18,16 +18,16 @@ START = 1.2
 """x(t) for t <= 0."""
 
 FORGOTTEN = 500
-"""Units of time before the first value, by which the series has come to its attractor."""
+"""Units of time before the first value, in which the series comes to its attractor."""
 
 
 def slope(x: float, delayed: float) -> float:
-    """dx/dt."""
+    """Slope dx/dt."""
     return BETA * delayed / (1 + delayed**POWER) - GAMMA * x
 
 
 def mackey_glass(count: int, substeps: int = SUBSTEPS, forgotten: int = FORGOTTEN) -> np.ndarray:
-    """So many values, one unit of time apart: float64 [count]."""
+    """Values of the series, one unit of time apart: float64 [count]."""
     h, lag = 1 / substeps, DELAY * substeps
     total = (forgotten + count - 1) * substeps
     x, dx = np.full(lag + total + 1, START), np.zeros(lag + total + 1)

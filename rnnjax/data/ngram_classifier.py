@@ -1,4 +1,4 @@
-"""Telling labels apart by counts alone: a text is given to the label whose n-gram model finds it least surprising.
+"""Classification by counts alone: a text gets the label whose n-gram model finds it least surprising.
 
 The models are the smoothed ones of `data.ngrams`, one for each label (Peng & Schuurmans, 2003, "Combining naive Bayes
 and n-gram language models for text classification"). It shares nothing with a network, and so can judge one.
@@ -14,7 +14,7 @@ ORDER = 4
 
 
 class NGramClassifier(NamedTuple):
-    """A model for each label, all of one order."""
+    """n-gram models, one for each label, all of one order."""
 
     models: list[NGrams]
     order: int
@@ -28,7 +28,7 @@ class NGramClassifier(NamedTuple):
         return np.stack(sums, axis=1)
 
     def classify(self, texts: list[np.ndarray]) -> np.ndarray:
-        """The label of each text, all labels equally likely before it is read [texts]."""
+        """Label of each text [texts], with all labels equally likely before it is read."""
         return np.argmax(self.log_likelihoods(texts), axis=1)
 
 
@@ -37,7 +37,7 @@ def train_classifier(texts: list[np.ndarray], label: np.ndarray, vocabulary_size
 
     Args:
       texts: ids [N] each.
-      label: of each text, an index; each label up to the largest has a text.
+      label: label of each text, an index [texts]; each label up to the largest has a text.
       vocabulary_size: V, the number of ids, with that of unknown characters.
     """
     order = min(ORDER, highest_order(vocabulary_size))
@@ -58,9 +58,9 @@ def _stretches(ids: np.ndarray, order: int, base: int) -> np.ndarray:
 
 
 def permutation_p(truth: np.ndarray, guess: np.ndarray, draws: int = 9_999, seed: int = 0) -> float:
-    """The chance that guesses which know nothing of the truth are right as often as these: the share of random
-    reorderings of the truth at which they are, these counted in (Phipson & Smyth, 2010, "Permutation p-values should
-    never be zero")."""
+    """p-value of guesses against the truth: share of reorderings of the truth at which they are right as often.
+
+    The true order itself is counted in (Phipson & Smyth, 2010, "Permutation p-values should never be zero")."""
     rng = np.random.default_rng(seed)
     right = np.sum(truth == guess)
     as_good = sum(np.sum(rng.permutation(truth) == guess) >= right for _ in range(draws))

@@ -1,4 +1,4 @@
-"""The bar that a network must pass: how well counts of short stretches of text predict held-out text.
+"""n-gram models, the bar that a network must pass: counts of short stretches of text predict held-out text.
 
 A model of order k predicts a character from the k before it. Its probabilities are Kneser-Ney's with three discounts:
 R. Kneser & H. Ney (1995), Improved backing-off for m-gram language modeling, ICASSP; S. F. Chen & J. Goodman (1999),
@@ -26,17 +26,17 @@ from rnnjax.data.split import Split
 HIGHEST_ORDER = 5
 
 BLOCK = 1 << 22
-"""Characters that are counted at once; bounds the memory."""
+"""Characters counted at once; bounds the memory."""
 
 LEAST_DISCOUNT = 0.05
-"""In occurrences. Keeps something for what was never seen, also where nothing in the training text is rare."""
+"""Least discount, in occurrences: stretches never seen get a share, even where nothing in the training text is rare."""
 
 Advance = Callable[[int], object]
-"""Is told how many more characters have been read."""
+"""Progress: called with the number of characters read since the last call."""
 
 
 class Shares(NamedTuple):
-    """What each stretch keeps, (n - D) / n(h) [G + 1], and what each context hands down, Σ D / n(h) [C + 1].
+    """Share that each stretch keeps, (n - D) / n(h) [G + 1], and that each context hands down, Σ D / n(h) [C + 1].
 
     The last entries, 0 and 1, are those of a stretch and a context that were never seen.
     """
@@ -51,8 +51,8 @@ class Level(NamedTuple):
     Attributes:
       stretches: uint64 [G], sorted.
       contexts: their first k ids, uint64 [C], sorted.
-      own: the shares in the model of order k.
-      lower: the shares in models of higher orders.
+      own: shares in the model of order k.
+      lower: shares in models of higher orders.
     """
 
     stretches: np.ndarray
@@ -66,18 +66,17 @@ class NGrams(NamedTuple):
 
     Attributes:
       levels: one for each order, from 0.
-      base: of the numbers that stand for stretches: one more than there are ids, as the highest digit stands for the
-        places before the beginning of a text.
+      base: base of the numbers that stand for stretches, V + 1: the highest digit stands for the places before a text.
     """
 
     levels: list[Level]
     base: int
 
     def probabilities(self, stretches: np.ndarray) -> np.ndarray:
-        """The probability of the last id of each stretch, given those before it.
+        """Probability of the last id of each stretch, given those before it.
 
         Args:
-          stretches: of the ids that the highest order reads and the one it predicts, uint64 [M].
+          stretches: the ids that the highest order reads and the one that it predicts, uint64 [M].
 
         Returns:
           [orders, M].
@@ -97,7 +96,7 @@ class NGrams(NamedTuple):
         return np.array(found)
 
     def bits(self, ids: np.ndarray, advance: Advance = lambda characters: None) -> list[float]:
-        """The cross-entropy of each order on a text, in bits per character.
+        """Cross-entropy of each order on a text, bits per character.
 
         Every character but the first is predicted, as by the network.
 
@@ -109,7 +108,7 @@ class NGrams(NamedTuple):
 
 
 def highest_order(vocabulary_size: int) -> int:
-    """HIGHEST_ORDER, or less where a vocabulary is so large that the number of a stretch would not fit in 64 bits."""
+    """Highest order that a vocabulary allows: HIGHEST_ORDER, or less where a stretch would not fit in 64 bits."""
     return next(k for k in range(HIGHEST_ORDER, -1, -1) if (vocabulary_size + 1) ** (k + 1) < 1 << 64)
 
 
@@ -121,7 +120,7 @@ def count_ngrams(
     Args:
       ids: [N], N at least 1.
       vocabulary_size: V, the number of ids, with that of unknown characters.
-      order: the highest, at most highest_order(V).
+      order: highest order, at most highest_order(V).
     """
     base = vocabulary_size + 1
     stretches, counts = _count(ids, order, base, advance)
@@ -137,7 +136,7 @@ def count_ngrams(
 def held_out_bits(
     ids: Split[np.ndarray], vocabulary_size: int, advance: Advance = lambda characters: None
 ) -> dict[str, dict[str, float]]:
-    """Bits per character on each held-out text that there is: by text, by order; counted on the training text."""
+    """Bits per character on each held-out text that is not empty, by text and order; counted on the training text."""
     texts = {name: text for name, text in (("validation", ids.validation), ("test", ids.test)) if text.size}
     if not texts:
         return {}
@@ -148,13 +147,13 @@ def held_out_bits(
 
 
 def best_order(bits: dict[str, dict[str, float]]) -> str:
-    """The order with the fewest bits on the validation text, or on the test text where there is no other."""
+    """Order with the fewest bits on the validation text, or on the test text where there is no validation text."""
     orders = bits.get("validation") or bits["test"]
     return min(orders, key=lambda order: orders[order])
 
 
 def _count(ids: np.ndarray, order: int, base: int, advance: Advance, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The different stretches [G] that end at the character `first` or later, sorted, and how often each does."""
+    """Different stretches [G] that end at the character `first` or later, sorted, and their counts [G]."""
     blocks = []
     for start in range(first, len(ids), BLOCK):
         stop = min(start + BLOCK, len(ids))
@@ -184,7 +183,7 @@ def _shares(counts: np.ndarray, context: np.ndarray) -> Shares:
 
 
 def _discounts(counts: np.ndarray) -> np.ndarray:
-    """What is taken from a stretch that was counted 0, 1, 2, and 3 or more times, [4].
+    """Discounts of a stretch that was counted 0, 1, 2, and 3 or more times, [4].
 
     The estimates of Chen and Goodman from how many stretches were counted 1 to 4 times. The half added to each of these
     is ours: a small text may have none of some, and a small alphabet has no rare stretches at all.
@@ -196,11 +195,11 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
 
 
 def _newest(stretches: np.ndarray, length: int, base: int) -> np.ndarray:
-    """The last ids of each stretch."""
+    """Last ids of each stretch."""
     return stretches % np.uint64(base**length)
 
 
 def _find(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where the wanted numbers stand among the sorted known ones; len(known) where they do not."""
+    """Places of the wanted numbers among the sorted known ones; len(known) for a number that is not there."""
     place = np.searchsorted(known, wanted)
     return np.where(known[np.minimum(place, len(known) - 1)] == wanted, place, len(known))

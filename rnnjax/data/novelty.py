@@ -3,7 +3,7 @@
 import numpy as np
 
 SEED_LENGTH = 8
-"""Copies this long or longer are found by their hashes, in a few passes over the source, whatever its size."""
+"""Least length of a copy that is found by its hashes, in a few passes over a source of any size."""
 
 BLOCK = 1 << 20
 MULTIPLIER = 0x9E3779B97F4A7C15

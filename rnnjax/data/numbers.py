@@ -10,7 +10,7 @@ from rnnjax.data.vocabulary import Vocabulary
 MOST = 1_000_000
 
 END = "\n"
-"""What stands after the last character of a number that is written, and before its first."""
+"""Character after the last one of a written number, and before its first."""
 
 CHARACTERS = "".join(sorted(set(f"{END} -0123456789abcdefghijklmnopqrstuvwxyz")))
 
@@ -23,13 +23,13 @@ WORDS = frozenset((*UNITS, *TENS, "hundred", "thousand", "and"))
 
 
 def in_words(number: int) -> str:
-    """The number in British English, as 407: four hundred and seven.
+    """Writes a number in British English, as 407: four hundred and seven.
 
     Args:
       number: in [0, 1,000,000).
 
     Raises:
-      ValueError: for another.
+      ValueError: for a number outside.
     """
     if not 0 <= number < MOST:
         raise ValueError(f"{number} is not in [0, {MOST:,})")
@@ -46,8 +46,9 @@ def in_words(number: int) -> str:
 
 
 def draw_numbers(count: int, seed: int) -> np.ndarray:
-    """Different numbers below a million, in random order [count]: half of them uniform, half with their number of
-    digits uniform, or there would be hardly one below a thousand."""
+    """Draws different numbers below a million, in random order [count].
+
+    Half are uniform; half have a uniform number of digits, or hardly any would be below a thousand."""
     rng = np.random.default_rng(seed)
     found = np.zeros(0, int)
     while len(found) < count:
@@ -63,7 +64,7 @@ STEPS = len(in_words(777_777))
 
 
 class Pairs(NamedTuple):
-    """N numbers, each written in two ways: ids of the source and of the target [N, STEPS], and their lengths [N]."""
+    """Numbers, each written in two ways: ids of the source and of the target [N, STEPS], and their lengths [N]."""
 
     source: Any
     source_length: Any
@@ -72,7 +73,7 @@ class Pairs(NamedTuple):
 
 
 def pairs(numbers: np.ndarray) -> list[tuple[str, str]]:
-    """Source and target of each number in both DIRECTIONS, those of a number one after the other."""
+    """Source and target of each number in both DIRECTIONS, number by number."""
     both = [(str(number), in_words(number)) for number in numbers.tolist()]
     return [pair for digits, words in both for pair in ((digits, words), (words, digits))]
 
@@ -90,6 +91,6 @@ def encode_texts(texts: list[str]) -> Padded:
 
 
 def decode_texts(ids: np.ndarray) -> list[str]:
-    """What is written in ids [N, T], each up to its END, whose id is also that of padding."""
+    """Texts of ids [N, T], each up to its END, whose id is also that of padding."""
     texts = Vocabulary(CHARACTERS).decode(ids.reshape(-1))
     return [texts[first : first + ids.shape[1]].split(END)[0] for first in range(0, ids.size, ids.shape[1])]

@@ -10,7 +10,7 @@ class Padded(NamedTuple):
 
     Attributes:
       ids: [N, T].
-      length: of each, integer [N].
+      length: length of each, integer [N].
     """
 
     ids: np.ndarray
@@ -21,7 +21,7 @@ def pad(sequences: list[np.ndarray], steps: int) -> Padded:
     """Puts sequences of at most `steps` ids side by side.
 
     Raises:
-      ValueError: for one that is longer.
+      ValueError: for a longer sequence.
     """
     length = np.array([len(sequence) for sequence in sequences], np.int32)
     if length.max(initial=0) > steps:

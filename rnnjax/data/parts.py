@@ -1,4 +1,4 @@
-"""Training, validation and test parts of series, scaled by what the training part has, as a network reads them."""
+"""Training, validation and test parts of series as a network reads them, scaled by the training part."""
 
 from typing import Any, NamedTuple
 
@@ -12,17 +12,16 @@ from rnnjax.data.split import Split
 from rnnjax.errors import UserError
 
 CONTEXT = 1000
-"""Steps of a single series, at most, that are read before a held-out part, so that the state knows what came before it;
-they do not count."""
+"""Most steps of a single series that are read before a held-out part, to give it a state; they do not count."""
 
 
 class Part(NamedTuple):
-    """The rows of a part.
+    """Rows of a part.
 
     Attributes:
       rows: scaled [n, T, ...], with weight 1 where an answer counts.
-      series: the number of each row's series in the file, integer [n].
-      first: the step at which the rows begin in their series.
+      series: number of each row's series in the file, integer [n].
+      first: step at which the rows begin in their series.
     """
 
     rows: Sequence
@@ -31,17 +30,17 @@ class Part(NamedTuple):
 
     @property
     def counted(self) -> np.ndarray:
-        """Where an answer counts, bool [n, T]."""
+        """True where an answer counts, bool [n, T]."""
         shape = self.rows.x.shape[:2]
         return np.ones(shape, bool) if self.rows.weight is None else np.asarray(self.rows.weight) > 0
 
 
 class Parts(NamedTuple):
-    """All of it; a held-out part that is empty is None.
+    """Training, validation and test part; a held-out part that is empty is None.
 
     Attributes:
-      inputs: of real inputs; None for ids.
-      targets: of real targets; None for classes and labels.
+      inputs: scaling of real inputs; None for ids.
+      targets: scaling of real targets; None for classes and labels.
     """
 
     of: Split[Any]
@@ -50,19 +49,19 @@ class Parts(NamedTuple):
 
     @property
     def rows(self) -> Split[Any]:
-        """The rows of each part, None where it is empty."""
+        """Rows of each part, None where it is empty."""
         return Split(*(part and part.rows for part in self.of))
 
 
 def make_parts(series: Series, data: DataConfig, is_real: bool, dtype: Any) -> Parts:
-    """Divides series whose targets stand where they are asked for: a single one in time, several by drawing.
+    """Divides series, shifted by the horizon: a single one in time, several by drawing.
 
     Args:
-      is_real: whether targets are numbers to be scaled.
-      dtype: of what the network reads.
+      is_real: True where targets are numbers to be scaled.
+      dtype: type of the network's inputs.
 
     Raises:
-      UserError: if there are too few for the parts that are wanted.
+      UserError: if there are too few series or steps for the parts.
     """
     if series.is_single and series.names.each_step:
         chosen = Split(*(stretch_of(series, steps) for steps in in_time(series, data)))
@@ -78,7 +77,7 @@ def make_parts(series: Series, data: DataConfig, is_real: bool, dtype: Any) -> P
 
 
 def in_time(series: Series, data: DataConfig) -> Split[range]:
-    """The steps of each part of a single series; raises UserError where none is left to train on."""
+    """Steps of each part of a single series; raises UserError where none is left to train on."""
     steps = cut_in_time(int(series.length[0]), data.validation_fraction, data.test_fraction)
     if not len(steps.train):
         raise UserError(
@@ -90,7 +89,7 @@ def in_time(series: Series, data: DataConfig) -> Split[range]:
 
 
 def stretch_of(series: Series, steps: range) -> Part | None:
-    """A stretch of a single series, with what comes before it; None where it is empty."""
+    """Stretch of a single series, with its context; None where it is empty."""
     if not len(steps):
         return None
     first = max(0, steps.start - CONTEXT)
@@ -100,7 +99,7 @@ def stretch_of(series: Series, steps: range) -> Part | None:
 
 
 def several(series: Series, chosen: np.ndarray) -> Part | None:
-    """Some of the series, whole; None where there are none."""
+    """Part of some of the series, each whole; None where there are none."""
     if not len(chosen):
         return None
     x, y, length = series.x[chosen], series.y[chosen], series.length[chosen]

@@ -1,4 +1,4 @@
-"""Tasks with a known answer, as texts: what a network can reach at best is a formula."""
+"""A task with a known answer, as a text: the least loss that a network can reach is a formula."""
 
 import math
 import string
@@ -25,6 +25,5 @@ def recall_text(lag: int, lines: int, seed: int) -> str:
 
 
 def recall_floor(lag: int, remembers: bool) -> float:
-    """The least loss on a recall text, nats per character: of a network that carries the letter, or of one that does
-    everything but that."""
+    """Least loss on a recall text of a network that remembers the letter or does not, nats per character."""
     return (1 if remembers else 2) * math.log(len(SYMBOLS)) / (lag + 3)

@@ -17,16 +17,16 @@ class Scaling(NamedTuple):
     deviation: np.ndarray
 
     def scale(self, values: np.ndarray) -> np.ndarray:
-        """From the units of the file [..., K]."""
+        """Scales values in the units of the file [..., K]."""
         return (values - self.mean) / self.deviation
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
-        """Back to them [..., K]."""
+        """Returns values to the units of the file [..., K]."""
         return values * self.deviation + self.mean
 
 
 def learn_scaling(values: np.ndarray) -> Scaling:
-    """Mean and deviation of the training part [n, K]; a constant column has deviation 1, and so is 0 when scaled."""
+    """Learns mean and deviation of the training part [n, K]; a constant column gets deviation 1, and scales to 0."""
     mean, deviation = values.mean(axis=0), values.std(axis=0)
     is_constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
     return Scaling(mean, np.where(is_constant, 1.0, deviation))

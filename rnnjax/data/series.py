@@ -1,4 +1,4 @@
-"""The user's own series: what each network on them reads and is asked for, in the units of its file."""
+"""The user's own series: inputs and targets, in the units of their file."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from rnnjax.errors import UserError
 
 
 class Names(NamedTuple):
-    """What the numbers of series are; the content of vocabulary.json.
+    """Names of the numbers in series; the content of vocabulary.json.
 
     Attributes:
       inputs: a name for each real input; None where inputs are ids.
-      ids: how many input ids there are; 0 where inputs are real.
-      targets: a name for each number, or label, that is asked for.
-      labels: a name for each class; None where no class is asked for.
-      each_step: whether an answer is asked for at every step, or one after the last.
+      ids: number of input ids; 0 where inputs are real.
+      targets: a name for each number, or label, of a target.
+      labels: a name for each class; None where targets are no classes.
+      each_step: True where every step has a target; False where the whole series has one.
     """
 
     inputs: list[str] | None
@@ -27,7 +27,7 @@ class Names(NamedTuple):
 
     @property
     def outputs(self) -> int:
-        """The outputs of a network: the classes, or the numbers that are asked for."""
+        """Number of a network's outputs: one for each class, or for each number of a target."""
         return len(self.targets if self.labels is None else self.labels)
 
 
@@ -37,10 +37,10 @@ class Series(NamedTuple):
     Attributes:
       x: real inputs [N, T, I], or ids, integer [N, T].
       y: numbers [N, T, K] or [N, K], or classes, integer [N, T] or [N]; in forecasting not yet shifted.
-      length: of each, integer [N].
-      names: of its numbers.
-      keys: of the series.
-      source: what was read, to be named to the user.
+      length: length of each, integer [N].
+      names: names of the numbers.
+      keys: keys of the series.
+      source: the file or arrays, for messages.
     """
 
     x: np.ndarray
@@ -52,15 +52,15 @@ class Series(NamedTuple):
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one series, whose parts follow each other in time."""
+        """True for one series, whose parts follow each other in time."""
         return len(self.length) == 1
 
 
 def shifted(series: Series, horizon: int) -> Series:
-    """The series with what stands so many steps later as the target of each step; 0 leaves them.
+    """Series whose target at each step is the one `horizon` steps later; 0 leaves them.
 
     Raises:
-      UserError: if a series is not longer than that.
+      UserError: if a series is not longer than the horizon.
     """
     if not horizon:
         return series
@@ -75,7 +75,7 @@ def shifted(series: Series, horizon: int) -> Series:
 
 
 def draw_parts(series: Series, validation: float, test: float, seed: int) -> np.ndarray:
-    """The part that each series is in, drawn at random, as an index of `Split` [N].
+    """Draws the part of each series, an index of `Split` [N].
 
     Raises:
       UserError: if there are too few series for three parts.
@@ -94,12 +94,12 @@ def draw_parts(series: Series, validation: float, test: float, seed: int) -> np.
 
 
 def cut_in_time(steps: int, validation: float, test: float) -> Split[range]:
-    """The steps of a single series that are trained on, and the later ones that are held out."""
+    """Steps of a single series to train on, and later ones to hold out."""
     first, second = share(steps, validation), share(steps, test)
     start, middle = steps - first - second, steps - second
     return Split(range(max(start, 0)), range(max(start, 0), middle), range(middle, steps))
 
 
 def share(count: int, fraction: float) -> int:
-    """A fraction of a count, at least 1 where any is wanted."""
+    """Fraction of a count, at least 1 where the fraction is above 0."""
     return max(1, round(fraction * count)) if fraction else 0

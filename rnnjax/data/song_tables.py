@@ -18,10 +18,10 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 
 
 def parse_table(content: Content, column: str) -> pd.DataFrame | None:
-    """The rows and columns of a file that is a table by its name or its first bytes; None for a plain text.
+    """Rows and columns of a file that is a table by its name or its first bytes; None for a plain text.
 
     Args:
-      column: that must be there.
+      column: column that the table must have.
 
     Raises:
       UserError: if it is damaged, or lacks the column, or has it twice.
@@ -44,7 +44,7 @@ def parse_table(content: Content, column: str) -> pd.DataFrame | None:
 
 
 def separated(content: Content, separator: str, column: str = "") -> pd.DataFrame:
-    """The fields of a table, as strings; an empty one is missing.
+    """Fields of a table, as strings; an empty one is missing.
 
     Raises:
       UserError: if the table is not whole, has rows longer than its header, or the column twice.

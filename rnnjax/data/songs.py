@@ -28,8 +28,8 @@ class Songs:
     Attributes:
       texts: one string a song; a plain text file is one string.
       skipped: rows without text.
-      source: what was read, to be named to the user.
-      is_one_text: whether the file was a plain text, with no songs to tell apart.
+      source: the file or address, for messages.
+      is_one_text: True where the file was a plain text, with no songs to tell apart.
     """
 
     texts: list[str]
@@ -39,7 +39,7 @@ class Songs:
 
 
 def read_songs(config: DataConfig) -> Songs:
-    """Reads what `data.path` names.
+    """Reads the songs of `data.path`.
 
     Raises:
       UserError: if the file is missing, empty, cut off, of no known format or encoding, or has no such column.
@@ -48,7 +48,7 @@ def read_songs(config: DataConfig) -> Songs:
 
 
 def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
-    """The same, with all rows and columns of a table, as strings; None for a plain text."""
+    """Reads the songs, and all rows and columns of their table, as strings; None for a plain text."""
     if config.path == "bundled":
         with resources.as_file(resources.files("rnnjax.data") / "songs.csv") as path:
             songs, table = _read(path, config.text_column)
@@ -60,10 +60,10 @@ def read_table(config: DataConfig) -> tuple[Songs, pd.DataFrame | None]:
 
 
 def read_file(config: DataConfig, read: Callable[[Path], Content]) -> Content:
-    """What `read` finds in the file, or behind the address, that `data.path` names.
+    """Reads the file or the address of `data.path` with `read`.
 
     Raises:
-      UserError: if there is no such file, it is empty, or cannot be read.
+      UserError: if the file is missing, empty, or cannot be read.
     """
     path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
     try:
@@ -83,7 +83,7 @@ def is_csv(path: Path) -> bool:
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """All rows and columns of a CSV file, as strings; an empty field is missing. Raises what `separated` raises."""
+    """Reads all rows and columns of a CSV file, as strings; an empty field is missing. Raises as `separated` does."""
     return separated(read_content(path), ",")
 
 
@@ -100,12 +100,12 @@ def _read(path: Path, column: str) -> tuple[Songs, pd.DataFrame | None]:
 
 
 def with_text(table: pd.DataFrame, column: str) -> pd.Series:
-    """Which rows have a text that is more than white space, bool."""
+    """True for each row whose text is more than white space, bool [rows]."""
     return table[column].fillna("").str.strip() != ""
 
 
 def unix_lines(text: str) -> str:
-    """A text whose lines end with \\n alone."""
+    """Text whose lines end with \\n alone."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

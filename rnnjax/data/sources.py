@@ -1,4 +1,4 @@
-"""Where series come from: a .npz of arrays, a CSV table, or an equation."""
+"""Sources of series: a .npz of arrays, a CSV table, or an equation."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ GENERATED = 4000
 
 
 def read_series(config: Config) -> Series:
-    """The series of data.path, checked to be what the config's task wants.
+    """Reads the series of data.path, checked against the config's task.
 
     Raises:
-      UserError: if they cannot be read, or are not.
+      UserError: if they cannot be read, or do not fit the task.
     """
     if config.data.path == "mackey_glass":
         return series_of(config.task, mackey_glass(GENERATED)[None, :, None], source="the Mackey-Glass series")
@@ -26,7 +26,7 @@ def read_series(config: Config) -> Series:
 
 
 def read_path(config: Config, path: Path) -> Series:
-    """The series of a file that is there."""
+    """Reads the series of an existing file."""
     if is_csv(path):
         return series_of_table(config.data, config.task, path)
     check_npz(config, path)

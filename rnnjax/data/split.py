@@ -35,7 +35,7 @@ def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
 
 
 def draw_parts(songs: Songs, config: DataConfig) -> np.ndarray:
-    """The part that each song is in, as an index of Split, [songs]; raises what `split_songs` raises."""
+    """Draws the part of each song, an index of Split [songs]; raises as `split_songs` does."""
     count = len(songs.texts)
     validation, test = (
         max(1, round(fraction * count)) if fraction else 0
@@ -62,7 +62,7 @@ def _cut(text: str, validation: float, test: float) -> tuple[str, str, str]:
 
 
 def _line_end(text: str, position: float, slack: float) -> int:
-    """The first line's end at or after a position and near it; the position itself where there is none."""
+    """First line's end at or after a position and near it; the position itself where there is none."""
     start = max(round(position) - 1, 0)
     end = text.find("\n", start, start + 1 + round(slack))
     return end + 1 if 0 <= end < len(text) - 1 else round(position)

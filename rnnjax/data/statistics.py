@@ -1,4 +1,4 @@
-"""What there is to know about a corpus before training on it, as plain numbers and strings, ready for a JSON file."""
+"""Statistics of a corpus before training on it, as plain numbers and strings, ready for a JSON file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN_CHARACTERS = 300
 
 MOST_BINS = 60
 MOST_SHARE = 99.5
-"""Percent of the songs in the histogram where the few longest are so long that they would squeeze it."""
+"""Percent of the songs in the histogram where the few longest would squeeze it."""
 
 
 def song_statistics(songs: Songs, config: DataConfig) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _lengths(lengths: np.ndarray) -> dict[str, Any]:
 
 
 def artist_statistics(table: pd.DataFrame, column: str) -> dict[str, Any]:
-    """How many songs each artist has, most first; where the table does not say, why."""
+    """Number of songs of each artist, most first; a reason where the table does not say."""
     if column not in table.columns:
         return {"no_artists": f"there is no column {column!r}, only {', '.join(map(repr, table.columns))}"}
     songs = table[column].value_counts()
@@ -69,7 +69,7 @@ def artist_statistics(table: pd.DataFrame, column: str) -> dict[str, Any]:
 
 
 def first_rows(table: pd.DataFrame) -> list[dict[str, str | None]]:
-    """The first rows, each long text cut short."""
+    """First rows, each long text cut short."""
     return [
         {str(name): None if value != value else str(value)[:SHOWN_CHARACTERS] for name, value in row.items()}
         for row in table.head(SHOWN_ROWS).to_dict("records")
@@ -77,7 +77,7 @@ def first_rows(table: pd.DataFrame) -> list[dict[str, str | None]]:
 
 
 def text_statistics(corpus: Corpus, config: DataConfig) -> dict[str, Any]:
-    """The joined text, its characters, and how often each stands in the training text."""
+    """Statistics of the joined text, its characters, and their counts in the training text."""
     counts = np.bincount(corpus.ids.train, minlength=len(corpus.vocabulary))
     characters = zip(corpus.vocabulary.characters, counts.tolist(), strict=False)  # the unknown is not in it
     return {

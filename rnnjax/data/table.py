@@ -14,14 +14,14 @@ if TYPE_CHECKING:  # late where it runs: arrays do not need it
     import pandas as pd
 
 HEADER = 2
-"""What is added to the number of a row, counted from 0, to say it as an editor shows it: the header is row 1."""
+"""Offset from a row's index to its number in an editor, where the header is row 1."""
 
 
 def series_of_table(data: DataConfig, task: TaskConfig, path: Path) -> Series:
-    """Series of the columns that a config names.
+    """Reads the series in the columns that a config names.
 
     Raises:
-      UserError: for a column that is not there, and for a field that is no number, with its row.
+      UserError: for a missing column, or a field that is no number, with its row.
     """
     table = cells_of(path)
     columns = named(data.columns, "data.columns", table, path) or others(table, data.series)
@@ -51,7 +51,7 @@ def inputs_of_table(data: DataConfig, names: Names, path: Path) -> tuple[np.ndar
     """Inputs [N, T, I], lengths [N] and keys of the series of another table, which need have no targets.
 
     Args:
-      names: of the series that the network was trained on.
+      names: names of the series that the network was trained on.
     """
     table = cells_of(path)
     columns = named(",".join(names.inputs or []), "--file", table, path)
@@ -60,7 +60,7 @@ def inputs_of_table(data: DataConfig, names: Names, path: Path) -> tuple[np.ndar
 
 
 def cells_of(path: Path) -> "pd.DataFrame":
-    """The fields of a table, as strings.
+    """Fields of a table, as strings.
 
     Raises:
       UserError: if it has no row, a column without a name, or another separator than the comma.
@@ -86,7 +86,7 @@ def is_number(text: str) -> bool:
 
 
 def named(columns: str, field: str, table: "pd.DataFrame", path: Path) -> list[str]:
-    """The columns that a field names, each once and each in the table."""
+    """Columns that a field names, each once and each in the table."""
     names = [name.strip() for name in columns.split(",") if name.strip()]
     for name in names:
         if name not in table.columns:
@@ -102,7 +102,7 @@ def others(table: "pd.DataFrame", series: str) -> list[str]:
 
 
 def rows_of(table: "pd.DataFrame", column: str, path: Path) -> tuple[list[str], list[np.ndarray]]:
-    """The series by the column that names them, in the order in which they begin: their names, and their rows."""
+    """Names and rows of the series, in the order in which they begin in the column that names them."""
     if not column:
         return ["0"], [np.arange(len(table))]
     named(column, "data.series", table, path)
@@ -115,12 +115,12 @@ def rows_of(table: "pd.DataFrame", column: str, path: Path) -> tuple[list[str], 
 
 
 def numbers(table: "pd.DataFrame", columns: list[str], path: Path) -> np.ndarray:
-    """The numbers of some columns: float64 [rows, columns]."""
+    """Numbers of some columns: float64 [rows, columns]."""
     return np.stack([numbers_of(table[name], name, path) for name in columns], axis=-1)
 
 
 def numbers_of(column: "pd.Series", name: str, path: Path) -> np.ndarray:
-    """The numbers of a column; raises UserError, with row and text, where a field is none, or is not finite."""
+    """Numbers of a column. Raises UserError, with row and text, where a field is no number, or not finite."""
     import pandas as pd
 
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
@@ -142,7 +142,7 @@ def numbers_of(column: "pd.Series", name: str, path: Path) -> np.ndarray:
 def targets_of(
     table: "pd.DataFrame", targets: list[str], task: TaskConfig, path: Path
 ) -> tuple[np.ndarray, list[str] | None]:
-    """Numbers [rows, K]; or classes, integer [rows], and their names."""
+    """Targets: numbers [rows, K], or classes, integer [rows], with their names."""
     if task.series_loss == "cross_entropy":
         column = table[targets[0]]
         if empty := np.flatnonzero(column.isna()).tolist():
@@ -162,7 +162,7 @@ def targets_of(
 
 
 def side_by_side(values: np.ndarray, rows: list[np.ndarray]) -> np.ndarray:
-    """The rows of each series, padded with zeros: [N, T, ...]."""
+    """Rows of each series, padded with zeros: [N, T, ...]."""
     steps = max(len(row) for row in rows)
     return np.stack(
         [np.concatenate([values[row], np.zeros((steps - len(row), *values.shape[1:]), values.dtype)]) for row in rows]
@@ -170,7 +170,7 @@ def side_by_side(values: np.ndarray, rows: list[np.ndarray]) -> np.ndarray:
 
 
 def of_each_series(y: np.ndarray, length: np.ndarray, keys: list[str], targets: list[str], path: Path) -> np.ndarray:
-    """The target of each series [N, ...], which must be the same in all of its rows."""
+    """Target of each series [N, ...], which must be the same in all of its rows."""
     for key, values, end in zip(keys, y, length, strict=True):
         if np.any(values[:end] != values[0]):
             raise UserError(

@@ -1,6 +1,6 @@
-"""A tag for every character of a line: where the first syllable of each word ends, by a rule.
+"""Tags for every character of a line: the end of each word's first syllable, by a rule.
 
-The rule needs the letters that follow and those before, so that no character tells its own tag: the a of `paper` ends a
+The rule needs the letters on both sides, so that no character tells its own tag: the a of `paper` ends a
 syllable, that of `panther` does not. It is a rule of thumb, not a dictionary's:
 
 - a syllable has one run of vowels (a, e, i, o, u, and y but at a word's beginning);
@@ -69,8 +69,9 @@ def mark(line: str, tags: np.ndarray) -> str:
 
 
 def bigram_tags(lines: list[str], tags: list[np.ndarray], others: list[str]) -> list[np.ndarray]:
-    """The baseline: for each character the tag that is most frequent after the same two characters, itself and the one
-    before, in `lines`; of a pair never seen that of the character, and of a character never seen that of all."""
+    """Baseline: each character's most frequent tag, in `lines`, after the same pair, itself and the one before.
+
+    A pair never seen falls back to the character, and a character never seen to the most frequent tag of all."""
     counts: dict[str, np.ndarray] = {}
     for line, own in zip(lines, tags, strict=True):
         for before, character, value in zip(f"\n{line}", line, own, strict=False):

@@ -20,16 +20,16 @@ class Vocabulary:
         return cls("".join(sorted(set(text))))
 
     def __len__(self) -> int:
-        """The number of ids: one more than there are characters."""
+        """Number of ids: one more than there are characters."""
         return len(self.characters) + 1
 
     @property
     def unknown(self) -> int:
-        """The id of every character that is not in the training text: the last."""
+        """Id of every character that is not in the training text: the last."""
         return len(self.characters)
 
     def encode(self, text: str) -> np.ndarray:
-        """ids [len(text)], in the smallest unsigned integers that hold the vocabulary."""
+        """Ids of a text [len(text)], in the smallest unsigned integers that hold the vocabulary."""
         code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         known = np.frombuffer(self.characters.encode("utf-32-le", "surrogatepass"), np.uint32)
         table = np.full(int(max(code_points.max(initial=0), known.max(initial=0))) + 1, self.unknown, self.dtype)
@@ -41,14 +41,14 @@ class Vocabulary:
         return np.min_scalar_type(self.unknown)
 
     def decode(self, ids: np.ndarray) -> str:
-        """The text of ids; the unknown is written as U+FFFD."""
+        """Text of ids; the unknown is written as U+FFFD."""
         return "".join(np.array([*self.characters, "\ufffd"])[np.asarray(ids)].tolist())
 
     def missing(self, text: str) -> list[str]:
-        """The characters of a text that have no id of their own, sorted."""
+        """Characters of a text that have no id of their own, sorted."""
         return sorted(set(text) - set(self.characters))
 
     def song_start(self, separator: str) -> np.ndarray:
-        """ids of what precedes a song: the end of a line and the separator, as far as their characters are known."""
+        """Ids of the characters before a song: the end of a line and the separator, as far as they are known."""
         known = "".join(c for c in "\n" + separator if c in self.characters)
         return self.encode(known or self.characters[0])

@@ -1,4 +1,4 @@
-"""Tasks with known answers: each file draws sequences of one, and derives what can be reached without memory.
+"""Tasks with known answers: each file draws sequences of one, and derives the best loss without memory.
 
 Adding one is a file with a `Problem`, a line in PROBLEMS, its name in `config.task.KNOWN`, and the least length of its
 sequences beside it.

@@ -22,10 +22,10 @@ from rnnjax.data.known.problem import Problem, Sequence, at, draw_length, longes
 Array = jax.Array
 
 FIRST = 10
-"""Pairs of which the classic form marks one."""
+"""Number of first pairs of which the classic form marks one."""
 
 TOLERANCE = 0.04
-"""Within which an answer is right (1997)."""
+"""Error below which an answer is right (1997)."""
 
 
 def modern(T: int) -> Problem:

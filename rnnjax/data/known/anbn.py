@@ -3,8 +3,8 @@ simple context-free and context-sensitive languages").
 
 The network reads S aⁿ bⁿ, n uniform in 1 … N, and says at each b whether another b follows, or the end E. While it
 reads a's the next symbol cannot be known, and before the first it is; neither is asked. It has accepted a word when all
-n answers are right. Who sees only that this is a b knows that one in (N + 1)/2 is the last: with p = 2/(N + 1) the loss
-is
+n answers are right. An answer without memory knows only that one b in (N + 1)/2 is the last: with p = 2/(N + 1) its
+loss is
 
     -p ln p - (1 - p) ln (1 - p)
 """

@@ -1,4 +1,4 @@
-"""Parity: whether the ones read so far are odd.
+"""Parity: 1 where the number of ones read so far is odd.
 
 Classic (Bengio, Simard & Frasconi, 1994, "Learning long-term dependencies with gradient descent is difficult"; guessed
 at by random weights in Hochreiter & Schmidhuber, 1997): asked once, after T to T + T/10 bits. One bit says nothing of

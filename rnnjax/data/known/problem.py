@@ -1,4 +1,4 @@
-"""What a task with a known answer is: sequences drawn by a formula, and what can be reached on them, by another."""
+"""A task with a known answer: one formula draws its sequences, another gives the best loss without memory."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ Array = jax.Array
 
 
 class Sequence(NamedTuple):
-    """One sequence of S steps, or with a further axis many of them.
+    """One sequence of S steps, or many with a further axis.
 
     Attributes:
       x: input ids, integer [S], or real vectors [S, I].
-      y: target ids, integer [S], or real targets [S]; 0 where nothing is asked.
+      y: target ids, integer [S], or real targets [S]; 0 where no answer is asked for.
       weight: [S], 1 where an answer is asked for, else 0; None: at every step.
       valid: bool [S], False after the end of a shorter sequence; None: all are of S steps.
     """
@@ -26,18 +26,18 @@ class Sequence(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A task with a known answer. All that is random comes from the key that draws a sequence.
+    """Task with a known answer. Its only randomness is the key that draws a sequence.
 
     Attributes:
       draw: key -> Sequence, its reals in float32.
       steps: S.
       inputs: a character for each input id; None where a sequence is of real vectors.
       classes: a character for each target id; None where targets are real, and the loss is the squared error.
-      floor: what an answer without memory loses at least, a mean over the asked steps, in nats or squared.
+      floor: least loss of an answer without memory, mean over the asked steps, nats or squared.
       floor_is: that answer, in words.
-      tolerance: an answer is right where it, or each of its probabilities, is less than this off the target; 0: where
-        the target is the likeliest class.
-      width: I, of real vectors.
+      tolerance: error of an answer, or of each of its probabilities, below which it is right; 0: it is right where the
+        target is the likeliest class.
+      width: I, size of the real vectors.
     """
 
     draw: Callable[[Array], Sequence]
@@ -51,25 +51,25 @@ class Problem(NamedTuple):
 
     @property
     def is_real(self) -> bool:
-        """Whether targets are real."""
+        """True where targets are real."""
         return self.classes is None
 
 
 def draw_many(problem: Problem, key: Array, count: int, axis: int = 0) -> Sequence:
-    """So many sequences side by side, each leaf [count, S, ...]; with axis 1 [S, count, ...]."""
+    """Draws sequences side by side, each leaf [count, S, ...]; with axis 1 [S, count, ...]."""
     return jax.vmap(problem.draw, out_axes=axis)(jax.random.split(key, count))
 
 
 def at(step: Array | int, steps: int) -> Array:
-    """[S], 1 at one step, 0 elsewhere."""
+    """Indicator of one step [S]: 1 there, 0 elsewhere."""
     return (jnp.arange(steps) == step).astype(jnp.float32)
 
 
 def draw_length(key: Array, shortest: int) -> Array:
-    """A length from T to T + T/10, both included, as in 1997."""
+    """Draws a length from T to T + T/10, both included, as in 1997."""
     return jax.random.randint(key, (), shortest, longest(shortest) + 1, jnp.int32)
 
 
 def longest(shortest: int) -> int:
-    """T + T/10."""
+    """Longest length, T + T/10."""
     return shortest + shortest // 10

@@ -19,17 +19,17 @@ Array = jax.Array
 
 INPUTS = "EBabcdXY"
 LETTERS = (2, 6)
-"""The ids of a to d, from and up to."""
+"""Ids of a to d: the first, and one past the last."""
 
 X = 6
 CLASSES = {2: "QRSU", 3: "QRSUVABC"}
-"""For XX, XY, YX, YY; for XXX, XXY, XYX, XYY, YXX, YXY, YYX, YYY."""
+"""Letters of the classes, in the order XX, XY, YX, YY, and XXX, XXY, XYX, XYY, YXX, YXY, YYX, YYY."""
 
 PLACES = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
-"""Where the symbols stand, in hundredths of T, both ends included."""
+"""Places of the symbols, in hundredths of T, both ends included."""
 
 TOLERANCE = 0.3
-"""Of each probability, within which an answer is right (1997)."""
+"""Error of each probability below which an answer is right (1997)."""
 
 
 def problem(T: int, n: int) -> Problem:
