@@ -6,10 +6,27 @@ the linter's contract. `python -m rnnjax.train --help` and its like are the door
 
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-FACE = {"train": "rnnjax.train", "sample": "rnnjax.sample", "load": "rnnjax.trained"}
-"""The module that each name of the library is in; `train` and `sample` are modules that are called like functions."""
+if TYPE_CHECKING:
+    from rnnjax import sample as sample
+    from rnnjax import train as train
+    from rnnjax.gradients.of_step import gradient as gradient
+    from rnnjax.gradients.online import online as online
+    from rnnjax.model import loss as losses
+    from rnnjax.trained import load as load
+
+FACE = {
+    "gradient": "rnnjax.gradients.of_step:gradient",
+    "online": "rnnjax.gradients.online:online",
+    "losses": "rnnjax.model.loss",
+    "train": "rnnjax.train",
+    "sample": "rnnjax.sample",
+    "load": "rnnjax.trained:load",
+}
+"""Where each name of the library is: a module, or a name in one. `train` and `sample` are called like functions."""
+
+__all__ = ["gradient", "load", "losses", "online", "sample", "train"]
 
 if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
     # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.
@@ -22,5 +39,10 @@ def __getattr__(name: str) -> Any:
     """A name of the library, imported when it is first asked for."""
     if name not in FACE:
         raise AttributeError(f"module 'rnnjax' has no attribute {name!r}")
-    module = import_module(FACE[name])
-    return module if module.__name__ == f"rnnjax.{name}" else getattr(module, name)
+    module, _, attribute = FACE[name].partition(":")
+    return getattr(import_module(module), attribute) if attribute else import_module(module)
+
+
+def __dir__() -> list[str]:
+    """The names of the library beside those that are loaded."""
+    return sorted({*globals(), *FACE})

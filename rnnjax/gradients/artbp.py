@@ -47,6 +47,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Args:
       window: its noise is the `Cuts`.
     """
+    window.check("noise")
     cut, probability = window.noise
     factor = jnp.where(cut, 0, 1 / (1 - probability))
     if recurrence.model:

@@ -30,6 +30,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Args:
       noise: the K directions, any that have E[v vᵀ] = 1.
     """
+    window.check("noise")
     params, hyper, carry, batch, _, noise = window
     real_params, real_carry = reals(params), reals(carry)
 

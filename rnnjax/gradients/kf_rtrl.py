@@ -61,6 +61,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Returns:
       Its `carry` is ∂L/∂ the state with which the trace began.
     """
+    window.check("noise")
     params, hyper, model = window.params, window.hyper, structure(recurrence)
 
     def visit(

@@ -1,10 +1,11 @@
 """The nouns of a gradient method: what it is given, what it returns, and what it is."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
+from rnnjax.errors import UserError
 from rnnjax.gradients.claim import Claim
 from rnnjax.model.network import Batch
 from rnnjax.model.recurrence import Recurrence
@@ -30,6 +31,13 @@ class Window(NamedTuple):
     batch: Batch
     trace: Any = None
     noise: Any = None
+
+    def check(self, *fields: Literal["trace", "noise"]) -> None:
+        """Raises UserError where the method needs a trace or noise that the window does not have."""
+        for field in fields:
+            if getattr(self, field) is None:
+                source = {"trace": "Method.init, or the window before", "noise": "Method.draw"}[field]
+                raise UserError(f"this method needs the {field} of a window, which is None: it comes from {source}")
 
 
 class Spent(NamedTuple):
@@ -81,6 +89,11 @@ class Method(NamedTuple):
     refuse: Callable[..., str | None] = lambda model, T, B, dtype="float32": None
     needs: str | None = None
     claim: Claim | None = None
+
+    @property
+    def random(self) -> bool:
+        """True of a method that draws random numbers."""
+        return self.claim is not None and self.claim.noise != "none"
 
     @property
     def online(self) -> bool:

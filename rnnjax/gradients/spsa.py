@@ -32,6 +32,7 @@ def gradient(recurrence: Recurrence, window: Window, *, sigma: float) -> Gradien
       noise: the K directions.
       sigma: how far the parameters are moved along each.
     """
+    window.check("noise")
     params, hyper, carry, batch, _, noise = window
     real_params, real_carry = reals(params), reals(carry)
 

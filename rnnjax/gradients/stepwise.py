@@ -72,6 +72,7 @@ def walk(recurrence: Recurrence, window: Window, visit: Visit) -> Gradient:
       window: its memory, each leaf [B, ...]; its noise, each leaf [T, B, ...].
       visit: one step of one stream.
     """
+    window.check("trace")
     params, hyper, carry, batch, trace, noise = window
     batch_shape = recurrence.streams(carry)
     state, trace = jax.tree.map(partial(as_streams, axes=len(batch_shape)), (carry, trace))

@@ -48,6 +48,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Returns:
       Its `carry` estimates ∂L/∂ the state with which the trace began.
     """
+    window.check("noise")
     return walk(recurrence, window, visit)
 
 

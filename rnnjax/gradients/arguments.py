@@ -1,0 +1,158 @@
+"""The arguments of a gradient of anybody's step: made arrays, and held against the step before anything is computed."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.errors import UserError
+from rnnjax.model.leaves import reals
+from rnnjax.model.loss import Loss, cross_entropy
+from rnnjax.model.network import Batch
+from rnnjax.model.recurrence import Step, is_key, precision
+
+Array = jax.Array
+Tree = Any
+
+
+def read(
+    step: Step, loss: Loss, batch_axes: int, params: Tree, state: Tree, xs: Tree, ys: Tree, masks: tuple
+) -> tuple[Tree, Tree, Batch]:
+    """Parameters, state and window as arrays that fit the step.
+
+    Args:
+      step, loss: of one stream at one time.
+      masks: valid, reset and weight [T, *B], each None where there is none. Without a weight each valid step counts 1.
+
+    Raises:
+      UserError: for the first argument that does not fit.
+    """
+    params, state = arrays("params", params), arrays("state", state)
+    for name, tree in (("params", params), ("state", state)):
+        check_numbers(name, tree)
+    streams = check_streams(state, batch_axes)
+    xs, ys = arrays("xs", xs), arrays("ys", ys)
+    check_window(xs, ys, streams)
+    batch = with_masks(xs, ys, streams, precision(params), *masks)
+    (state_of_one,), (x, y) = of_one(batch_axes, state), of_one(batch_axes + 1, xs, ys)
+    out = check_step(step, params, state_of_one, x)
+    check_loss(loss, out, y)
+    check_ids(loss, out, batch)
+    return params, state, batch
+
+
+def arrays(name: str, tree: Tree) -> Tree:
+    """The leaves of a tree as arrays whose type is settled."""
+
+    def array(path: tuple, leaf: Any) -> Array:
+        try:
+            found = jnp.asarray(leaf)
+        except TypeError:
+            raise UserError(f"{name_of(name, path)} is a {type(leaf).__name__}, not an array") from None
+        return found if is_key(found) else found.astype(found.dtype)
+
+    return jax.tree_util.tree_map_with_path(array, tree)
+
+
+def name_of(name: str, path: tuple) -> str:
+    """A leaf by its place in an argument, such as state['h']."""
+    return name + jax.tree_util.keystr(path)
+
+
+def check_numbers(name: str, tree: Tree) -> None:
+    """What is differentiated has floating-point numbers, and none that are complex."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            raise UserError(f"{name_of(name, path)} is {leaf.dtype}: hold its real and imaginary parts as two arrays")
+    if not jax.tree.leaves(reals(tree)):
+        raise UserError(f"{name} has no array of floating-point numbers to differentiate by")
+
+
+def check_streams(state: Tree, batch_axes: int) -> tuple[int, ...]:
+    """The batch axes *B with which all leaves of a state lead."""
+    streams = jax.tree.leaves(state)[0].shape[:batch_axes]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if len(streams) < batch_axes or leaf.shape[:batch_axes] != streams:
+            raise UserError(
+                f"{name_of('state', path)} is {list(leaf.shape)}: every array of the state must lead with the same "
+                f"{batch_axes} batch axes; batch_axes=0 where there is no batch axis"
+            )
+    return streams
+
+
+def check_window(xs: Tree, ys: Tree, streams: tuple[int, ...]) -> None:
+    """Inputs and targets lead with time and with the batch axes of the state."""
+    leaves = jax.tree.leaves((xs, ys))
+    if not leaves or leaves[0].shape[:1] in ((), (0,)):
+        raise UserError("xs and ys have no time step: they must lead with [T, *B], T at least 1")
+    for name, tree in (("xs", xs), ("ys", ys)):
+        check_leading(name, tree, leaves[0].shape[:1], streams)
+
+
+def check_leading(name: str, tree: Tree, time: tuple[int, ...], streams: tuple[int, ...]) -> None:
+    """All leaves of a tree lead with [T, *B], or with [*B] where there is no time."""
+    axes = "[T, *B]" if time else "[*B]"
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if leaf.shape[: len(time + streams)] != time + streams:
+            raise UserError(
+                f"{name_of(name, path)} is {list(leaf.shape)}, but must lead with {axes} = {[*time, *streams]}, where "
+                f"*B are the batch axes of the state; batch_axes=0 where there is no batch axis"
+            )
+
+
+def with_masks(xs: Tree, ys: Tree, streams: tuple[int, ...], dtype: Any, valid: Any, reset: Any, weight: Any) -> Batch:
+    """A window whose weights are always there: they tell its axes."""
+    shape = (jax.tree.leaves((xs, ys))[0].shape[0], *streams)
+    valid, reset, weight = (None if mask is None else jnp.asarray(mask) for mask in (valid, reset, weight))
+    for name, mask in (("valid", valid), ("reset", reset), ("weight", weight)):
+        if mask is not None and mask.shape != shape:
+            raise UserError(f"{name} is {list(mask.shape)}, but must be [T, *B] = {list(shape)}")
+    if weight is None:
+        weight = jnp.ones(shape) if valid is None else valid
+    held, begun = (None if mask is None else mask.astype(bool) for mask in (valid, reset))
+    return Batch(xs, ys, weight.astype(dtype), held, begun)
+
+
+def of_one(axes: int, *trees: Tree) -> tuple[Tree, ...]:
+    """Shapes and types of one stream at one time."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[axes:], leaf.dtype), trees)
+
+
+def check_step(step: Step, params: Tree, state: Tree, x: Tree) -> Tree:
+    """The type of a step's output, where it gives a state like the one that it was given."""
+    found = jax.eval_shape(step, params, state, x)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise UserError(f"step returns a {type(found).__name__}, but must return (state, output)")
+    new, out = found
+    before, after = str(jax.tree.structure(state)), str(jax.tree.structure(new))
+    if before != after:
+        raise UserError(f"step must return (state, output): its state was {before} and becomes {after}")
+    for (path, old), changed in zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(new), strict=True):
+        if (old.shape, old.dtype) != (changed.shape, changed.dtype):
+            raise UserError(
+                f"step changes its state: {name_of('state', path)} of one stream was {of_type(old)} and becomes "
+                f"{of_type(changed)}"
+            )
+    return out
+
+
+def check_loss(loss: Loss, out: Tree, y: Tree) -> None:
+    """The loss of one stream at one step is one real number."""
+    value = jax.eval_shape(loss, out, y)
+    if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise UserError(f"loss must give one real number for one stream at one step, but gives {value}")
+
+
+def of_type(leaf: Any) -> str:
+    """Shape and type, such as float32[3]."""
+    return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def check_ids(loss: Loss, out: Tree, batch: Batch) -> None:
+    """Targets of cross_entropy that count are classes of the output, wherever their values are known."""
+    if loss is not cross_entropy or any(isinstance(leaf, jax.core.Tracer) for leaf in (batch.y, batch.weight)):
+        return
+    off = (batch.weight != 0) & ((batch.y < 0) | (batch.y >= out.shape[-1]))
+    if jnp.any(off):
+        wrong = batch.y[off][0]
+        raise UserError(f"ys has the id {wrong}, but the output has the classes 0 to {out.shape[-1] - 1}")
