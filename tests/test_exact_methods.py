@@ -1,9 +1,11 @@
 """The exact gradient methods against `jax.grad`, and what checkpointing saves."""
 
+import dataclasses
 import math
 
 import agreement
 import jax
+import jax.numpy as jnp
 import pytest
 from method_cases import Case, compute, make
 
@@ -66,6 +68,14 @@ def test_an_exact_method_is_autodiff(case, name):
 @pytest.mark.parametrize("name", [name for name in EXACT if name not in agreement.NAMES])
 def test_an_exact_method_agrees_with_the_oracle(name):
     agreement.check(name, agreement.Case(7, (2,), 2, "relu", "wvr"))
+
+
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "autodiff"])
+def test_an_exact_method_takes_a_loss_of_the_users_own(name):
+    arrays, model = agreement.make(agreement.Case(6, (2,), 1, "tanh", "wvr"))
+    model = dataclasses.replace(model, loss=lambda out, y: jnp.sum(jnp.cos(out) * (jnp.arange(out.size) - y)))
+    expected = agreement.compute("autodiff", model, *arrays)
+    agreement.compare(agreement.compute(name, model, *arrays), expected)
 
 
 def test_central_differences_are_near_autodiff():

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -17,7 +18,9 @@ from command import call, message, read_rows, saved_arrays
 from rnnjax import ablate, predict, train
 from rnnjax.config import Config, DataConfig, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
 from rnnjax.data.arrays import series_of
-from rnnjax.gradients import METHODS
+from rnnjax.gradients import METHODS, make_method
+from rnnjax.gradients.method import Window
+from rnnjax.model.recurrence import of_network
 from rnnjax.tasks import series as task_of_series
 from rnnjax.trained import load
 
@@ -156,32 +159,66 @@ def test_a_whole_series_is_answered_at_its_own_end(kind, y, lost):
         np.testing.assert_allclose(said[n], wanted, rtol=1e-10)
 
 
-def learned(method, kind, x, y=None, **model):
-    """The task, and (loss, gradient) of its first two steps, by a gradient method."""
-    _, task, state = make_task(kind, x, y, gradient={"method": method, "k2_steps": 3}, model=model)
-    step = jax.jit(task.step)
-    state, first = step(state, jax.tree.map(jnp.asarray, task.data))
-    state, second = step(state, jax.tree.map(jnp.asarray, task.data))
-    assert not int(state.skipped)
-    return (first.loss, second.loss), state.params
+def first_gradient(method, kind, x, y=None, lengths=None):
+    """By a method, of the series that the first step of training reads."""
+    config, task, state = make_task(kind, x, y, lengths, gradient={"method": method})
+    read = partial(task_of_series.read_window, 5) if len(x) == 1 else partial(task_of_series.read_batch, 4)
+    names = task_of_series.names_of(task.names)[0]
+    recurrence, method = of_network(task_of_series.shape_of(config, names)), make_method(config.gradient)
+
+    @jax.jit
+    def gradient(state, data):
+        trace = method.init(recurrence, state.params, state.carry)
+        window = Window(state.params, state.hyper, state.carry, read(state, data)[0], trace)
+        return method.gradient(recurrence, window)
+
+    return gradient(state, jax.tree.map(jnp.asarray, task.data))
 
 
-EXACT = ("manual", "checkpointed", "parallel", "finite_difference")
-"""Of a window whose initial state is constant."""
+LENGTHS = np.array([2, 5, 3, 4, 5, 2, 4, 3])
+CASES = {
+    "a series": ({"name": "forecasting"}, np.sin(np.arange(120.0) ** 1.1).reshape(1, 60, 2)),
+    "numbers": ({"name": "regression"}, np.cos(np.arange(80.0) ** 1.2).reshape(8, 5, 2), np.eye(8, 3), LENGTHS),
+    "labels": (
+        {"name": "tagging", "loss": "bernoulli"},
+        np.cos(np.arange(80.0) ** 1.2).reshape(8, 5, 2),
+        np.arange(80).reshape(8, 5, 2) % 3 % 2,
+        LENGTHS,
+    ),
+    "classes": ({"name": "classification"}, np.arange(40).reshape(8, 5) % 3, np.arange(8) % 3, LENGTHS),
+}
+EXACT = [name for name in METHODS if make_method(GradientConfig(method=name)).claim.kind == "exact"]
 
 
-def test_every_gradient_method_trains_on_series():
-    values = np.random.default_rng(0).normal(size=(1, 60, 1))
-    losses, params = learned("autodiff", {"name": "forecasting"}, values, cell="leaky")
-    for method in METHODS:
-        if method in ("autodiff", "textbook", "manual"):
-            continue
-        found, moved = learned(method, {"name": "forecasting"}, values, cell="leaky")
-        assert float(found[0]) == pytest.approx(float(losses[0]), rel=1e-9), method
-        if method in EXACT:
-            compare((found, moved), (losses, params), 1e-5 if method == "finite_difference" else 1e-8)
-        else:
-            assert np.isfinite(found[1]), method
+@pytest.mark.parametrize("case", CASES)
+def test_every_exact_method_has_the_gradient_of_every_loss(case, subtests):
+    exact = first_gradient("autodiff", *CASES[case])
+    assert np.abs(exact.params.layers[0].W).max() > 1e-3
+    assert {"manual", "textbook", "rtrl", "deer"} < set(EXACT)
+    for name in EXACT:
+        with subtests.test(name):
+            found = first_gradient(name, *CASES[case])
+            wanted = exact.loss, exact.params
+            compare((found.loss, found.params), wanted, 1e-5 if name == "finite_difference" else 1e-8)
+
+
+def test_the_other_methods_train_on_series():
+    loss = first_gradient("autodiff", *CASES["a series"]).loss
+    for name in set(METHODS) - set(EXACT):
+        _, task, state = make_task(*CASES["a series"], gradient={"method": name})
+        after, info = jax.jit(task.step)(state, jax.tree.map(jnp.asarray, task.data))
+        assert float(info.loss) == pytest.approx(float(loss), rel=1e-9), name
+        assert not int(after.skipped), name
+        assert np.any(after.params.layers[0].W != state.params.layers[0].W), name
+
+
+def test_the_level_of_several_targets_is_in_the_unit_of_the_loss():
+    """A network without weights says the training mean."""
+    x = np.random.default_rng(0).normal(size=(30, 4, 2))
+    _, task, state = make_task({"name": "regression"}, x, np.cumsum(x, axis=1) * [1, 100])
+    params = jax.tree.map(jnp.zeros_like, state.params)
+    loss = float(task.evaluate(params, state.hyper, task.held_out))
+    assert task.levels == {f"the training mean: {loss:#.4g}": pytest.approx(loss, rel=1e-12)}
 
 
 def test_classes_at_every_step_are_tagged_both_ways(tmp_path, monkeypatch):

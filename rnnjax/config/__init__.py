@@ -69,12 +69,6 @@ class Config:
         check(
             not is_real or model.embedding_size == 0, "model.embedding_size", model.embedding_size, "0 for real inputs"
         )
-        check(
-            task != "adding" or self.gradient.method != "textbook",
-            "gradient.method",
-            "textbook",
-            "another for the task adding, whose loss is no cross-entropy",
-        )
 
     @property
     def ahead(self) -> int:

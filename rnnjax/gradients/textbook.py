@@ -23,7 +23,9 @@ from rnnjax.gradients import jacobians
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much
 from rnnjax.gradients.method import Gradient, Method, Window
+from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model.cells import built_in
+from rnnjax.model.loss import Loss, as_wide, make_loss
 from rnnjax.model.network import Layer, Model, Params
 from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import hidden_to_output
@@ -36,6 +38,13 @@ DERIVATIVES = {
     "linear": lambda h: jnp.full_like(h, 1.0),
 }
 """φ' from φ's value."""
+
+ERRORS = {
+    "cross_entropy": lambda out, y: jax.nn.softmax(out) - jax.nn.one_hot(y, out.shape[-1], dtype=out.dtype),
+    "squared_error": lambda out, y: 2 * (out - as_wide("squared_error", out, y)),
+    "bernoulli": lambda out, y: jax.nn.sigmoid(out) - as_wide("bernoulli", out, y),
+}
+"""∂L/∂(the output): the chapter's ŷ - y, and its like for the other losses that have a name."""
 
 FUNCTIONS = {"tanh": jnp.tanh, "relu": lambda a: jnp.maximum(a, 0), "linear": lambda a: a}
 
@@ -64,11 +73,9 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         xs.append(after)
 
     weight = jnp.ones(batch.shape, params.V.dtype) if batch.weight is None else batch.weight
-    log_y_hat = jax.nn.log_softmax(hidden_to_output(params, xs[-1]))
-    y = jax.nn.one_hot(batch.y, params.by.shape[0], dtype=params.V.dtype)
-    share = (weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny))[..., None]
-    loss = -jnp.sum(y * log_y_hat * share)
-    error = (jnp.exp(log_y_hat) - y) * share
+    share = weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
+    lost, error = output_error(model.loss, hidden_to_output(params, xs[-1]), batch.y)
+    loss, error = jnp.sum(lost * share), error * share[..., None]
 
     d_h = error @ params.V.T
     d_layers, d_carry = [], []
@@ -88,6 +95,13 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         tuple(reversed(d_layers)), jnp.einsum("t...h,t...v->hv", xs[-1], error), jnp.einsum("t...v->v", error)
     )
     return Gradient(loss, d_params, tuple(reversed(d_carry)), tuple(after[-1] for after in afters))
+
+
+def output_error(loss: str | Loss, out: Array, y: Array) -> tuple[Array, Array]:
+    """The loss of each step [T, B], and its derivative with respect to the output [T, B, V]: that of `ERRORS`, or of a
+    function of the user's own JAX's."""
+    of = make_loss(loss)
+    return (of(out, y), ERRORS[loss](out, y)) if isinstance(loss, str) else error_by_jax(of, out, y)
 
 
 def forward(
@@ -146,8 +160,6 @@ def cost(model: Model, T: int, B: int) -> Cost:
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     """The chapter derives the simple unit, and its cost grows with the square of T."""
-    if model.loss != "cross_entropy":
-        return "the double sum is derived for the chapter's loss, cross_entropy"
     if built_in(model.cell) != "vanilla":
         return f"the double sum is derived for the vanilla cell, not for {model.cell}"
     extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")
