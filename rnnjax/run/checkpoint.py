@@ -19,11 +19,11 @@ Arrays = dict[str, np.ndarray]
 
 
 class About(NamedTuple):
-    """What a checkpoint says of itself, beside its arrays.
+    """Record that a checkpoint keeps beside its arrays.
 
     Attributes:
-      step: after which it was saved.
-      checksums: of its arrays, by name.
+      step: step after which it was saved.
+      checksums: checksums of its arrays, by name.
       validation_loss: in nats per character; None where it was not measured.
       origin: the run's config and the fingerprint of its data; empty in a study, and in checkpoints older than it.
     """
@@ -35,9 +35,7 @@ class About(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The content of a checkpoint: arrays by name, the step, the validation loss (nats per character), if any, and what
-    the run is (`About.origin`).
-    """
+    """Content of a checkpoint: arrays by name, step, validation loss (nats per character; None if not measured), origin."""
 
     step: int
     arrays: Arrays
@@ -46,18 +44,18 @@ class Checkpoint(NamedTuple):
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint that cannot be read back as it was written."""
+    """Error of a checkpoint that cannot be read back as it was written."""
 
 
 class FoundCheckpoint(NamedTuple):
-    """The checkpoint that was looked for, None where none is whole, and the damaged ones that were passed over."""
+    """Checkpoint found, None where none is whole, and the damaged ones that were passed over."""
 
     checkpoint: Checkpoint | None
     damaged: dict[int, DamagedCheckpoint]
 
 
 class NewestAndBest:
-    """A policy of Orbax: it keeps the newest n checkpoints, and the one with the lowest validation loss.
+    """Policy of Orbax that keeps the newest n checkpoints, and the one with the lowest validation loss.
 
     Orbax's own chooses by a file that nothing protects.
     """
@@ -72,18 +70,18 @@ class NewestAndBest:
 
 
 class Checkpoints:
-    """The checkpoints of a run.
+    """Checkpoints of a run.
 
     Attributes:
-      origin: what the run is; saved with every checkpoint.
+      origin: config and fingerprint of the run; saved with every checkpoint.
     """
 
     def __init__(self, path: Path, keep: int = 1, read_only: bool = False) -> None:
         """Opens the directory.
 
         Args:
-          keep: the newest n to keep, beside the best.
-          read_only: only to read; the directory must exist.
+          keep: number of newest checkpoints to keep, beside the best.
+          read_only: True to read only; the directory must exist.
         """
         import orbax.checkpoint as ocp  # late: takes a third of a second
 
@@ -109,7 +107,7 @@ class Checkpoints:
         self._losses |= self.validation_losses()
 
     def steps(self) -> list[int]:
-        """The steps that have a checkpoint, newest first."""
+        """Steps that have a checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
     def save(self, step: int, arrays: Arrays, validation_loss: float | None) -> None:
@@ -130,7 +128,7 @@ class Checkpoints:
             )
 
     def wait(self) -> None:
-        """Waits until what was handed over is on disk."""
+        """Waits until all that was handed over is on disk."""
         with self._disk_errors():
             self._manager.wait_until_finished()
 
@@ -149,7 +147,7 @@ class Checkpoints:
         return Checkpoint(step, arrays, about.validation_loss, about.origin)
 
     def about(self, step: int) -> About:
-        """Reads what a checkpoint says of itself; raises what `restore` raises."""
+        """Reads the record of a checkpoint; raises as `restore` does."""
         return verified(step, self._read(step, about=self._ocp.args.JsonRestore()))
 
     def _read(self, step: int, **item: Any) -> Any:
@@ -163,7 +161,7 @@ class Checkpoints:
             ) from error
 
     def abouts(self) -> dict[int, About | DamagedCheckpoint]:
-        """What every checkpoint says of itself, newest first, or its damage."""
+        """Records of all checkpoints, newest first, or their damage."""
         found: dict[int, About | DamagedCheckpoint] = {}
         for step in self.steps():
             try:
@@ -173,21 +171,21 @@ class Checkpoints:
         return found
 
     def validation_losses(self) -> dict[int, float]:
-        """The validation loss of every checkpoint that has one, by step."""
+        """Validation loss of every checkpoint that has one, by step."""
         abouts = {step: about for step, about in self.abouts().items() if isinstance(about, About)}
         return {step: about.validation_loss for step, about in abouts.items() if about.validation_loss is not None}
 
     def kept_origin(self) -> dict[str, Any]:
-        """What the run is by its newest checkpoint that says so; empty where none does."""
+        """Origin of the run by its newest checkpoint that has one; empty where none does."""
         abouts = (about for about in self.abouts().values() if isinstance(about, About))
         return next((about.origin for about in abouts if about.origin), {})
 
     def newest(self) -> "FoundCheckpoint":
-        """The newest checkpoint that is whole."""
+        """Finds the newest checkpoint that is whole."""
         return self._first_whole(self.steps())
 
     def best(self) -> "FoundCheckpoint":
-        """The checkpoint with the lowest validation loss that is whole; the newest where none was ever read."""
+        """Finds the whole checkpoint with the lowest validation loss; the newest where no loss was ever measured."""
         abouts = self.abouts()
         damaged = {step: about for step, about in abouts.items() if isinstance(about, DamagedCheckpoint)}
         losses = {step: about.validation_loss for step, about in abouts.items() if isinstance(about, About)}
@@ -206,7 +204,7 @@ class Checkpoints:
         return FoundCheckpoint(None, damaged)
 
     def put_aside(self, step: int) -> Path:
-        """Moves a damaged checkpoint out of the way, where whoever wants to can still look into it."""
+        """Moves a damaged checkpoint out of the way, and keeps it there to be looked into."""
         aside = self._path.parent / "damaged" / str(step)
         aside.parent.mkdir(exist_ok=True)
         number = 1
@@ -218,14 +216,14 @@ class Checkpoints:
         return aside
 
     def close(self) -> None:
-        """Waits for what is under way; not where a save has failed, for which Orbax would wait five minutes."""
+        """Waits for saves under way; not where one has failed, for which Orbax would wait five minutes."""
         if not self._failed:
             with self._disk_errors():
                 self._manager.close()
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
-        """Turns what Orbax raises for a full disk into the OSError that it was."""
+        """Turns Orbax's error for a full disk into the OSError that it was."""
         try:
             yield
         except Exception as error:
@@ -236,7 +234,7 @@ class Checkpoints:
 
 
 def signed(about: About) -> dict[str, Any]:
-    """What is written of a checkpoint, with a checksum over it."""
+    """Record of a checkpoint as it is written, with a checksum over it."""
     content = json.loads(json.dumps(about._asdict()))
     return {**content, "checksum": text_checksum(content)}
 
@@ -245,7 +243,7 @@ def verified(step: int, content: Any) -> About:
     """The inverse of `signed`.
 
     Raises:
-      DamagedCheckpoint: if it is not what was written for this step.
+      DamagedCheckpoint: if it is not the record that was written for this step.
     """
     if isinstance(content, dict) and content.keys() == {"checksums", "validation_loss"}:  # older than its checksum
         content = {"step": step, "origin": {}, **content}
@@ -257,8 +255,9 @@ def verified(step: int, content: Any) -> About:
 
 
 def forget_abandoned_work() -> None:
-    """Orbax leaves what else was under way with a damaged checkpoint, or on a full disk, to an event loop that it has
-    closed, and each piece would print a traceback of that.
+    """Silences the work that Orbax leaves to a closed event loop after a damaged checkpoint, or on a full disk.
+
+    Each piece of it would print a traceback.
     """
     if getattr(sys.unraisablehook, "forgets", False):
         return

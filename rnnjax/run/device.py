@@ -1,4 +1,4 @@
-"""The machine: choosing platform and precision, and saying what was chosen."""
+"""The machine: choice of platform and precision, and its description."""
 
 import importlib.metadata
 import os
@@ -10,18 +10,18 @@ from rnnjax.errors import UserError
 from rnnjax.run.programs import keep_programs, kept_in
 
 PRODUCTS = {"float32": "highest", "bfloat16": "BF16_BF16_F32"}
-"""What JAX calls them."""
+"""JAX's names of the products."""
 
 
 def set_up(
     platform: str, precision: str, devices: int = 1, products: str = "auto", compilation_cache: bool = True
 ) -> None:
-    """Chooses where and how precisely JAX computes; before any array is made.
+    """Chooses JAX's platform and precision, before any array is made.
 
     Args:
-      devices: how many devices a CPU is to be divided into.
-      products: how precisely the factors of a matrix product are read, see `RunConfig`.
-      compilation_cache: whether compiled programs are kept, see `run.programs`.
+      devices: number of devices to divide a CPU into.
+      products: precision of the factors of a matrix product, see `RunConfig`.
+      compilation_cache: True to keep compiled programs, see `run.programs`.
 
     Raises:
       UserError: if the platform is not there.
@@ -44,7 +44,7 @@ def set_up(
 
 
 def advice(platform: str) -> str:
-    """What to install for a platform."""
+    """Advice on the package to install for a platform."""
     packages = {"gpu": "cuda13", "cuda": "cuda13", "rocm": "rocm7-local", "tpu": "tpu"}
     if platform in packages:
         return f"pip install 'jax[{packages[platform]}]' adds support, or set run.platform to auto"
@@ -52,7 +52,7 @@ def advice(platform: str) -> str:
 
 
 def describe(precision: str, parameters: int) -> str:
-    """One line: device, precision, versions, parameter count."""
+    """Describes device, precision, versions and parameter count in one line."""
     import jax
 
     devices = jax.devices()
@@ -81,7 +81,7 @@ def unused_accelerator() -> str | None:
 
 
 def environment() -> dict:
-    """Versions, device, git commit and kept programs: what decides whether a run can be repeated bit for bit."""
+    """Versions, device, git commit and kept programs, on which a repetition bit for bit depends."""
     import jax
 
     packages = ("rnnjax", "jax", "jaxlib", "optax", "flax", "orbax-checkpoint", "numpy", "pandas")
@@ -99,7 +99,7 @@ def environment() -> dict:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that the package is imported from, with a + where it has changes; None outside one."""
+    """Commit of the checkout that the package comes from, with a + where it has changes; None outside a checkout."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""A run's directory: who may write in it, what it was started with, and where its parts are.
+"""A run's directory: its lock, its config, and the places of its parts.
 
 runs/<name>/
   config.yaml         every field, as resolved
@@ -6,11 +6,11 @@ runs/<name>/
   cell.py             the file of a cell that is the user's own, by which the run is read back
   vocabulary.json     the characters in the order of their ids, and a task's labels
   metrics.jsonl       one object a line; see `run.metrics`
-  samples/            songs, or what else the task writes, one file each, named by step
+  samples/            songs, or other samples of the task, one file each, named by step
   checkpoints/        Orbax: the newest and the best
   loss.png gradient_norm.png
   result.json         the held-out losses and a task's metrics, once the run is complete
-  predictions.jsonl   what a task's network says of each held-out example, and the truth
+  predictions.jsonl   the answer of a task's network to each held-out example, and the truth
 """
 
 import dataclasses
@@ -43,10 +43,10 @@ class Lock:
     """Keeps a second process out of a directory, which is made where it is missing."""
 
     def __init__(self, path: Path, taken: str = "") -> None:
-        """Takes the lock; without a word for that it is taken, waits for it.
+        """Takes the lock; waits for it where `taken` is empty.
 
         Raises:
-          UserError: `taken`, if another process has it; or if the directory cannot be made.
+          UserError: with the message `taken`, if another process has it; or if the directory cannot be made.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class RunDirectory:
         write_whole(path, yaml.safe_dump(new, sort_keys=False))
 
     def _pinned(self, defaults: dict) -> dict | None:
-        """The config of a run that has begun. A field that was not there when it did was what it is by default."""
+        """Config of a run that has begun. A field that did not exist then has its default."""
         path = self.path / "config.yaml"
         if path.exists():
             return completed(read_yaml(path), defaults)
@@ -154,7 +154,7 @@ class RunDirectory:
 
 
 def _differs(path: Path, kept: dict[str, Any]) -> bool:
-    """Whether a config file does not have what is kept of it, or cannot be read."""
+    """True where a config file differs from the kept one, or cannot be read."""
     try:
         return read_yaml(path) != kept
     except UserError:
@@ -162,7 +162,7 @@ def _differs(path: Path, kept: dict[str, Any]) -> bool:
 
 
 def completed(given: dict, defaults: dict) -> dict:
-    """The given fields, and the defaults of those that are missing."""
+    """Given fields, and the defaults of those that are missing."""
     filled = dict(given)
     for key, value in defaults.items():
         has = given.get(key, value)
@@ -173,12 +173,12 @@ def completed(given: dict, defaults: dict) -> dict:
 
 
 def changes(old: dict, new: dict, free: Collection[str]) -> str:
-    """The differences as words for the screen, those in the free fields apart; empty where there are none."""
+    """Differences in words, without those in the free fields; empty where there are none."""
     return "; ".join(f"{name}: {before} -> {now}" for name, before, now in differences(old, new) if name not in free)
 
 
 def write_environment(path: Path, environment: dict[str, Any]) -> None:
-    """Writes versions and machine; where a file has others from before, these are kept in its list `earlier`."""
+    """Writes versions and machine; others from before are kept in the file's list `earlier`."""
     _write_environment(path, environment, _environment_before(path))
 
 
@@ -200,7 +200,7 @@ def _environment_before(path: Path) -> dict[str, Any]:
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
-    """What differs between two nested mappings: (dotted name, old, new) each, None where it is missing."""
+    """Differences between two nested mappings: (dotted name, old, new) each, None where a value is missing."""
     found = []
     for key in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get(key), new.get(key)
@@ -212,7 +212,7 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, 
 
 
 def read_yaml(path: Path) -> dict:
-    """The mapping in a YAML file.
+    """Reads the mapping in a YAML file.
 
     Raises:
       UserError: if it is missing, damaged, or gives a key twice.
@@ -231,7 +231,7 @@ def read_yaml(path: Path) -> dict:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file.
+    """Reads the object in a JSON file.
 
     Raises:
       UserError: if it is missing or damaged.

@@ -1,8 +1,8 @@
 """One run over several hosts, by `jax.distributed`: each process computes a share of every batch, process 0 leads.
 
-The leader has the run's directory and the screen; the others follow step by step and leave nothing behind. What the
-leader alone knows it shares, and what any process may learn, such as an interrupt, all agree on before they act on it.
-With one process all of this is nothing.
+The leader has the run's directory and the screen; the others follow step by step and leave nothing behind. The leader
+shares all that it alone knows. On all that any process may learn, such as an interrupt, they agree before they act.
+With one process none of this happens.
 """
 
 import atexit
@@ -30,21 +30,21 @@ Result = TypeVar("Result")
 
 SECONDS_TO_MEET = 60
 SECONDS_WITHOUT_A_SIGN = 60
-"""After which a process counts as lost, and JAX ends the others."""
+"""Seconds without a sign after which a process counts as lost, and JAX ends the others."""
 
 SECONDS_TO_FINISH = 7 * 24 * 3600
-"""Most that the others wait at their end for the leader, which still measures and draws."""
+"""Most seconds that the others wait at their end for the leader, which still measures and draws."""
 
 SECONDS_TO_FOLLOW = 3
-"""What the leader that fails leaves the others to end by themselves; without it JAX ends them with a stack trace."""
+"""Seconds that a failing leader leaves the others to end by themselves; otherwise JAX ends them with a stack trace."""
 
 
 @contextmanager
 def joined(run: RunConfig) -> Iterator[None]:
-    """Inside, the processes of a run are one; to be entered before JAX has made anything.
+    """Joins the processes of a run into one while it is entered, before JAX has made any array.
 
     Raises:
-      UserError: where they do not find together, or one is lost on the way.
+      UserError: if not all processes come, or one is lost on the way.
     """
     if not run.coordinator:
         yield
@@ -89,7 +89,7 @@ def meet(run: RunConfig) -> None:
 
 
 def give_up(message: str) -> NoReturn:
-    """Ends the process from whatever thread, as `rnnjax.cli.run` does for a UserError."""
+    """Ends the process from any thread, as `rnnjax.cli.run` does for a UserError."""
     print(f"rnnjax: error: {message}", file=sys.stderr, flush=True)
     os._exit(BAD_INPUT)
 
@@ -108,24 +108,24 @@ def leave_at_exit(code: int) -> None:
 
 
 def leads() -> bool:
-    """Whether this is process 0."""
+    """True in process 0."""
     return jax.process_index() == 0
 
 
 def gather(number: int) -> np.ndarray:
-    """A whole number of every process [processes], on each of them."""
+    """Gathers a whole number of every process [processes], on each of them."""
     from jax.experimental.multihost_utils import process_allgather
 
     return process_allgather(np.int32(number))
 
 
 def agree(asked: bool) -> bool:
-    """Whether any process says so; on each the same."""
+    """True, on every process, where any of them asks."""
     return asked if jax.process_count() == 1 else bool(gather(asked).any())
 
 
 def each(work: Callable[[], Result]) -> Result:
-    """What every process does before any goes on; where one fails, all do."""
+    """Does work on every process before any goes on; where one fails, all do."""
     if jax.process_count() == 1:
         return work()
     try:
@@ -139,7 +139,7 @@ def each(work: Callable[[], Result]) -> Result:
 
 
 def share(tree: Any) -> Any:
-    """The leader's arrays, on every process; each must give some of the same shapes."""
+    """Shares the leader's arrays with every process; each must give arrays of the same shapes."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental.multihost_utils import broadcast_one_to_all
@@ -156,7 +156,7 @@ def check_same(**values: object) -> None:
 
 @contextmanager
 def own_directory(path: Path) -> Iterator[Path]:
-    """The run's directory for the leader; for another process one that is gone at the end, and a dark screen."""
+    """The run's directory for the leader; for another process a temporary directory and a silent screen."""
     if leads():
         yield path
         return
@@ -165,7 +165,7 @@ def own_directory(path: Path) -> Iterator[Path]:
 
 
 class NoCheckpoints(Checkpoints):
-    """Those of a process that does not lead: it saves nothing."""
+    """Checkpoints of a process that does not lead: it saves nothing."""
 
     def __init__(self) -> None:
         self.origin = {}

@@ -1,4 +1,4 @@
-"""Ctrl-C, a polite kill, a closed terminal: one answer from a door's first line to its last.
+"""Interrupts: one answer to Ctrl-C, SIGTERM and a closed terminal, from a door's first line to its last.
 
 A door run as a program hears these signals in a thread of its own, for which nobody waits: Python's own handlers run
 only between two lines of the main thread, which may be inside the compiler for seconds, and the KeyboardInterrupt that
@@ -18,14 +18,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_FLUSH = 1.0
 
 _under_way: list["Interrupt"] = []
-"""The interrupts that are entered; the last is asked."""
+"""Interrupts that are entered; a signal asks the last."""
 
 
 class Interrupt:
-    """While it is entered, a signal asks the loop to save and stop; a second one ends the process at once.
+    """Context in which a signal asks the loop to save and stop, and a second one ends the process at once.
 
     Attributes:
-      asked: whether a signal came.
+      asked: True once a signal came.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Interrupt:
         _say("stopping after the steps under way, and saving; once more ends at once")
 
     def _hear(self, number: int, frame: object) -> None:
-        """Without the thread that listens, as in a notebook: the next signal does what it did before."""
+        """Hears a signal without the listening thread, as in a notebook: the next signal does what it did before."""
         self._put_back()
         self.ask()
 
@@ -59,8 +59,10 @@ class Interrupt:
 
 
 def listen() -> None:
-    """Answers the signals for the rest of the process. A signal that the process was told to ignore stays ignored, but
-    for Ctrl-C, which a shell turns off for what it runs in the background.
+    """Answers the signals for the rest of the process.
+
+    A signal that the process was told to ignore stays ignored, except Ctrl-C, which a shell turns off in background
+    jobs.
     """
     if _is_listening():
         return
@@ -74,7 +76,7 @@ def listen() -> None:
 
 
 def done() -> None:
-    """Ignores the signals from now on: the work is done, and Python, on its way out, would let them end the process."""
+    """Ignores the signals from now on: the work is done, and they would end Python on its way out."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -110,7 +112,7 @@ def _say(line: str) -> None:
 
 
 def _turn_the_screen_off() -> None:
-    """The terminal is gone: what is still printed must not fail."""
+    """Sends output to nowhere, so that printing does not fail once the terminal is gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for screen in (1, 2):
         if os.isatty(screen) or not _can_be_written(screen):
@@ -125,7 +127,7 @@ def _can_be_written(screen: int) -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process where it stands: every file is whole, or still has a name of its own to be written under."""
+    """Ends the process where it stands. Every file is whole: one being written has a temporary name."""
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()
     flush.join(SECONDS_TO_FLUSH)  # whoever was to read may have stopped

@@ -22,14 +22,14 @@ from rnnjax.run.progress import warn
 
 
 class MetricsLog:
-    """The open file, and the steps that no line tells of yet."""
+    """Open metrics file, and the steps that no line covers yet."""
 
     def __init__(self, path: Path, last_step: int, every: int, also: Callable[[dict], None] | None = None) -> None:
-        """Opens the file, and cuts back what was written after `last_step`, from which training goes on.
+        """Opens the file, and removes the lines after `last_step`, from which training goes on.
 
         Args:
-          every: a line ends at each multiple of this many steps, and wherever `flush` is called.
-          also: called with every line.
+          every: steps whose multiples end a line, as `flush` does.
+          also: function called with every line.
         """
         rows = [row for row in read_metrics(path) if row["step"] <= last_step]
         if (told := steps_told(rows)) < last_step:
@@ -76,7 +76,7 @@ class MetricsLog:
             self._also(row)
 
     def sync(self) -> None:
-        """Writes what it has through to the disk."""
+        """Writes the file through to the disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -84,12 +84,12 @@ class MetricsLog:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON knows no NaN."""
+    """The value, or None where it is not finite: JSON knows no NaN."""
     return value if value is None or math.isfinite(value) else None
 
 
 def read_metrics(path: Path) -> Iterator[dict]:
-    """The lines of a metrics file, none where there is no file; a line that a crash cut short is left out."""
+    """Reads the lines of a metrics file, none where there is no file; a line that a crash cut short is left out."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -102,12 +102,12 @@ def read_metrics(path: Path) -> Iterator[dict]:
 
 
 def is_row(row: object) -> bool:
-    """Whether a line tells of a stretch of steps, in numbers."""
+    """True where a line is about a stretch of steps, in numbers."""
     if not isinstance(row, dict) or not all(isinstance(row.get(name), int) for name in ("step", "window")):
         return False
     return all(value is None or isinstance(value, int | float) for value in row.values())
 
 
 def steps_told(rows: list[dict]) -> int:
-    """The number of steps that lines tell of."""
+    """Number of steps that lines cover."""
     return sum(row["window"] for row in rows)

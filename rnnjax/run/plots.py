@@ -1,4 +1,4 @@
-"""The pictures of a run: loss and gradient norm against the step."""
+"""The figures of a run: loss and gradient norm against the step."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +23,9 @@ def plot_run(
     """Draws loss.png and gradient_norm.png from a run's metrics.
 
     Args:
-      unit: of what the loss is a mean over.
-      in_nats: whether it is in nats; otherwise it is a squared error, drawn over its powers of ten.
-      levels: losses that are known, by name.
+      unit: unit that the loss is a mean over.
+      in_nats: True for a loss in nats; False for a squared error, drawn over its powers of ten.
+      levels: known losses, by name.
     """
     rows = list(read_metrics(directory / "metrics.jsonl"))
     figure = make_figure(7, 4.2, "tight")

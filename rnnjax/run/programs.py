@@ -12,10 +12,10 @@ import warnings
 from pathlib import Path
 
 LARGEST = 2**30
-"""Bytes that a directory may hold; beyond them the programs that were not used for longest go first."""
+"""Most bytes of a directory; beyond them the programs unused for longest go first."""
 
 WORTH_KEEPING = 0.1
-"""Seconds of compilation; a program that takes less is not kept."""
+"""Least seconds of compilation for a program to be kept."""
 
 PROCESSOR = {
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),  # x86
@@ -25,7 +25,7 @@ PROCESSOR = {
 
 
 def keep_programs(wanted: bool = True) -> None:
-    """Loads compiled programs from the user's cache directory, and keeps there what is compiled.
+    """Loads compiled programs from the user's cache directory, and keeps new ones there.
 
     A directory that JAX_COMPILATION_CACHE_DIR names comes first. A cache that cannot be used costs time alone.
 
@@ -45,7 +45,7 @@ def keep_programs(wanted: bool = True) -> None:
 
 
 def kept_in() -> str | None:
-    """The directory of compiled programs that is in use; None where they are not kept."""
+    """Directory of compiled programs that is in use; None where they are not kept."""
     import jax
 
     settings = jax.config.values
@@ -53,7 +53,7 @@ def kept_in() -> str | None:
 
 
 def programs_directory() -> Path:
-    """The user's directory of programs for processors like this one; ~/.cache/rnnjax/programs/… on Linux."""
+    """User's directory of programs for processors like this one; ~/.cache/rnnjax/programs/… on Linux."""
     import platformdirs
 
     kind = hashlib.sha256(processor().encode()).hexdigest()[:16]
@@ -61,7 +61,7 @@ def programs_directory() -> Path:
 
 
 def processor(table: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's model and instructions; where the system has no such table, the name of the machine."""
+    """Model and instructions of the processor; the machine's name where the system has no such table."""
     try:
         lines = table.read_text().splitlines()
     except OSError:
@@ -70,7 +70,7 @@ def processor(table: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def is_ours(path: Path) -> bool:
-    """Makes the directory where it is missing; True where this user, and nobody else, can write in it."""
+    """Makes a missing directory. Returns True if this user, and nobody else, can write in it."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
@@ -81,9 +81,9 @@ def is_ours(path: Path) -> bool:
 
 
 def remove_halves(path: Path) -> None:
-    """Removes programs of which a process that was killed wrote only a part: JAX would neither load nor replace them.
+    """Removes programs that a killed process wrote in part: JAX would neither load nor replace them.
 
-    JAX writes a program and then when it was used, both while it holds the lock.
+    JAX writes a program, and then the time of its use, both while it holds the lock.
     """
     import filelock
 

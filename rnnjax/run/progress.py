@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run on the screen: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ class Reporter:
     """Writes to standard output. As a context manager it owns the bar."""
 
     def __init__(self, total_steps: int, first_step: int, per_step: int, counted: str = "chars") -> None:
-        """`per_step` of what is `counted` are read in a step."""
+        """Makes a reporter of steps that read `per_step` of the unit `counted`."""
         self.console = Console(highlight=False, soft_wrap=True)
         self._per_step, self._counted = per_step, counted
         self._first_step = first_step
@@ -45,11 +45,11 @@ class Reporter:
             self._bar.stop()
 
     def say(self, line: str = "") -> None:
-        """A line of its own, above the bar."""
+        """Prints a line above the bar."""
         self.console.print(Text(line))
 
     def update(self, step: int, loss: float) -> None:
-        """Shows how far the run is; off a terminal, a line every few seconds and at the end."""
+        """Shows the run's progress; off a terminal, as a line every few seconds and at the end."""
         now = time.monotonic()
         elapsed = now - self._start
         done = step - self._first_step
@@ -67,7 +67,7 @@ class Reporter:
 
 
 class Stages:
-    """What a command is doing, one stage after the other. As a context manager it owns the bar."""
+    """Stages of a command on the screen, one after the other. As a context manager it owns the bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -86,10 +86,10 @@ class Stages:
         """Ends the stage before and begins one.
 
         Args:
-          total: of the stage's work, where that is known.
+          total: amount of the stage's work, where it is known.
 
         Returns:
-          A function that is told how much more of it is done.
+          A function to call with the amount of work done since its last call.
         """
         self._finish()
         if not self._console.is_terminal:
@@ -104,5 +104,5 @@ class Stages:
 
 
 def warn(line: str) -> None:
-    """A line on standard error."""
+    """Prints a line on standard error."""
     print(f"rnnjax: {line}", file=sys.stderr)

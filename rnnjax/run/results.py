@@ -1,4 +1,4 @@
-"""What a door that only looks leaves behind: a directory, and its findings as JSON."""
+"""Results of an analysis: a directory, and the findings as JSON."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from rnnjax.files import write_whole
 
 
 def make_directory(path: Path) -> None:
-    """Makes the directory that --out names.
+    """Makes the directory of --out.
 
     Raises:
       UserError: if it cannot be made.
@@ -23,12 +23,12 @@ def make_directory(path: Path) -> None:
 
 
 def write_json(path: Path, found: dict) -> None:
-    """What was found, as standard JSON: a number that is not finite is null."""
+    """Writes findings as standard JSON; a number that is not finite is null."""
     write_whole(path, json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:
-    """Arrays as lists, records as objects, numbers that are not finite as None."""
+    """Plain values for JSON: arrays as lists, records as objects, numbers that are not finite as None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):

@@ -9,7 +9,7 @@ class TensorBoard:
     """Writes every number of a metrics line as a scalar of its own, beside metrics.jsonl."""
 
     def __init__(self, directory: Path, last_step: int) -> None:
-        """Opens the event files; what they hold after `last_step`, from which training goes on, is purged."""
+        """Opens the event files, and purges events after `last_step`, from which training goes on."""
         try:
             from tensorboardX import SummaryWriter
         except ImportError:

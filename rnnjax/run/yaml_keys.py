@@ -10,11 +10,11 @@ from rnnjax.errors import UserError
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 DEEPEST = 50
-"""Mappings and lists within each other; libyaml's own recursion ends the process at some thousands."""
+"""Most mappings and lists within each other; libyaml's own recursion ends the process at some thousands."""
 
 
 class Twice(NamedTuple):
-    """A key, such as model.cell, and the lines on which it stands first and again, from 1."""
+    """Key given twice, such as model.cell, and the lines of both, counted from 1."""
 
     key: str
     first: int
@@ -25,11 +25,11 @@ class Twice(NamedTuple):
 
 
 def given_twice(text: str) -> Twice | None:
-    """The first key that a text gives twice in one mapping; None where there is none.
+    """First key that a text gives twice in one mapping; None where there is none.
 
     Raises:
       yaml.YAMLError: for a text that is no YAML.
-      UserError: for one that is nested too deep.
+      UserError: for a text nested too deep.
     """
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
