@@ -35,7 +35,7 @@ class About(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """Content of a checkpoint: arrays by name, step, validation loss (nats per character; None if not measured), origin."""
+    """Content of a checkpoint: arrays by name, step, validation loss (nats per character), if any, and origin."""
 
     step: int
     arrays: Arrays
