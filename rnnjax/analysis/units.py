@@ -28,7 +28,8 @@ class Block(NamedTuple):
 class Saturation(NamedTuple):
     """Share of a layer's units, over all steps and streams, that are near an end of their range.
 
-    The lower end is 0 for a gate or relu, -1 for a tanh. The upper end is 1; nan for a relu, which has none."""
+    The lower end is 0 for a gate or relu, -1 for a tanh. The upper end is 1; nan for a relu, which has none.
+    """
 
     layer: int
     name: str

@@ -1,17 +1,17 @@
-"""The certificate: every gradient method held against the exact gradient, and against what theory says of it.
+"""The certificate: every gradient method held against the exact gradient and against theory.
 
-- `instances`: what methods are tried on: the config's own network and text, cut to size, and built-in tiny ones.
-- `exact`: what is true, from definitions: JAX's derivatives of the loss, step by step.
-- `definitions`: what the methods that leave something out compute, once more, in NumPy.
+- `instances`: the networks of the trials: the config's own with its text, cut to size, and built-in tiny ones.
+- `exact`: the truth by definition: JAX's derivatives of the loss, step by step.
+- `definitions`: the approximate and truncated methods, once more, in NumPy.
 - `trial`: runs a method as training would, window after window, and measures it.
-- `bench`: an instance, what is true of it, and what each method has given on it.
+- `bench`: an instance, its truth, and each method's result on it.
 - `matrix`: the verdict on each method, on the config's own network.
 - `theory`, `built_in`, `enumeration`: the identities that a method must satisfy, and those that it must not.
-- `draws`: whether what a method draws is distributed as it says.
-- `full_size`: the config as it is: what the cheap methods cost there, and who would refuse.
-- `certificate`: all of it together.
+- `draws`: the distribution of a method's draws.
+- `full_size`: the config at its own size: the cost of the cheap methods, and the methods that refuse.
+- `certificate`: all of these together.
 
-What theory says of a method is its own `gradients.claim.Claim`. Gradients come from the table `gradients.METHODS`
-alone, and what they are held against from `exact` and `definitions` alone, so that an error in a method cannot hide in
-what it is compared with.
+Each method states its theory in its own `gradients.claim.Claim`. Gradients come from the table `gradients.METHODS`
+alone, and their references from `exact` and `definitions` alone, so that an error in a method cannot hide in its
+reference.
 """

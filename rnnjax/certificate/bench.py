@@ -1,4 +1,4 @@
-"""An instance, what is true of it, and what each method gives on it."""
+"""An instance, its truth, and each method's result on it."""
 
 import contextlib
 import math
@@ -17,17 +17,17 @@ from rnnjax.gradients.claim import ROUNDING
 from rnnjax.gradients.method import Gradient
 
 KEY = 0x7E57
-"""Of the noise of the methods that are random."""
+"""Seed of the random methods' noise."""
 
 WORST = 1e-3
-"""Central differences that theory says are further off than this are not judged."""
+"""Largest theoretical error of central differences that are judged."""
 
 LARGEST = 1e100
-"""Of a gradient that can be judged: norms and influences, which square it, are numbers too."""
+"""Largest entry of a gradient that can be judged: its square, in norms and influences, is finite too."""
 
 
 class Bench:
-    """An instance, what is true of it, and what each method has given on it; each computed when first asked for."""
+    """Instance, its truth, and each method's result on it; each computed when first asked for."""
 
     def __init__(self, instance: Instance, config: GradientConfig) -> None:
         self.instance, self.config = instance, config
@@ -40,7 +40,7 @@ class Bench:
 
     @cached_property
     def windows(self) -> list[exact.ExactGradient]:
-        """The exact gradient of each window, its state before constant."""
+        """Exact gradient of each window, the state before it constant."""
         carry, found = self.instance.carry, []
         for index in range(self.instance.number):
             found.append(exact.gradient(*self.setting, carry, self.instance.window(index)))
@@ -53,7 +53,7 @@ class Bench:
 
     @cached_property
     def open_sum(self) -> Any:
-        """The double sum of the stream, open: of the parameters and of the state, each leaf [N·T, N·T, ...]."""
+        """Terms of the stream's double sum, for the parameters and for the state, each leaf [N·T, N·T, ...]."""
         return jax.device_get(exact.pairs(*self.setting, self.instance.carry, self.instance.stream))
 
     @property
@@ -62,31 +62,31 @@ class Bench:
 
     @property
     def pairs_of_state(self) -> Any:
-        """What the loss of step j says of a zero added to the state before step k [N·T, N·T, B, S], a layer."""
+        """Derivative of the loss of step j by the state before step k [N·T, N·T, B, S], for each layer."""
         return self.open_sum[1]
 
     @cached_property
     def derivatives(self) -> exact.Derivatives:
-        """Of every step of the stream."""
+        """Derivatives of every step of the stream."""
         return jax.device_get(exact.derivatives(*self.setting, self.instance.carry, self.instance.stream))
 
     def sum_of_pairs(self, keep: np.ndarray) -> Any:
-        """The double sum over those pairs (step of the loss, step of the use) that keep [N·T, N·T] has."""
+        """Double sum over the pairs (step of the loss, step of the use) in keep [N·T, N·T]."""
         return jax.tree.map(lambda leaf: np.einsum("jk,jk...->...", keep.astype(float), leaf), self.pairs)
 
     @cached_property
     def steps(self) -> tuple[np.ndarray, np.ndarray]:
-        """The step of the loss j and the step of the use k, for each pair."""
+        """Step of the loss j and step of the use k, for each pair."""
         T = self.instance.number * self.instance.shape[0]
         j, k = np.indices((T, T))
         return j, k
 
     @cached_property
     def memory(self) -> dict[str, float]:
-        """What the exact gradient would lose without memory, as an error.
+        """Error of the exact gradient without memory.
 
-        window: a window's without its lags; stream: the stream's without its lags; cut: the stream's without what
-        reaches from window to window.
+        window: a window's gradient without its lags; stream: the stream's without its lags; cut: the stream's without
+        the terms from window to window.
         """
         if self.instance.model.bidirectional:
             return {"window": 1.0, "stream": 1.0, "cut": 1.0}
@@ -96,11 +96,11 @@ class Bench:
         return {name: difference(*both).error for name, both in apart.items()}
 
     def tolerance(self, name: str) -> float:
-        """What an exact method may be off by; central differences by more, where the loss bends."""
+        """Largest error of an exact method; more for central differences, where the loss bends."""
         return claim_of(name, self.config).tolerance + self.numerical_error(name)
 
     def numerical_error(self, name: str) -> float:
-        """What theory says that central differences are off by, where they are off by more than their tolerance."""
+        """Theoretical error of central differences, where it is above their tolerance."""
         claim = claim_of(name, self.config)
         if claim.tolerance == ROUNDING or self.trial_error(name) <= claim.tolerance:
             return 0.0
@@ -112,12 +112,12 @@ class Bench:
 
     @cached_property
     def overflows(self) -> bool:
-        """Whether the exact gradient, or the state that it is taken at, is too large to hold anything against it."""
+        """True where the exact gradient, or the state that it is taken at, is too large to judge anything by."""
         leaves = jax.tree.leaves((self.windows, self.stream))
         return not all(np.all(np.abs(leaf) < LARGEST) for leaf in leaves)  # nor is what is not a number less
 
     def nothing_to_judge(self, name: str) -> str | None:
-        """Why theory does not say what a method gives here; None where it does."""
+        """Reason why theory says nothing about a method here; None where it does."""
         if self.overflows:
             return "the exact gradient of this network is not finite, or almost so: nothing to judge"
         if (off := self.numerical_error(name)) > WORST:
@@ -125,15 +125,18 @@ class Bench:
         return None
 
     def trial_error(self, name: str) -> float:
-        """The largest error of a method in any window."""
+        """Largest error of a method in any window."""
         pairs = zip(self.trial(name).windows, self.windows, strict=True)
         floor = claim_of(name, self.config).floor
         return max(difference((w.params, w.carry), (t.params, t.carry), floor).error for w, t in pairs)
 
     @cached_property
     def rough(self) -> list[Any]:
-        """Each window's gradient and the most that central differences are off by: as far as the mean slope over
-        [θᵢ - ε, θᵢ + ε] is from the slope at θᵢ, and eps |L| / ε, as the loss is rounded."""
+        """Largest error of central differences in each window's gradient.
+
+        It is the distance of the mean slope over [θᵢ - ε, θᵢ + ε] from the slope at θᵢ, and eps |L| / ε for the
+        rounding of the loss.
+        """
         eps = float(np.finfo(float).eps)
         reach, found = eps ** (1 / 3), []
         for index, truth in enumerate(self.windows):
@@ -152,8 +155,10 @@ class Bench:
         self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY))
 
     def try_to_compile(self, name: str) -> None:
-        """Compiles a method, if it applies, ahead of its trial; several threads may do so at once. What it raises it
-        will raise there again."""
+        """Compiles a method, if it applies, ahead of its trial; several threads may do so at once.
+
+        An error is passed over: the trial will raise it again.
+        """
         with contextlib.suppress(Exception):
             if not self.refusal(name):
                 self.compile(name)
@@ -166,6 +171,6 @@ class Bench:
         return self.trials[name]
 
     def variant(self, name: str, **options: Any) -> list[Gradient]:
-        """What a method with other options than the config's gives for each window; it takes no noise."""
+        """Gradients of each window by a method with other options than the config's; it takes no noise."""
         method = make(name, self.config, **options)
         return walk(exact.quick(method.gradient, 0), method, self.instance)

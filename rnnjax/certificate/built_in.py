@@ -1,5 +1,8 @@
-"""The identities of methods on built-in networks: where those that leave something out must leave out nothing, where
-they must not, what they are defined to be; and exact methods that the config's network gives nothing to judge."""
+"""The identities of methods on built-in networks.
+
+An approximate method is held to its definition, to the exact gradient where it must be exact, and away from it where
+it must not. Exact methods are judged here where the config's network gives nothing to judge them by.
+"""
 
 import dataclasses
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ from rnnjax.model.network import Model
 UNITS = 3
 
 ODD = 21
-"""Steps of a window that no method divides evenly, and recursive segments halve twice."""
+"""Steps of a window that no method divides evenly and that recursive segments halve twice."""
 
 GRAPHS = {
     "W = 0": np.zeros((UNITS, UNITS)),
@@ -35,7 +38,7 @@ EIGHT_DIGITS = 1e-8
 
 
 def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
-    """What theory says of a method on networks that are not the config's."""
+    """Checks of a method on networks that are not the config's."""
     claim, kinds = claim_of(name, config), stand_ins(make(name, config), model)
     if not kinds:
         return
@@ -50,8 +53,11 @@ def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
 
 
 def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
-    """In a window of an odd length, for methods that divide it; of one that does not take the config's network; and of
-    central differences, which have eight digits where loss and gradient are of one size and nothing is steep."""
+    """Checks of exact methods for which the config's network is not enough.
+
+    They are the methods that divide a window, at an odd length; those that do not take the config's network; and
+    central differences, which have eight digits where loss and gradient are of one size and nothing is steep.
+    """
     method, claim = make(name, config), claim_of(name, config)
     cell = "leaky" if method.refuse(Model(vocabulary=3, hidden=2), 4, 2) else "vanilla"
     numerical = claim.tolerance > ROUNDING
@@ -70,7 +76,7 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
 
 
 def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
-    """In windows that k₂ does not cover, whatever the config's does."""
+    """Checks in windows that k₂ does not cover, whatever the config's does."""
     instance = tiny(f"tiny {kind['cell']}", 5, 2, **kind)
     short: dict[str, Any] = {"k1_steps": 2, "k2_steps": 3}  # the last end is not k₁ steps after the one before
     method = make(name, config, **short)
@@ -81,8 +87,10 @@ def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Ite
 
 
 def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, options: dict[str, Any]) -> Iterator[Check]:
-    """One layer, whose parameters act on one unit each, in windows of two steps, so that a trace must go on: whether a
-    method is exact follows from the graph of W."""
+    """Checks by the graph of W, from which it follows that a method is exact or not.
+
+    One layer, whose parameters act on one unit each, in windows of two steps, so that a trace must go on.
+    """
     own = kind | {"layers": 1, "embedding": 0, "layer_norm": False, "residual": False}
     dense = tiny(f"tiny {kind['cell']}", 2, 3, hidden=UNITS, **own)
     method, claim = make(name, config, **options), claim_of(name, config, **options)
@@ -104,7 +112,7 @@ def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, option
 
 
 def of_stack(name: str, cell: Cell, config: GradientConfig) -> Iterator[Check]:
-    """Two layers, of which the lower one must learn through the upper."""
+    """Checks of two layers, where the lower one must learn through the upper."""
     method, claim = make(name, config), claim_of(name, config)
     instance = tiny(f"tiny {cell}, two layers", 2, 3, cell=cell, layers=2)
     if claim.definition and not method.refuse(instance.model, 2, 2):

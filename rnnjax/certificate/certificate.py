@@ -1,4 +1,4 @@
-"""All of it together: the matrix, the theory, the full size, and the verdict."""
+"""The certificate: the matrix, the theory, the full size, and the verdict."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from rnnjax.model.network import Model
 
 
 class Certificate(NamedTuple):
-    """What was found, and on what."""
+    """Findings of the certificate, and the cut and shape of its instance."""
 
     cut: list[str]
     shape: tuple[int, int, int]
@@ -28,7 +28,7 @@ class Certificate(NamedTuple):
 
     @property
     def failed(self) -> list[str]:
-        """The methods that have failed, each once."""
+        """Methods that have failed, each once."""
         everything: list[Row | Check | FullRow] = [*self.rows, *self.checks, *self.full]
         return list(dict.fromkeys(part.method for part in everything if part.verdict == "FAIL"))
 
@@ -39,9 +39,9 @@ def certify(
     """Holds methods against theory, on the config's network and text.
 
     Args:
-      names: of methods.
-      ids: the training text.
-      tell: is told what is about to be done.
+      names: names of the methods.
+      ids: training text.
+      tell: function called with a line about each stage before it begins.
     """
     small = instances.cut(config, model, ids)
     T, B = small.shape
@@ -64,7 +64,7 @@ def certify(
 
 
 def all_checks(name: str, bench: Bench, model: Model, gradient: GradientConfig) -> Iterator[Check]:
-    """The checks on the config's network, and those on built-in ones."""
+    """Makes the checks on the config's network, and those on built-in ones."""
     if make(name, gradient).claim is None:
         return
     yield from theory.checks([name], bench)

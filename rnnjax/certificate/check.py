@@ -1,4 +1,4 @@
-"""One identity of the theory, and whether it holds."""
+"""One identity of the theory, and its verdict."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,21 +7,21 @@ from rnnjax.certificate.difference import difference
 from rnnjax.gradients.claim import ROUNDING
 
 DIFFERENT = 1e-9
-"""From here on two gradients differ by more than rounding: ten times what equal ones may."""
+"""Error from which two gradients differ by more than rounding: ten times the limit of equal ones."""
 
 
 class Check(NamedTuple):
-    """An identity that must hold, or that must not.
+    """Identity that must hold, or that must not.
 
     Attributes:
       number: of the list in the README.
-      method: whose gradient is checked.
-      claim: what is compared, in words.
-      on: the instance.
-      value: the error, as in `difference`; None where the check does not apply.
-      limit: what the error must not exceed; for `differs` what it must exceed.
-      differs: whether theory says that the two are not equal.
-      reason: why the check does not apply, or could not be made.
+      method: method whose gradient is checked.
+      claim: the identity in words.
+      on: name of the instance.
+      value: error, as in `difference`; None where the check does not apply.
+      limit: largest error of equal gradients; for `differs`, the error that must be exceeded.
+      differs: True where theory says that the two are not equal.
+      reason: cause of a check that does not apply, or could not be made.
     """
 
     number: int
@@ -45,7 +45,7 @@ RAISED = "raised "
 
 
 def raised(error: Exception) -> str:
-    """A method that breaks has failed, and the others go on."""
+    """Reason of a method that breaks: it has failed, and the others go on."""
     return f"{RAISED}{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
@@ -60,6 +60,6 @@ def compare(
     differs: bool = False,
     floor: float = 0.0,
 ) -> Check:
-    """A check that two trees are equal, or that they are not."""
+    """Checks that two trees are equal, or that they are not."""
     value = difference(found, truth, floor).error
     return Check(number, method, claim, on, value, DIFFERENT if differs else limit, differs)

@@ -1,5 +1,5 @@
-"""What the methods that leave something out compute, by their definitions: written once more, in NumPy, as plain loops
-over steps, from the derivatives of single steps and from the double sum.
+"""The approximate and truncated methods by their definitions: written once more, in NumPy, as plain loops over steps,
+from the derivatives of single steps and from the double sum.
 
 Each gives the gradient of every window of a stream, {"params", "carry"}; no method of the table is used here.
 """
@@ -23,8 +23,10 @@ Windows = list[dict[str, Any]]
 
 
 def truncated(bench: Bench, config: GradientConfig) -> Windows:
-    """The pairs of a window (step of the loss j, step of the use k) with k at most k₂ steps before the end to
-    which j belongs; the ends are k₁ steps apart, the last one is the window's."""
+    """Sum over a window's pairs (step of the loss j, step of the use k) within k₂ steps.
+
+    k is at most k₂ steps before the end to which j belongs. The ends are k₁ steps apart; the last is the window's.
+    """
     (j, k), T = bench.steps, bench.instance.shape[0]
     end = np.minimum((j % T // config.k1_steps + 1) * config.k1_steps, T)
     found = []
@@ -62,9 +64,11 @@ def snap(bench: Bench, config: GradientConfig) -> Windows:
 
 
 def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which numbers of the state a parameter, and a number of the initial state, can act on within n steps, [S, P] and
-    [S, S]: read off the derivatives of one step, at random weights where there are any and random input, which are zero
-    where there is no way. A unit counts as a whole, and as connected with itself."""
+    """True where a parameter [S, P], or a number of the initial state [S, S], can act on the state within n steps.
+
+    Read off the derivatives of one step, at random input and random values of the weights that are not 0: a
+    derivative is zero where there is no way. A unit counts as a whole, and as connected with itself.
+    """
     draw = np.random.default_rng(0)
     H, L, width = model.hidden, model.layers, model.state_width
     smooth = dataclasses.replace(model, cell=with_tanh(model.cell), activation="", dropout=False)
@@ -110,7 +114,7 @@ PHI: dict[str, tuple[Callable, Callable]] = {
 
 
 def rflo(bench: Bench, config: GradientConfig) -> Windows:
-    """The equations of Murray, 2019: an eligibility for each weight of unit b, which forgets by the leak alone,
+    """Equations of Murray, 2019: an eligibility for each weight of unit b, which forgets by the leak alone,
 
     p_ab ← (1 - α) p_ab + α φ'(u_b) (what the weight is multiplied by)_a        ∂L/∂w_ab ≈ Σₜ (errorₜ F)_b p_ab
 
@@ -159,7 +163,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def fixed_feedback(outputs: int, H: int) -> jax.Array:
-    """The random F [V, H] of `gradient.feedback random`: uniform in ±1/√H, from key 0."""
+    """Random F [V, H] of `gradient.feedback random`: uniform in ±1/√H, from key 0."""
     return jax.random.uniform(jax.random.key(0), (outputs, H), float, -(H**-0.5), H**-0.5)
 
 

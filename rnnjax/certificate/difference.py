@@ -1,4 +1,4 @@
-"""How far two gradients are from each other."""
+"""The difference of two gradients."""
 
 from typing import Any, NamedTuple
 
@@ -8,12 +8,12 @@ import numpy as np
 from rnnjax.model.network import leaf_name
 
 SMALLEST_SHARE = 1e-14
-"""As a share of the largest entry of all: what a leaf may differ by where it would be exactly zero without rounding."""
+"""Rounding allowed in a leaf that would be exactly zero, as a share of the largest entry of all leaves."""
 
 
 class Difference(NamedTuple):
-    """Largest difference, as a share of the leaf's largest entry, and in which leaf; cosine of the whole; the length
-    of the difference as a share of the length of the exact gradient."""
+    """Largest difference, as a share of the leaf's largest entry, and its leaf; cosine of the whole; length of the
+    difference as a share of the length of the exact gradient."""
 
     error: float
     leaf: str
@@ -25,10 +25,10 @@ def difference(found: Any, truth: Any, floor: float = 0.0) -> Difference:
     """Compares two trees of one structure.
 
     Agreement is |difference| <= error x the leaf's largest entry + rounding. Where a leaf is exactly zero the other
-    must be too, up to rounding: its error is then 0, or infinite. What is not finite is infinitely far.
+    must be too, up to rounding: its error is then 0, or infinite. A number that is not finite has an infinite error.
 
     Args:
-      floor: what the largest entry of a leaf counts as where it is smaller.
+      floor: least value that a leaf's largest entry counts as.
     """
     named = jax.tree_util.tree_leaves_with_path(truth)
     structures: list[Any] = [jax.tree.structure(found), jax.tree.structure(truth)]

@@ -1,7 +1,7 @@
-"""Whether what a method draws has the distribution that its unbiasedness rests on, judged by many draws.
+"""The distribution of a method's draws, on which its unbiasedness rests, judged by many of them.
 
-Each statistic has a bound that a right one keeps with a probability of all but 1e-9, all statistics together; and the
-key is fixed, so that the answer is always the same.
+Each statistic has a bound. With a probability of 1 - 1e-9 all statistics of a right method keep theirs. The key is
+fixed, so that the answer is always the same.
 """
 
 import math
@@ -20,11 +20,11 @@ COUNT = 2**15
 DOUBT = 1e-9
 KEY = 0xD4A3
 WITHIN_ONE = math.erf(math.sqrt(0.5))
-"""The share of Gaussian numbers in [-1, 1]."""
+"""Share of Gaussian numbers in [-1, 1]."""
 
 
 def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
-    """The worst deviation of a statistic, as a share of what chance allows."""
+    """Checks the worst deviation of a statistic, as a share of its bound."""
     instance = tiny(f"tiny {options['cell']}", 3, 1, **options)
     method, noise = make(name, config, directions=2), claim_of(name, config).noise
     where = instance.recurrence, instance.params, instance.carry, instance.shape[0]
@@ -40,7 +40,7 @@ def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
 
 
 def of_numbers(x: np.ndarray, signs: bool) -> float:
-    """Independent numbers [N, d] of mean 0 and variance 1: signs, or Gaussian.
+    """Worst deviation from independent numbers [N, d] of mean 0 and variance 1: signs, or Gaussian.
 
     A mean of N such numbers, or of products of two of them, is above 2 √(z/N) + 2 z/N with a probability below
     2 exp(-z) (Laurent & Massart, 2000, lemma 1, as x y = ((x + y)² - (x - y)²) / 4; for signs Hoeffding says less).
@@ -57,7 +57,7 @@ def of_numbers(x: np.ndarray, signs: bool) -> float:
 
 
 def of_cuts(drawn: Any, probability: float) -> float:
-    """Cuts [N, T, B] of one probability, independent, but none before the first step, and the probability stated.
+    """Worst deviation from independent cuts [N, T, B] of one, stated probability, with none before the first step.
 
     The bound is Bernstein's.
     """

@@ -1,4 +1,4 @@
-"""Unbiasedness by enumeration: the average over every value that a method's noise can take is the exact gradient.
+"""Unbiasedness by enumeration: the average over all values of a method's noise is the exact gradient.
 
 It is not sampled: on a tiny network all sign vectors, or all patterns of truncation with their probabilities, can be
 gone through. For directions the rows of a Hadamard matrix are enough, as their outer products average to the identity.
@@ -23,17 +23,17 @@ from rnnjax.model.network import Model
 
 MOST_BITS = 12
 WIDE_SIGMA = 0.1
-"""How far directions reach where the bias does not matter, and rounding the least."""
+"""Reach of directions where the bias does not matter; rounding is least there."""
 
 SIGMA = 2e-3
-"""How far directions reach where a bias that vanishes with σ is to be seen: far above rounding."""
+"""Reach of directions that shows a bias that vanishes with σ: far above rounding."""
 
 FINE_SIGMA = 5e-5
-"""And where it is to vanish: the next term, ~σ⁴, is below 1e-8."""
+"""Reach of directions at which that bias vanishes: the next term, ~σ⁴, is below 1e-8."""
 
 
 def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
-    """What a method draws, and what comes of it on average."""
+    """Checks a method's draws, and its average over them."""
     claim, kinds = claim_of(name, config), stand_ins(make(name, config), model)
     if claim.noise == "none" or not kinds:
         return
@@ -55,7 +55,7 @@ def all_signs(count: int) -> np.ndarray:
 
 
 def over_signs(name: str, options: dict[str, Any], config: GradientConfig) -> Iterator[Check]:
-    """The streams share their signs: each one's average is then right on its own.
+    """Checks the average over all signs, which the streams share: each one's average is right on its own.
 
     The signs of the last step act on no gradient any more, and stay 1.
     """
@@ -87,13 +87,13 @@ def over_cuts(name: str, options: dict[str, Any], config: GradientConfig) -> Ite
 
 
 def everything(method: Any, instance: Instance, noise: Any) -> Any:
-    """The method's gradient for every noise of a stack [K, N, ...]."""
+    """Gradients of a method for every noise of a stack [K, N, ...]."""
     walk = walker(method, instance)
     return exact.quick(jax.vmap(partial(walk, instance.params)))(noise)
 
 
 def judged(name: str, claim: str, instance: Instance, found: Any, odds: np.ndarray) -> Iterator[Check]:
-    """That the average is right, and that it is the average alone."""
+    """Checks that the average is the exact gradient, and that single draws are not."""
     truth = truth_of_stream(instance)
     average = jax.tree.map(lambda leaf: np.tensordot(odds, np.asarray(leaf), axes=1), found)
     yield compare(7, name, claim, instance.name, average, truth)
@@ -102,7 +102,7 @@ def judged(name: str, claim: str, instance: Instance, found: Any, odds: np.ndarr
 
 
 def hadamard(tree: Any) -> Any:
-    """A tree of directions whose outer products average to the identity: the first columns of a Hadamard matrix."""
+    """Tree of directions whose outer products average to the identity: the first columns of a Hadamard matrix."""
     leaves, structure = jax.tree.flatten(tree)
     ends = np.cumsum([leaf.size for leaf in leaves])
     H = np.ones((1, 1))
@@ -128,11 +128,11 @@ def over_directions(name: str, options: dict[str, Any], config: GradientConfig) 
 
 
 def to_the_limit(name: str, options: dict[str, Any], config: GradientConfig, small: str) -> Iterator[Check]:
-    """Antithetic pairs have a bias of σ² times a constant, and then σ⁴: two σ tell the limit, which is the gradient.
+    """Checks the limit of antithetic pairs by two σ: their bias is σ² times a constant, and then σ⁴.
 
-    The limit is taken where the loss is smooth on the scale of σ. Layer normalisation of two units is not: where they
-    are alike it turns from one sign to the other within any σ for which rounding leaves digits. What the method does
-    there is held to its definition at one σ, which has no limit in it.
+    The limit, the gradient, is taken where the loss is smooth on the scale of σ. Layer normalisation of two units is
+    not smooth: where they are alike it changes sign within any σ for which rounding leaves digits. There the method is
+    held to its definition at one σ, which has no limit in it.
     """
     instance = tiny(f"tiny {options['cell']}", 4, 1, **options)
     rows = Directions(hadamard(instance.params), hadamard(instance.carry))

@@ -1,6 +1,6 @@
-"""What is true of a window, by definition: its loss, step by step, and JAX's derivatives of it.
+"""The truth about a window by definition: its loss, step by step, and JAX's derivatives of it.
 
-No gradient method is used here. What it shares with them is the forward equations: `model.rnn.step` and its parts, and
+No gradient method is used here. Only the forward equations are shared with them: `model.rnn.step` and its parts, and
 the log-sum-exp of `model.loss`. An error in those would be the same on both sides; see the tests of the model.
 """
 
@@ -21,14 +21,14 @@ from rnnjax.model.rnn import apply, handed_up, hidden_to_output, step
 Array = jax.Array
 
 QUICK: dict[str, bool | int] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-"""For programs that run once: compiling them is what takes the time."""
+"""Options for programs that run once, where compilation takes the time."""
 
 if version("jaxlib").startswith("0.10."):  # which has two ways of compiling a fusion; this one takes half of the time
     QUICK["xla_cpu_use_fusion_emitters"] = False
 
 
 def quick(function: Callable, static: int | tuple[int, ...] = ()) -> Callable:
-    """`jax.jit` for a program that runs a few times and is not timed."""
+    """Compiles a program that runs a few times and is not timed, by `jax.jit`."""
     return jax.jit(function, static_argnums=static, compiler_options=QUICK)
 
 
@@ -46,7 +46,7 @@ class ExactGradient(NamedTuple):
 
 
 def loss(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Carry, Array]:
-    """The carry after a window, and Σ wₜ Lₜ / Σ wₜ."""
+    """Carry after a window, and its loss Σ wₜ Lₜ / Σ wₜ."""
     if model.bidirectional:  # it has no steps
         carry, logits = apply(model, params, hyper, carry, batch)
         surprise = weighted(make_loss(model.loss)(logits, batch.y), batch)
@@ -67,7 +67,7 @@ def weighted(surprise: Array, batch: Batch) -> Array:
 
 @partial(quick, static=0)
 def gradient(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> ExactGradient:
-    """The exact gradient of a window whose initial state is a constant; of the whole stream, where it is one window."""
+    """Exact gradient of a window whose initial state is a constant; of the whole stream, where it is one window."""
 
     def of(params: Params, carry: Carry) -> tuple[Array, Carry]:
         new_carry, value = loss(model, params, hyper, carry, batch)
@@ -80,7 +80,7 @@ def gradient(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Ba
 
 @partial(quick, static=0)
 def slopes(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, directions: Any) -> Array:
-    """JVP(v), the loss's derivative along each direction v of (params, carry), each leaf [K, ...]: [K]."""
+    """Derivatives of the loss [K] along directions v of (params, carry), each leaf [K, ...]."""
 
     def slope(v: tuple[Params, Carry]) -> Array:
         return jax.jvp(lambda params, carry: loss(model, params, hyper, carry, batch)[1], (params, carry), v)[1]
@@ -90,11 +90,13 @@ def slopes(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batc
 
 @partial(quick, static=0)
 def bends(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, reach: Array) -> tuple[Params, Carry]:
-    """For every number θᵢ of the parameters and of the initial state: how far the mean of the slopes along it at θᵢ + ε
-    and at θᵢ - ε is from the slope at θᵢ; ε²/2 of the third derivative, and half of the jump at a kink between them.
+    """Distance of the mean of the slopes at θᵢ + ε and θᵢ - ε from the slope at θᵢ, for every number θᵢ.
+
+    θᵢ runs over the parameters and the initial state. The distance is ε²/2 of the third derivative, and half of the
+    jump at a kink between them.
 
     Args:
-      reach: ε.
+      reach: the step ε.
     """
     point, restore = ravel_pytree((params, carry))
 
@@ -113,8 +115,10 @@ def bends(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch
 def antithetic(
     model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch, directions: Any, sigma: Array
 ) -> Any:
-    """The mean over directions v, each leaf [K, ...], of (L(p + σ v) - L(p - σ v)) / 2σ · v, with the initial state
-    held; and likewise that over directions of the initial state, with the parameters held."""
+    """Mean over directions v, each leaf [K, ...], of (L(p + σ v) - L(p - σ v)) / 2σ · v, with the initial state held.
+
+    The mean over directions of the initial state holds the parameters.
+    """
 
     def of(point: Any, directions: Any, loss_at: Callable[[Any], Array]) -> Any:
         def one(v: Any) -> Any:
@@ -132,8 +136,9 @@ def antithetic(
 
 @partial(quick, static=0)
 def pairs(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Params, Carry]:
-    """The double sum, open: what the loss of step j says of a weight through its use at step k, each leaf [T, T, ...],
-    and of a zero added to the state before step k.
+    """Terms of the double sum: the derivative of the loss of step j by a weight through its use at step k.
+
+    Each leaf is [T, T, ...]. The derivative by the state before step k stands beside it.
 
     Every step gets parameters and zeros of its own, and every loss is differentiated with respect to each of them.
     """
@@ -154,9 +159,11 @@ def pairs(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch
 
 
 class Derivatives(NamedTuple):
-    """Of each step of each stream: ∂sₜ/∂sₜ₋₁ [T, B, S, S] and ∂sₜ/∂p [T, B, S, P], with s the states of all layers and
-    p the parameters that act on them in the order of `ravel_pytree` of (layers, embedding); of the step's share of the
-    loss, ∂ℓₜ/∂sₜ [T, B, S], ∂ℓₜ/∂V and ∂ℓₜ/∂by [T, B, ...]."""
+    """Derivatives of each step of each stream: ∂sₜ/∂sₜ₋₁ [T, B, S, S] and ∂sₜ/∂p [T, B, S, P].
+
+    s are the states of all layers, p the parameters that act on them in the order of `ravel_pytree` of (layers,
+    embedding). The step's share ℓₜ of the loss has ∂ℓₜ/∂sₜ [T, B, S], ∂ℓₜ/∂V and ∂ℓₜ/∂by [T, B, ...].
+    """
 
     of_state: Array
     of_params: Array
@@ -167,7 +174,7 @@ class Derivatives(NamedTuple):
 
 @partial(quick, static=0)
 def derivatives(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> Derivatives:
-    """`jacfwd` of every single step."""
+    """Derivatives of every single step by `jacfwd`."""
     p, restore = ravel_pytree((params.layers, params.embedding))
     total = denominator(batch.shape, batch.weight)
     apart = lambda s: tuple(jnp.split(s, model.layers, axis=-1))
@@ -192,8 +199,8 @@ def derivatives(model: Model, params: Params, hyper: Hyper, carry: Carry, batch:
 
 @partial(quick, static=0)
 def influence(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Array, Array]:
-    """`jacfwd` of the last state s with respect to the parameters that act on it, in the order of `ravel_pytree` of
-    (layers, embedding), [B, S, P], and with respect to the initial state [B, S, S]."""
+    """Influence on the last state s, by `jacfwd`: of the parameters that act on it [B, S, P], in the order of
+    `ravel_pytree` of (layers, embedding), and of the initial state [B, S, S]."""
     p, restore = ravel_pytree((params.layers, params.embedding))
 
     def last(p: Array, shift: Array) -> Array:
@@ -209,7 +216,7 @@ def influence(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: B
 
 @partial(quick, static=0)
 def adjoints(model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch) -> tuple[Carry, Carry]:
-    """The state after each step, and the loss's derivative with respect to a zero added to it, [T, B, S] a layer."""
+    """State after each step, and the derivative of the loss by it, [T, B, S] for each layer."""
 
     def run(zeros: Carry) -> tuple[Array, Carry]:
         def body(carry: Carry, step_t: tuple[Batch, Carry]) -> tuple[Carry, tuple[Carry, Array]]:

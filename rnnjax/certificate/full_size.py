@@ -1,4 +1,4 @@
-"""The config at its own size: what the cheap exact methods cost there, and which methods would be refused."""
+"""The config at its own size: the cost of the cheap exact methods, and the methods that refuse."""
 
 import math
 from typing import NamedTuple
@@ -19,15 +19,15 @@ from rnnjax.model.network import Model
 CHEAP = ("autodiff", "manual", "checkpointed")
 
 TOLERANCE = {"float64": 1e-10, "float32": 2e-4}
-"""Rounding errors grow with the window's length: float32 has room for windows of some hundred steps, at a network that
-does not explode."""
+"""Largest error by precision. Rounding grows with the window's length: float32 has room for windows of some hundred
+steps of a network that does not explode."""
 
 MOST_PRODUCTS = 2e10
-"""Of a forward pass: a gradient takes three, and each method is run a few times."""
+"""Products of a forward pass; a gradient takes three times as many, and each method is run a few times."""
 
 
 class FullRow(NamedTuple):
-    """What was found of one method; error against the exact gradient in float64, of the window."""
+    """Findings of one method; the error is against the window's exact gradient in float64."""
 
     method: str
     precision: str
@@ -39,7 +39,7 @@ class FullRow(NamedTuple):
 
 
 def rows(names: list[str], config: Config, model: Model, ids: np.ndarray) -> list[FullRow]:
-    """Runs the cheap methods in the run's own precision, and asks the others whether they would."""
+    """Runs the cheap methods in the run's own precision, and asks the others if they would refuse."""
     T, B, precision = config.training.sequence_length, config.training.batch_size, config.run.precision
     refused = {name: make(name, config.gradient).refuse(model, T, B, config.run.precision) for name in names}
     found = [FullRow(name, precision, None, "", None, "n/a", reason) for name, reason in refused.items() if reason]
@@ -73,6 +73,6 @@ def row(name: str, config: Config, instance: Instance, truth: exact.ExactGradien
 
 
 def rounding(instance: Instance, truth: exact.ExactGradient) -> float:
-    """How far the exact gradient itself is off in the instance's precision."""
+    """Error of the exact gradient itself in the instance's precision."""
     found = exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.window(0))
     return difference(found.gradient, truth.gradient).error

@@ -1,4 +1,4 @@
-"""What methods are tried on: a network, its state, and a stream of windows."""
+"""Instances to try methods on: a network, its state, and a stream of windows."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -20,17 +20,17 @@ from rnnjax.model.recurrence import Recurrence, of_network
 Array = jax.Array
 
 MOST = {"units": 8, "layers": 3, "embedding": 8, "streams": 2, "steps": 8, "ids": 100}
-"""What the config is cut to, so that the methods whose cost grows with the fourth power of the units, or that walk
-through all parameters one by one, take a second each."""
+"""Largest sizes after the cut, at which methods take a second each: the cost of some grows with the fourth power of the
+units, and others walk through all parameters one by one."""
 
 WINDOWS = 3
 
 
 class Instance(NamedTuple):
-    """A network and a stream of N windows.
+    """Network and a stream of N windows.
 
     Attributes:
-      name: as it is called in the tables.
+      name: name in the tables.
       params, hyper, carry, windows: in float64, on the host, where cutting a window compiles nothing; each leaf of
         windows is [N, T, B, ...].
     """
@@ -77,7 +77,7 @@ def cut_model(model: Model) -> Model:
 
 
 def cut(config: Config, model: Model, ids: np.ndarray) -> Instance:
-    """The config's network and data, cut to what a minute affords.
+    """Cuts the config's network and data to a size that takes a minute.
 
     Args:
       ids: the training text [at least 2].
@@ -89,7 +89,7 @@ def cut(config: Config, model: Model, ids: np.ndarray) -> Instance:
 
 
 def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B: int, count: int) -> Instance:
-    """A network drawn as for training, after the window before, which gives it a state.
+    """Instance of a network drawn as for training, after the window before, which gives it a state.
 
     In the middle of the second window the first stream starts anew, as at a new song, and the last one holds its state
     after that, as at padding. The first loss of each window counts half, the last one for both halves.
@@ -119,7 +119,7 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
 
 
 def what_was_cut(config: Config, model: Model, small: Instance, gradient: GradientConfig) -> list[str]:
-    """Each number that is not the config's own, such as 'hidden_size 256 -> 8'."""
+    """Numbers that are not the config's own, such as 'hidden_size 256 -> 8'."""
     T, B = small.shape
     pairs: list[tuple[str, Any, Any]] = [
         ("hidden_size", model.hidden, small.model.hidden),
@@ -135,7 +135,7 @@ def what_was_cut(config: Config, model: Model, small: Instance, gradient: Gradie
 
 
 def shorten(config: GradientConfig, full: int, T: int) -> GradientConfig:
-    """k1 and k2 in proportion to a window that was cut from `full` steps to T."""
+    """Config with k1 and k2 in proportion to a window that was cut from `full` steps to T."""
     k1, k2 = (min(max(round(k * T / full), 1), k) for k in (config.k1_steps, config.k2_steps))
     if config.k2_steps < full:
         k2 = min(
@@ -168,7 +168,7 @@ def tiny(name: str, steps: int, windows: int, *, hidden: int = 2, **options: Any
 
 
 def kind_of(model: Model) -> dict[str, Any]:
-    """The options of a tiny network of the same kind; not with relu, by which few units could all be silent."""
+    """Options of a tiny network of the same kind; not with relu, by which few units could all be silent."""
     cell = with_tanh(model.cell) if model.activation == "relu" else model.cell
     return {
         "cell": cell,
@@ -182,8 +182,11 @@ def kind_of(model: Model) -> dict[str, Any]:
 
 
 def stand_ins(method: Method, model: Model) -> list[dict[str, Any]]:
-    """The options of tiny networks to judge a method on: of the model's kind if it takes that one, or else a plain one
-    of the same cell, or else a plain vanilla or leaky one; and plain ones of the cells that its claim names."""
+    """Options of tiny networks to judge a method on.
+
+    They are the first that the method takes of the model's kind, a plain one of the same cell, and a plain vanilla or
+    leaky one; and plain ones of the cells that its claim names.
+    """
     takes = lambda options: not method.refuse(Model(vocabulary=3, hidden=2, **options), 4, 2)
     kinds: list[dict[str, Any]] = [
         kind_of(model),
@@ -198,7 +201,7 @@ def stand_ins(method: Method, model: Model) -> list[dict[str, Any]]:
 
 
 def with_recurrence(instance: Instance, keep: np.ndarray) -> Instance:
-    """Each W multiplied entry by entry by `keep` [H, H], in every gate.
+    """Instance with each W multiplied entry by entry by `keep` [H, H], in every gate.
 
     Raises:
       ValueError: for a cell without a matrix W.
@@ -211,7 +214,7 @@ def with_recurrence(instance: Instance, keep: np.ndarray) -> Instance:
 
 
 def narrow(instance: Instance, dtype: str) -> Instance:
-    """The instance in another precision; ids and masks as they are."""
+    """Instance in another precision; ids and masks as they are."""
 
     def cast(leaf: Any) -> Any:
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

@@ -23,12 +23,12 @@ from rnnjax.gradients.claim import ROUNDING, Claim
 
 @dataclass(frozen=True)
 class Row:
-    """What was found of one method. What was not measured is None.
+    """Findings of one method; None where a value was not measured.
 
     Attributes:
-      window, stream: how far it is from each of the two exact gradients.
-      bias: in words.
-      tolerance: what it may be off by, where it is exact.
+      window, stream: difference from each of the two exact gradients.
+      bias: bias in words.
+      tolerance: largest error of an exact method.
       verdict: PASS, FAIL or n/a.
     """
 
@@ -45,7 +45,7 @@ class Row:
 
     @property
     def target(self) -> Difference | None:
-        """The difference from the exact gradient that the method is about."""
+        """Difference from the exact gradient that the method is about."""
         return self.stream if self.of == "stream" else self.window
 
 
@@ -67,7 +67,7 @@ def row_of(name: str, bench: Bench) -> Row:
 
 
 def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
-    """Holds a trial against what theory says."""
+    """Holds a trial against theory."""
     found = trial.mean
     window = difference(found, mean([truth.gradient for truth in bench.windows]), claim.floor)
     if claim.of == "window":  # window by window is stricter than their mean
@@ -112,7 +112,7 @@ def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
 
 
 def apart(claim: Claim, bench: Bench, expected: list[dict[str, Any]]) -> float:
-    """How far the definition of a method that leaves something out is from the exact gradient that it is about."""
+    """Error of an approximate method's definition against the exact gradient that it is about."""
     if claim.of == "stream":
         return difference(mean(expected), bench.stream.gradient).error
     pairs = zip(expected, bench.windows, strict=True)
@@ -120,7 +120,7 @@ def apart(claim: Claim, bench: Bench, expected: list[dict[str, Any]]) -> float:
 
 
 def faults_of_definition(trial: Trial, expected: list[dict[str, Any]]) -> list[str]:
-    """Where a window's gradient, initial state included, is not what the method is defined to be."""
+    """Faults of windows whose gradient, initial state included, is not the method's definition."""
     parts = [
         difference({"params": w.params, "carry": w.carry}, truth)
         for w, truth in zip(trial.windows, expected, strict=True)
@@ -130,7 +130,7 @@ def faults_of_definition(trial: Trial, expected: list[dict[str, Any]]) -> list[s
 
 
 def faults_of(claim: Claim, bench: Bench, trial: Trial) -> list[str]:
-    """What every method must get right: numbers, the loss, the state that it leaves, and where claimed V and by."""
+    """Faults in the parts common to all methods: finite numbers, the loss, the last state, and V and by where claimed."""
     faults = []
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trial.mean)):
         faults.append("its gradient is not finite")
@@ -149,19 +149,19 @@ def faults_of(claim: Claim, bench: Bench, trial: Trial) -> list[str]:
 
 
 def strip(found: dict[str, Any], claim: Claim) -> dict[str, Any]:
-    """Against the stream, the carry of a method of windows belongs to another state in each window."""
+    """Leaves out the carry of a method of windows: it belongs to another state in each window of a stream."""
     return found if claim.of == "stream" else {"params": found["params"]}
 
 
 def bias_of(claim: Claim, target: Difference) -> str:
-    """Of a method without noise the difference itself; of another see the theory."""
+    """Bias in words: without noise the difference itself; with noise see the theory."""
     if claim.vanishes_with:
         return f"O({claim.vanishes_with}²)"
     return "" if claim.kind == "unbiased" else f"{target.bias:.1%}"
 
 
 def settle(row: Row, checks: list[Check]) -> Row:
-    """The verdict, the checks of the theory included: what fails one of them has failed."""
+    """Settles the verdict: a method that fails one check of the theory has failed."""
     own = [check for check in checks if check.method == row.method]
     failed = sorted({check.number for check in own if check.verdict == "FAIL"})
     if row.kind == "unbiased" and not row.bias:

@@ -29,14 +29,14 @@ Part = Callable[[str, Bench], Iterator[Check]]
 
 
 def checks(names: list[str], bench: Bench) -> Iterator[Check]:
-    """Every check that the instance of a bench allows, of the methods named."""
+    """Makes every check of the named methods that the instance of a bench allows."""
     for name in names:
         for part in PARTS:
             yield from guarded(part, name, bench)
 
 
 def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
-    """The checks of one part; one that breaks is a failed check."""
+    """Makes the checks of one part; one that breaks is a failed check."""
     if make(name, bench.config).claim and not bench.refusal(name):
         try:
             if not bench.nothing_to_judge(name):
@@ -46,7 +46,7 @@ def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
 
 
 def exact_in_the_first_window(name: str, bench: Bench) -> Iterator[Check]:
-    """The exact gradient, every parameter and the initial state included."""
+    """Checks the exact gradient of every parameter and of the initial state."""
     on, truth = bench.instance.name, both(bench.windows[0])
     claim = claim_of(name, bench.config)
     if claim.kind != "exact":
@@ -64,17 +64,17 @@ def exact_in_the_first_window(name: str, bench: Bench) -> Iterator[Check]:
 
 
 def limits_of(name: str, bench: Bench) -> dict[str, Any]:
-    """What an exact method may be off by."""
+    """Limits of an exact method's error."""
     return {"limit": bench.tolerance(name), "floor": claim_of(name, bench.config).floor}
 
 
 def both(gradient: Gradient | exact.ExactGradient) -> dict[str, Any]:
-    """The gradient of the parameters, and of the initial state."""
+    """Gradient of the parameters, and of the initial state."""
     return {"params": gradient.params, "carry": gradient.carry}
 
 
 def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
-    """The adjoint of each state."""
+    """Checks the adjoint of each state."""
     if not claim_of(name, bench.config).adjoints or bench.instance.model.bidirectional:
         return
     batch, carry, gradient = bench.instance.window(0), bench.instance.carry, make(name, bench.config).gradient
@@ -98,7 +98,7 @@ def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
 
 
 def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
-    """The influence matrix."""
+    """Checks the influence matrix."""
     claimed = claim_of(name, bench.config)
     if claimed.kind == "exact" and claimed.of == "stream":
         trace = bench.trial(name).windows[-1].trace
@@ -108,7 +108,7 @@ def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
 
 
 def truncation(name: str, bench: Bench) -> Iterator[Check]:
-    """The double sum, cut."""
+    """Checks truncation against the double sum, cut."""
     if claim_of(name, bench.config).kind != "truncated":
         return
     on, T, truth = bench.instance.name, bench.instance.shape[0], bench.windows[0]
@@ -124,7 +124,7 @@ def truncation(name: str, bench: Bench) -> Iterator[Check]:
 
 
 def chunks(name: str, bench: Bench) -> Iterator[Check]:
-    """Pairs within a chunk."""
+    """Checks the sum over pairs within a chunk."""
     claim = claim_of(name, bench.config)
     if claim.kind != "exact" or claim.of != "window" or bench.instance.model.bidirectional:
         return
@@ -135,7 +135,7 @@ def chunks(name: str, bench: Bench) -> Iterator[Check]:
 
 
 def slopes(name: str, bench: Bench) -> Iterator[Check]:
-    """The derivative along random directions."""
+    """Checks the derivative along random directions."""
     if claim_of(name, bench.config).kind != "exact":
         return
     found = bench.trial(name).windows[0]
@@ -163,7 +163,7 @@ LAGS_OF = "analysis.lags"
 
 
 def of_lags(bench: Bench) -> list[Check]:
-    """What `analysis.lags` finds of the first window, lag by lag, against the open double sum."""
+    """Checks `analysis.lags` on the first window, lag by lag, against the terms of the double sum."""
     try:
         return [] if bench.instance.model.bidirectional or bench.overflows else list(lag_by_lag(LAGS_OF, bench))
     except Exception as error:  # as in `matrix.row_of`
@@ -193,15 +193,17 @@ def lag_by_lag(name: str, bench: Bench) -> Iterator[Check]:
 def found_by_lags(
     model: Model, params: Params, hyper: Hyper, carry: Carry, batch: Batch
 ) -> tuple[Params, jax.Array, jax.Array]:
-    """The gradient at each lag, the norms at each lag, and the bias of truncation at every k."""
+    """Gradient at each lag, norms at each lag, and bias of truncation at every k."""
     parts = lags.split(model, params, hyper, carry, batch)
     report = lags.by_lag(model, params, hyper, carry, batch)
     return parts, report.norms, lags.truncation(report.sizes)[0].bias
 
 
 def norms_at(bench: Bench, lag: int) -> np.ndarray:
-    """‖∂Lₜ/∂sₜ₋ₖ‖ of each loss of the first window and each stream at a lag k > 0, [T - k, B]: the state after a step
-    is the one before the next."""
+    """Norms ‖∂Lₜ/∂sₜ₋ₖ‖ of each loss of the first window and each stream at a lag k > 0, [T - k, B].
+
+    The state after a step is the one before the next.
+    """
     T, B = bench.instance.shape
     t = np.arange(lag, T)
     parts = [leaf[t, t - lag + 1] for leaf in bench.pairs_of_state]

@@ -1,4 +1,4 @@
-"""Running a method as training runs it, window after window, at parameters that stay as they are."""
+"""Trials: a method run as in training, window after window, at parameters that stay as they are."""
 
 import dataclasses
 import time
@@ -23,7 +23,7 @@ Array = jax.Array
 NOTHING = "nothing is claimed: its Method has no Claim"
 
 SECONDS, MOST_RUNS = 0.3, 50
-"""How long, and how often, a method is run to be timed."""
+"""Seconds, and most runs, over which a method is timed."""
 
 
 class MeasuredCost(NamedTuple):
@@ -36,7 +36,7 @@ class MeasuredCost(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A method compiled for the windows of an instance, the trace that it begins with, the noise of each window."""
+    """Method compiled for the windows of an instance, its first trace, and the noise of each window."""
 
     run: Callable[..., Gradient]
     trace: Any
@@ -46,30 +46,30 @@ class Program(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What a method gives for each window of an instance, the trace handed on, and what one window costs."""
+    """Gradients of each window of an instance by a method, its trace handed on, and the cost of one window."""
 
     windows: list[Gradient]
     cost: MeasuredCost
 
     @property
     def mean(self) -> dict[str, Any]:
-        """The gradient of the stream's loss, as the windows' gradients give it: params and carry."""
+        """Gradient of the stream's loss, the mean of the windows' gradients: params and carry."""
         return mean([{"params": w.params, "carry": w.carry} for w in self.windows])
 
 
 def mean(trees: list[Any]) -> Any:
-    """Leaf by leaf; windows of equal weight each have an equal share of the stream's loss."""
+    """Mean of trees, leaf by leaf; windows of equal weight each have an equal share of the stream's loss."""
     return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *trees)
 
 
 def make(name: str, config: GradientConfig, **options: Any) -> Method:
-    """A method of the table, with some of its options set; the only way by which the certificate gets at one."""
+    """Makes a method of the table, with some of its options set; the certificate has no other way to a method."""
     fields: dict[str, Any] = {"method": name, **options}
     return METHODS[name](dataclasses.replace(config, **fields))
 
 
 def claim_of(name: str, config: GradientConfig, **options: Any) -> Claim:
-    """What a method says of itself, or what it says with some of its options set."""
+    """Claim of a method, with some of its options set."""
     claim = make(name, config, **options).claim
     if claim is None:
         raise ValueError(NOTHING)
@@ -77,7 +77,7 @@ def claim_of(name: str, config: GradientConfig, **options: Any) -> Claim:
 
 
 def compile_for(method: Method, instance: Instance, key: Array) -> Program:
-    """One program for one window."""
+    """Compiles one program for one window."""
     recurrence, params, carry = instance.recurrence, instance.params, instance.carry
     trace, T = exact.quick(method.init, 0)(recurrence, params, carry), instance.shape[0]
     draw = exact.quick(method.draw, (1, 4))
@@ -114,7 +114,7 @@ def timed(program: Callable, window: Window) -> tuple[Gradient, float]:
 
 
 def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) -> list[Gradient]:
-    """What a method that takes no noise gives for each window, its trace handed on.
+    """Gradients of each window by a method without noise, its trace handed on.
 
     Args:
       gradient: the method's, compiled.
@@ -129,7 +129,7 @@ def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) 
 
 
 def walker(method: Method, instance: Instance) -> Callable[..., dict[str, Any]]:
-    """(params, noise) -> the mean of the gradients over the windows, in one program without timing.
+    """Returns (params, noise) -> the mean of the gradients over the windows, in one program without timing.
 
     The noise of a window, if there is any, is stacked [N, ...].
     """
@@ -151,5 +151,5 @@ def _walk(gradient, init, recurrence, hyper, carry: Carry, windows: Batch, param
 
 
 def truth_of_stream(instance: Instance) -> dict[str, Any]:
-    """The exact gradient of the whole stream."""
+    """Exact gradient of the whole stream."""
     return exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.stream).gradient

@@ -80,7 +80,8 @@ def draw_parts_within(label: np.ndarray, validation: float, test: float, seed: i
     At least one example of each label is trained on.
 
     Returns:
-      An index of Split for each example [N]."""
+      An index of Split for each example [N].
+    """
     rng, part = np.random.default_rng(seed), np.zeros(len(label), int)
     for value in range(label.max() + 1):
         drawn = rng.permutation(np.flatnonzero(label == value))

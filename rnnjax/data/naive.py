@@ -41,7 +41,8 @@ def most_frequent(train: np.ndarray, part: Part) -> Answers:
 def frequencies_loss(train: np.ndarray, held_out: np.ndarray, classes: int) -> float:
     """Loss of the training part's frequencies of the classes on held-out ones, nats each.
 
-    Each class is counted once more than it was seen, so that none is impossible."""
+    Each class is counted once more than it was seen, so that none is impossible.
+    """
     counts = np.bincount(train, minlength=classes) + 1
     return float(-np.mean(np.log(counts / counts.sum())[held_out]))
 
@@ -55,6 +56,7 @@ def usual_labels(train: np.ndarray, part: Part) -> Answers:
 def usual_labels_loss(train: np.ndarray, held_out: np.ndarray) -> float:
     """Loss of the training part's frequencies of the labels [n, K] on held-out ones, nats for all labels of an answer.
 
-    0 and 1 are counted once more than they were seen."""
+    0 and 1 are counted once more than they were seen.
+    """
     p = (train.sum(axis=0) + 1) / (len(train) + 2)
     return float(-np.mean(np.sum(np.where(held_out > 0.5, np.log(p), np.log1p(-p)), axis=-1)))

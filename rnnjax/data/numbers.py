@@ -48,7 +48,8 @@ def in_words(number: int) -> str:
 def draw_numbers(count: int, seed: int) -> np.ndarray:
     """Draws different numbers below a million, in random order [count].
 
-    Half are uniform; half have a uniform number of digits, or hardly any would be below a thousand."""
+    Half are uniform; half have a uniform number of digits, or hardly any would be below a thousand.
+    """
     rng = np.random.default_rng(seed)
     found = np.zeros(0, int)
     while len(found) < count:

@@ -71,7 +71,8 @@ def mark(line: str, tags: np.ndarray) -> str:
 def bigram_tags(lines: list[str], tags: list[np.ndarray], others: list[str]) -> list[np.ndarray]:
     """Baseline: each character's most frequent tag, in `lines`, after the same pair, itself and the one before.
 
-    A pair never seen falls back to the character, and a character never seen to the most frequent tag of all."""
+    A pair never seen falls back to the character, and a character never seen to the most frequent tag of all.
+    """
     counts: dict[str, np.ndarray] = {}
     for line, own in zip(lines, tags, strict=True):
         for before, character, value in zip(f"\n{line}", line, own, strict=False):

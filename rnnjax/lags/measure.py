@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answe
 class AnalysedText(NamedTuple):
     """Text under the microscope: T characters before the window [T, B], the window [T, B], and a line about both.
 
-    The losses before step K of the window are left out."""
+    The losses before step K of the window are left out.
+    """
 
     before: Batch
     batch: Batch
