@@ -130,7 +130,7 @@ def faults_of_definition(trial: Trial, expected: list[dict[str, Any]]) -> list[s
 
 
 def faults_of(claim: Claim, bench: Bench, trial: Trial) -> list[str]:
-    """Faults in the parts common to all methods: finite numbers, the loss, the last state, and V and by where claimed."""
+    """Faults in the parts common to all methods: finite numbers, loss, last state, and V and by where claimed."""
     faults = []
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trial.mean)):
         faults.append("its gradient is not finite")

@@ -13,16 +13,16 @@ import jax.numpy as jnp
 Array = jax.Array
 
 SMALL = 4
-"""Up to this size a product of blocks is written out, and fuses with what surrounds it."""
+"""Largest size at which a product of blocks is written out, to fuse with its surroundings."""
 
 
 def to_blocks(s: Array, n: int) -> Array:
-    """A state [..., S] as blocks [..., S/n, n]."""
+    """State [..., S] as blocks [..., S/n, n]."""
     return jnp.swapaxes(s.reshape(*s.shape[:-1], n, s.shape[-1] // n), -1, -2)
 
 
 def from_blocks(blocks: Array) -> Array:
-    """The inverse of `to_blocks`."""
+    """Inverse of `to_blocks`."""
     return jnp.swapaxes(blocks, -1, -2).reshape(*blocks.shape[:-2], -1)
 
 
@@ -49,7 +49,7 @@ def inverse(A: Array) -> Array:
 
 
 def run(D: Array, b: Array, reverse: bool = False) -> Array:
-    """All δₜ = Dₜ δₜ₋₁ + bₜ from δ₋₁ = 0; in reverse δₜ = Dₜ δₜ₊₁ + bₜ from δ_T = 0.
+    """Runs δₜ = Dₜ δₜ₋₁ + bₜ from δ₋₁ = 0; in reverse δₜ = Dₜ δₜ₊₁ + bₜ from δ_T = 0.
 
     The composition of affine maps is associative, (D₂, b₂) after (D₁, b₁) = (D₂ D₁, D₂ b₁ + b₂): depth O(log T).
 
@@ -69,19 +69,19 @@ def run(D: Array, b: Array, reverse: bool = False) -> Array:
 
 
 def adjoint(D: Array, d: Array) -> Array:
-    """The transpose of `run`: all λₜ = Dₜ₊₁ᵀ λₜ₊₁ + dₜ from λ_T = 0."""
+    """Transpose of `run`: all λₜ = Dₜ₊₁ᵀ λₜ₊₁ + dₜ from λ_T = 0."""
     return run(transpose(jnp.concatenate([D[1:], jnp.zeros_like(D[:1])])), d, reverse=True)
 
 
 def jacobian(f: Callable[[Array], Array], s: Array, n: int, is_local: bool = False) -> Array:
-    """The blocks of ∂f/∂s on the diagonal, of any f that does to each vector [S] on its own.
+    """Blocks of ∂f/∂s on the diagonal, for any f that maps each vector [S] on its own.
 
     Cost: S times that of f; n times where each block acts on itself alone. Memory: that of the blocks.
 
     Args:
       f: [..., S] -> [..., S].
-      n: the size of a block.
-      is_local: whether f does to each block on its own.
+      n: size of a block.
+      is_local: True where f maps each block on its own.
 
     Returns:
       [..., S/n, n, n].
@@ -90,7 +90,7 @@ def jacobian(f: Callable[[Array], Array], s: Array, n: int, is_local: bool = Fal
     parts = jnp.repeat(jnp.eye(n, dtype=s.dtype), S // n, axis=-1)  # [n, S], each of all blocks
 
     def pushed(chosen: Array) -> Array:
-        """What all blocks feel of the parts of those chosen [S/n]: [..., S/n, n, n]."""
+        """Derivatives of all blocks by the parts of the chosen ones [S/n]: [..., S/n, n, n]."""
         causes = parts * jnp.tile(chosen, n)
         felt = jax.vmap(lambda cause: push(jnp.broadcast_to(cause, s.shape)))(causes)
         return jnp.moveaxis(to_blocks(felt, n), 0, -1)

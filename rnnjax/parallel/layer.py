@@ -1,10 +1,10 @@
-"""A layer of a network, run in parallel over time: the place of `model.rnn.unroll`, with a solver.
+"""A layer of a network, run in parallel over time by a solver, in the place of `model.rnn.unroll`.
 
 A cell is local but for its one product z = h W, so that its Jacobian is put together from the slopes of its parts,
 
     ∂sᵢ/∂sⱼ = [i and j in one unit] ∂forwardᵢ/∂sⱼ + Σ_g ∂forwardᵢ/∂z_g W_g,ⱼ
 
-of which quasi keeps what a unit does to itself.
+of which quasi keeps the blocks of a unit on itself.
 """
 
 from functools import lru_cache
@@ -20,7 +20,7 @@ from rnnjax.parallel.trajectory import Transition, trajectory
 
 Array = jax.Array
 Reads = tuple[Array, Array | None, Array | None]
-"""What a step reads: a [..., G·H], valid and reset [...]."""
+"""Inputs of a step: a [..., G·H], valid and reset [...]."""
 
 
 def unroll(
@@ -34,10 +34,10 @@ def unroll(
     *,
     solver: Solver,
 ) -> Solution:
-    """The states of one layer over a window.
+    """Runs one layer over a window.
 
     Args:
-      state: [B, states·H], before the first step.
+      state: state before the first step, [B, states·H].
       a, valid, reset: as in `model.rnn.unroll`.
     """
     transition = transition_of(cell, layer.gain_z is not None)
@@ -46,8 +46,11 @@ def unroll(
 
 @lru_cache
 def transition_of(cell: Cell, normalised: bool) -> Transition:
-    """One step of a layer. Its Jacobian is put together from parts where h W is a product and nothing else; without a
-    matrix W each unit acts on itself alone, and a layer of units that are linear in their state is solved at once."""
+    """Makes one step of a layer.
+
+    Its Jacobian is put together from parts where h W is a product and nothing else. Without a matrix W each unit acts
+    on itself alone, and a layer of units that are linear in their state is solved at once.
+    """
 
     def f(params: tuple[Layer, Hyper], s: Array, x: Reads) -> Array:
         layer, hyper = params
@@ -61,7 +64,7 @@ def transition_of(cell: Cell, normalised: bool) -> Transition:
 
 
 def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) -> Array:
-    """The Jacobian of `cell_step` at each s, in blocks of size n, which is `states` or all of S."""
+    """Jacobian of `cell_step` at each s, in blocks of size n, which is `states` or all of S."""
     a, valid, reset = x
     state = split(s, cell)
     z, _ = hidden_to_hidden(layer, state[0])
@@ -80,7 +83,7 @@ def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) 
 
 
 def slopes(cell: Cell, hyper: Hyper, a: Array, z: Array, state: tuple[Array, ...]) -> tuple[Array, Array]:
-    """The derivatives of `forward`: by each gate's z [G, ..., H, states], by each part of the state
+    """Derivatives of `forward` by each gate's z [G, ..., H, states], and by each part of the state
     [..., H, states, states]."""
 
     def forward(z: Array, s: Array) -> Array:

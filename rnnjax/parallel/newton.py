@@ -5,10 +5,10 @@ The trajectory of a recurrence is the zero of rₜ = f(sₜ₋₁, xₜ) - sₜ,
 
     δₜ = Dₜ δₜ₋₁ + rₜ        Dₜ = ∂f/∂s at (sₜ₋₁, xₜ)
 
-which is one scan. Whatever stands for Dₜ, a step whose predecessors are exact becomes exact, so that T iterations are
-enough; how many fewer depends on how fast the recurrence forgets, not on T. Where a guess is not finite f(sₜ₋₁, xₜ) is
-taken. What has not converged is computed one step after the other, from the first step that is not within the
-tolerance: no trajectory is returned that does not follow the recurrence.
+which is one scan. With any Dₜ a step whose predecessors are exact becomes exact, so that T iterations are enough. Fewer
+are needed the faster the recurrence forgets, whatever T. Where a guess is not finite f(sₜ₋₁, xₜ) is taken. Steps that
+have not converged are computed one after the other, from the first that is not within the tolerance: every trajectory
+that is returned follows the recurrence.
 """
 
 from collections.abc import Callable
@@ -28,16 +28,16 @@ TRUST_FACTOR = 10.0
 
 
 class Solver(NamedTuple):
-    """How a trajectory is found.
+    """Solver of a trajectory.
 
     Attributes:
-      kind: deer: Newton's method. quasi: with the blocks on the Jacobian's diagonal, what each unit does to itself.
+      kind: deer: Newton's method. quasi: with the blocks on the Jacobian's diagonal, of each unit on itself.
         elk, quasi_elk: the same two within a trust region, which grows and shrinks as steps fail and succeed.
-      tolerance: of each |rₜ|, as a share of max(1, |sₜ|); 0: that of the precision, see `Solver.within`.
-      iterations: at most as many; what is then not within the tolerance is computed in sequence.
-      damping: from 0, none, to 1: the share of the Jacobian that is left out. 1 is Picard's iteration.
-      chunk_steps: the window is cut into chunks of as many steps, solved one after the other; 0: it is solved at once.
-      start: the first guess where none is given: zeros, or held, the state before the first step throughout.
+      tolerance: largest |rₜ|, as a share of max(1, |sₜ|); 0: that of the precision, see `Solver.within`.
+      iterations: most iterations; steps not within the tolerance by then are computed in sequence.
+      damping: share of the Jacobian that is left out, from 0 to 1. 1 is Picard's iteration.
+      chunk_steps: steps of the chunks of a window, solved one after the other; 0: the window is solved at once.
+      start: default of the first guess: zeros, or held, the state before the first step throughout.
     """
 
     kind: Kind = "deer"
@@ -49,20 +49,20 @@ class Solver(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether Jacobians are kept whole."""
+        """True where Jacobians are kept whole."""
         return self.kind in ("deer", "elk")
 
     def within(self, dtype: jnp.dtype) -> float:
-        """The tolerance: by default 1e-12 in float64, and 3e-6 in float32."""
+        """Tolerance: by default 1e-12 in float64, and 3e-6 in float32."""
         return self.tolerance or (1e-12 if jnp.dtype(dtype) == jnp.float64 else 3e-6)
 
 
 class Solution(NamedTuple):
-    """A trajectory, and what it took.
+    """Trajectory and its cost.
 
     Attributes:
       states: sₜ of every step [T, *B, S].
-      iterations: how often all steps were computed at once, the time that confirms included, by stream, int32 [*B].
+      iterations: times that all steps were computed at once, the last check included, by stream, int32 [*B].
       sequential: steps that were computed one after the other, by stream, int32 [*B].
     """
 
@@ -72,7 +72,7 @@ class Solution(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """The loop's state: s [T, *B, S], f(sₜ₋₁, xₜ) of it, λ and the iterations so far of each stream [*B]."""
+    """State of the loop: s [T, *B, S], its f(sₜ₋₁, xₜ), and λ and iterations so far of each stream [*B]."""
 
     s: Array
     image: Array
@@ -81,13 +81,13 @@ class Guess(NamedTuple):
 
 
 Step = Callable[[Array, Any], Array]
-"""(s [..., S], x [..., *]) -> the next s, each vector on its own: for one time step or for all of them."""
+"""Step (s [..., S], x [..., *]) -> the next s, each vector on its own: for one time step or for all of them."""
 
 
 def solve(
     f: Step, jacobian: Callable[[Array, Any], Array], first: Array, x: Any, solver: Solver, start: Array | None = None
 ) -> Solution:
-    """The trajectory of a recurrence; the same, within the tolerance at each step, as
+    """Solves for the trajectory of a recurrence, which equals, within the tolerance at each step, the one of
 
         for t in range(T):
             s = states[t] = f(s, x[t])
@@ -97,9 +97,9 @@ def solve(
     Args:
       f: one step.
       jacobian: (s, x) -> the blocks that stand for ∂f/∂s, [..., S/n, n, n].
-      first: the state before the first step [*B, S].
-      x: a tree of arrays [T, *B, ...].
-      start: the first guess [T, *B, S]; None: the solver's.
+      first: state before the first step [*B, S].
+      x: tree of arrays [T, *B, ...].
+      start: first guess [T, *B, S]; None: the solver's.
     """
     T = jax.tree.leaves(x)[0].shape[0]
     if start is None:
@@ -126,14 +126,14 @@ def solve(
 
 
 def before(first: Array, states: Array) -> Array:
-    """The state before each step [T, *B, S]."""
+    """State before each step [T, *B, S]."""
     return jnp.concatenate([first[None], states[:-1]])
 
 
 def solve_chunk(
     f: Step, jacobian: Callable[[Array, Any], Array], first: Array, x: Any, start: Array, solver: Solver
 ) -> Solution:
-    """`solve` without chunks."""
+    """Solves as `solve` does, without chunks."""
     within = solver.within(start.dtype)
     next_guess = in_trust_region if solver.kind in ("elk", "quasi_elk") else newton
 
@@ -158,30 +158,30 @@ def solve_chunk(
 
 
 def follows(guess: Guess, within: float) -> Array:
-    """Whether each step follows from the one before, bool [T, *B]; what is not finite does not."""
+    """True where a step follows from the one before, bool [T, *B]; False where it is not finite."""
     scale = jnp.maximum(1, jnp.abs(guess.s))
     return jnp.all(jnp.abs(guess.image - guess.s) <= within * scale, axis=-1)
 
 
 def exact_steps(follows: Array) -> Array:
-    """How many steps follow before the first that does not, int32 [*B]."""
+    """Number of steps before the first that does not follow, int32 [*B]."""
     return jnp.sum(jnp.cumprod(follows.astype(jnp.int32), axis=0), axis=0, dtype=jnp.int32)
 
 
 def shaped(stream: Array, like: Array) -> Array:
-    """A number of each stream [*B], to be broadcast over [T, *B, S] or [*B]."""
+    """Reshapes a number of each stream [*B] to broadcast over [T, *B, S] or [*B]."""
     return stream if like.ndim == stream.ndim else stream[..., None]
 
 
 def newton(image: Callable[[Array], Array], D: Array, guess: Guess) -> Guess:
-    """The next guess s + δ, or f(sₜ₋₁, xₜ) where that is not finite."""
+    """Next guess s + δ, or f(sₜ₋₁, xₜ) where that is not finite."""
     moved = guess.s + run(D, guess.image - guess.s)
     s = jnp.where(jnp.isfinite(moved), moved, guess.image)
     return guess._replace(s=s, image=image(s))
 
 
 def in_trust_region(image: Callable[[Array], Array], D: Array, guess: Guess) -> Guess:
-    """The next guess, if Σ|rₜ|² is then smaller, and λ a tenth; else this one, and λ ten times as large."""
+    """Next guess with a tenth of λ, if it lowers Σ|rₜ|²; else this guess with ten times λ."""
     r = guess.image - guess.s
     s = guess.s + smooth(D, r, guess.trust)
     then = image(s)
@@ -197,7 +197,7 @@ def size(r: Array) -> Array:
 
 
 def finish(f: Step, first: Array, x: Any, states: Array, exact: Array) -> Array:
-    """The trajectory, computed step by step from where each stream is no longer exact [*B]."""
+    """Computes the trajectory step by step from the place where each stream is no longer exact [*B]."""
 
     def body(loop: tuple[Array, Array]) -> tuple[Array, Array]:
         t, states = loop

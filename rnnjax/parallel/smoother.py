@@ -1,6 +1,6 @@
 """Newton's step within a trust region, as a Kalman smoother in parallel over time.
 
-The step δ of `newton` that is both short and close to what the linear recurrence wants,
+The step δ of `newton` that is both short and close to the linear recurrence's,
 
     minimise Σₜ |δₜ - Dₜ δₜ₋₁ - rₜ|² + λ |δₜ|²        δ₋₁ = 0
 
@@ -20,8 +20,10 @@ Array = jax.Array
 
 
 class Message(NamedTuple):
-    """What a stretch of time says: its last δ is N(A δ' + b, C) given the δ' before it, about which what was seen says
-    exp(ηᵀ δ' - ½ δ'ᵀ J δ')."""
+    """Message of a stretch of time: its last δ is N(A δ' + b, C) given the δ' before it.
+
+    The stretch's observations have likelihood exp(ηᵀ δ' - ½ δ'ᵀ J δ') of that δ'.
+    """
 
     A: Array
     b: Array
@@ -31,7 +33,7 @@ class Message(NamedTuple):
 
 
 def joined(first: Message, then: Message) -> Message:
-    """The message of two stretches, one after the other."""
+    """Message of two stretches, one after the other."""
     identity = jnp.eye(first.C.shape[-1], dtype=first.C.dtype)
     M = inverse(identity + product(first.C, then.J))
     forth, back = product(then.A, M), product(transpose(first.A), transpose(M))
@@ -45,7 +47,7 @@ def joined(first: Message, then: Message) -> Message:
 
 
 def smooth(D: Array, r: Array, trust: Array) -> Array:
-    """The minimiser above; with λ = 0 Newton's step.
+    """Minimiser above; with λ = 0 Newton's step.
 
     Args:
       D: [T, ..., S/n, n, n].

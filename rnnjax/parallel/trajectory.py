@@ -1,6 +1,6 @@
 """The trajectory of a recurrence as a function that has a derivative.
 
-At a trajectory s of sₜ = f(p, sₜ₋₁, xₜ) a change of what f reads changes the states by the solution of
+At a trajectory s of sₜ = f(p, sₜ₋₁, xₜ) a change of the arguments of f changes the states by the solution of
 
     dsₜ = Dₜ dsₜ₋₁ + bₜ        Dₜ = ∂f/∂s,  bₜ = ∂f/∂p dp + ∂f/∂xₜ dxₜ
 
@@ -23,12 +23,12 @@ Array = jax.Array
 
 
 class Transition(NamedTuple):
-    """One step of a recurrence, and what its Jacobian is made of.
+    """One step of a recurrence, and the parts of its Jacobian.
 
     Attributes:
       f: (params, s [..., S], x [..., *]) -> the next s, each vector on its own.
-      parts: n, the numbers of a unit: quasi keeps blocks of n x n.
-      is_local: whether each unit acts on itself alone, so that these blocks are the whole Jacobian.
+      parts: n, numbers of state of a unit: quasi keeps blocks of n x n.
+      is_local: True where each unit acts on itself alone, so that these blocks are the whole Jacobian.
       jacobian: (params, s, x, n) -> its blocks [..., S/n, n, n]; None: by pushing S directions through f.
     """
 
@@ -38,26 +38,27 @@ class Transition(NamedTuple):
     jacobian: Callable[[Any, Array, Any, int], Array] | None = None
 
     def blocks_at(self, params: Any, s: Array, x: Any, n: int) -> Array:
-        """The blocks of ∂f/∂s of size n at each s [..., S/n, n, n]."""
+        """Blocks of ∂f/∂s of size n at each s [..., S/n, n, n]."""
         if self.jacobian is not None:
             return self.jacobian(params, s, x, n)
         return blocks.jacobian(lambda s: self.f(params, s, x), s, n, self.is_local)
 
     def size(self, solver: Solver, S: int) -> int:
-        """The size of the blocks that a solver works with."""
+        """Size of the blocks that a solver works with."""
         return S if solver.is_whole and not self.is_local else self.parts
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def trajectory(transition: Transition, solver: Solver, params: Any, first: Array, x: Any, start: Array) -> Solution:
-    """All states of a recurrence, see `newton.solve`. Has first derivatives, forward and reverse, with respect to
-    params, first and x; the first guess has none.
+    """Solves for all states of a recurrence, see `newton.solve`.
+
+    Has first derivatives, forward and reverse, with respect to params, first and x; the first guess has none.
 
     Args:
-      transition: must hold no array that a derivative is taken of: these are in params.
-      first: the state before the first step [*B, S].
-      x: a tree of arrays [T, *B, ...].
-      start: the first guess [T, *B, S], or None.
+      transition: one step; arrays that a derivative is taken of must be in params.
+      first: state before the first step [*B, S].
+      x: tree of arrays [T, *B, ...].
+      start: first guess [T, *B, S], or None.
     """
     n = transition.size(solver, first.shape[-1])
     f = partial(transition.f, params)
@@ -84,7 +85,7 @@ def _derivative(transition: Transition, solver: Solver, primals: tuple, tangents
 
 
 def run_whole(D: Array, b: Array) -> Array:
-    """`blocks.run`, of which the transpose is known."""
+    """Runs `blocks.run` with its known transpose."""
 
     def minus_pushed(d: Array) -> Array:
         n = D.shape[-1]
@@ -95,7 +96,7 @@ def run_whole(D: Array, b: Array) -> Array:
 
 
 def run_by_blocks(f: newton.Step, s_prev: Array, x: Any, D: Array, b: Array, solver: Solver) -> Array:
-    """The same where D are blocks of the Jacobians alone, which are pushed through f instead; with its transpose."""
+    """Runs the same where D are only blocks of the Jacobians: these are pushed through f instead. Has its transpose."""
     linear = Solver("quasi", solver.tolerance, solver.iterations)
     nothing = jnp.zeros_like(b[0])
 
