@@ -1,1 +1,1 @@
-"""How far back a gradient reaches: the measurement, its tables and figures."""
+"""The reach of a gradient back in time: the measurement, its tables and figures."""

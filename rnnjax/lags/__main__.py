@@ -1,4 +1,4 @@
-"""How far back a network's gradient reaches: python -m rnnjax.lags --run runs/lyrics, or --config configs/lyrics.yaml.
+"""The reach of a network's gradient in time: python -m rnnjax.lags --run runs/lyrics, or --config configs/lyrics.yaml.
 
 For a trained network (--run) or a fresh one (--config, with any of its fields), on windows of the held-out text and in
 float64: the length of the loss's gradient at every lag, the gradient split by lag and what truncation leaves of it, the

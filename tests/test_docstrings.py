@@ -1,0 +1,58 @@
+"""Docstrings begin with a verb or a noun of the field, in the rooms whose docstrings are read once."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import rnnjax
+
+PACKAGE = Path(rnnjax.__file__).parent
+
+READ_ONCE = {
+    "doors": ["ablate.py", "train.py", "clipping", "compare", "explore", "lags", "textbook"],
+    "training": ["loop.py", "recorder.py", "training", "tasks"],
+    "studies": ["study", "report", "analysis"],
+    "the house": ["build.py", "errors.py", "figure.py", "files.py"],
+}
+
+RIDDLE = re.compile(r"\A\s*(what|whether|how|which|of|that)\b", re.IGNORECASE)
+
+FIELD = re.compile(r"^ +[\w, ]+: *(whether|how|which|what|of|that)\b", re.MULTILINE)
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Yields line and text of every docstring, those of attributes and constants included."""
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else []:
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    yield statement.lineno, text
+
+
+def riddles(source: str) -> list[int]:
+    """Lines of the docstrings whose summary, or the line of a field, begins with a question word, Of or That."""
+    return [line for line, text in docstrings(source) if RIDDLE.match(text) or FIELD.search(text)]
+
+
+def files_of(room: str) -> list[Path]:
+    path = PACKAGE / room
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def test_a_docstring_begins_with_a_verb_or_a_noun_of_the_field():
+    rooms = [room for floor in READ_ONCE.values() for room in floor]
+    assert all(map(files_of, rooms)), "a room of READ_ONCE is gone; name the new one"
+    files = [path for room in rooms for path in files_of(room)]
+    found = [f"{path.relative_to(PACKAGE)}:{line}" for path in files for line in riddles(path.read_text())]
+    assert not found, f"begin with a verb or a noun of the field: {', '.join(found)}"
+
+
+def test_riddles_are_found_wherever_they_stand():
+    riddle = (
+        '"""What it is."""\nA = 1\n"""How many."""\nclass C:\n    """A thing.\n\n    Attributes:\n      a: {}.\n    """'
+    )
+    assert riddles(riddle.format("whether it is one")) == [1, 3, 5]
+    assert riddles(riddle.format("the number of things, which is what counts")) == [1, 3]
+    assert riddles('def f():\n    """Whatever comes, of which that is how much."""\n') == []
