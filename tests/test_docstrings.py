@@ -11,7 +11,7 @@ PACKAGE = Path(rnnjax.__file__).parent
 
 READ_ONCE = {
     "doors": ["ablate.py", "train.py", "clipping", "compare", "explore", "lags", "textbook"],
-    "training": ["loop.py", "recorder.py", "training", "tasks"],
+    "training": ["data", "loop.py", "recorder.py", "training", "tasks"],
     "studies": ["study", "report", "analysis"],
     "the house": ["build.py", "errors.py", "figure.py", "files.py"],
 }

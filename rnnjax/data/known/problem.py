@@ -34,7 +34,7 @@ class Problem(NamedTuple):
       inputs: a character for each input id; None where a sequence is of real vectors.
       classes: a character for each target id; None where targets are real, and the loss is the squared error.
       floor: least loss of an answer without memory, mean over the asked steps, nats or squared.
-      floor_is: that answer, in words.
+      floor_is: description of the answer without memory.
       tolerance: error of an answer, or of each of its probabilities, below which it is right; 0: it is right where the
         target is the likeliest class.
       width: I, size of the real vectors.
