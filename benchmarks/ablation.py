@@ -42,7 +42,7 @@ class Measured(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times faster all arms are together."""
+        """Speed-up of all arms together."""
         return spread(self.alone).median / spread(self.together).median
 
 
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--length", type=int, default=25)
     parser.add_argument("--devices", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=200, help="of every arm in a repetition")
+    parser.add_argument("--steps", type=int, default=200, help="steps of every arm in a repetition")
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablation.json"))
     options = parser.parse_args(argv)

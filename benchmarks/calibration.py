@@ -1,4 +1,4 @@
-"""What this machine can do at best: the rate of a large matrix product, and the time of a loop's turn."""
+"""The best of this machine: the rate of a large matrix product, and the time of a loop's turn."""
 
 import time
 from functools import partial
@@ -13,7 +13,7 @@ TURNS = 10_000
 
 
 def device_kind() -> str:
-    """What JAX computes on."""
+    """Kind of the device that JAX computes on."""
     return jax.devices()[0].device_kind
 
 

@@ -1,4 +1,4 @@
-"""How the bundled songs look to a compressor, beside real lyrics: python -m benchmarks.corpus [FILE.csv]."""
+"""The bundled songs under a compressor, beside real lyrics: python -m benchmarks.corpus [FILE.csv]."""
 
 import collections
 import lzma

@@ -1,4 +1,4 @@
-"""What the numbers were measured on, and how much memory a process took."""
+"""The machine of the measurements, and the memory of a process."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Where a training step's time goes: python -m benchmarks.parts --cells lstm --sizes M L.
+"""Time of each part of a training step: python -m benchmarks.parts --cells lstm --sizes M L.
 
 The parts of `gradients.manual`, each compiled alone and called in turns, beside the products that they cannot do
 without (`prod` and `prodT`: the loop over time with nothing but h W, or d Wᵀ) and what these would take at the rate of

@@ -1,4 +1,4 @@
-"""What is trained in `benchmarks.training`: the sizes, the cells and the text, the same for every peer."""
+"""The problem of `benchmarks.training`: sizes, cells and text, the same for every peer."""
 
 from typing import NamedTuple
 
@@ -67,10 +67,10 @@ def flops(cell: str, size: Size) -> int:
 
 
 def recurrent_flops(cell: str, size: Size) -> int:
-    """Of h W in a window, once."""
+    """Floating-point operations of h W in a window, once."""
     return 2 * size.length * size.batch * size.hidden**2 * GATES[cell]
 
 
 def readout_flops(size: Size) -> int:
-    """Of h V in a window, once."""
+    """Floating-point operations of h V in a window, once."""
     return 2 * size.length * size.batch * size.hidden * VOCABULARY

@@ -13,7 +13,7 @@ from benchmarks.peers import PEERS
 ROOT = Path(__file__).parents[1]
 
 FEWEST_STEPS = 4
-"""Of a repetition: touching a program's memory for the first time in a call takes up to a fifth of a large step."""
+"""Fewest steps of a repetition: first touching a program's memory in a call takes up to a fifth of a large step."""
 
 
 class WorkerFailed(Exception):
@@ -67,13 +67,13 @@ class Worker:
 
 @dataclass
 class Program:
-    """A peer in one style, and what was measured of it.
+    """Peer in one style, and its measurements.
 
     Attributes:
       peer: its name in `PEERS`.
       style: see `Peer`.
-      status: ok, or why there is no number.
-      losses: of the first steps.
+      status: ok, or the reason for a missing number.
+      losses: losses of the first steps.
       build: seconds from the weights to the end of the first step.
       imported_mb: peak resident memory when the library and the data were loaded; peak_mb: at the end.
       times: seconds a step, one for each repetition.

@@ -14,7 +14,7 @@ from benchmarks.spread import spread
 from rnnjax.quantities import in_time
 
 REFERENCE = ("rnnjax", "manual")
-"""The program that ratios are to."""
+"""Program in the denominator of the ratios."""
 
 COLUMNS = (
     "step",
@@ -36,7 +36,7 @@ class Case(NamedTuple):
       gemm: floating-point operations a second of a large matrix product on this machine.
       loop: seconds of a turn of a compiled loop that hardly computes.
       others: mean number of cores that other processes kept busy meanwhile, where known.
-      programs: everything that was to be measured.
+      programs: all programs of the case.
     """
 
     cell: str
@@ -73,7 +73,7 @@ class Case(NamedTuple):
 
     @property
     def notes(self) -> list[str]:
-        """Why some programs have no numbers."""
+        """Reasons of programs without numbers."""
         return [f"{program.title}: {program.status}" for program in self.programs if not program.times]
 
     @property

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
-    parser.add_argument("--name", default="sampling", help="of the results' files")
+    parser.add_argument("--name", default="sampling", help="name of the results' files")
     options = parser.parse_args(argv)
     model = Model(VOCABULARY, HIDDEN)
     params = init_params(jax.random.key(0), model, "normal", 0.1, jnp.dtype("float32"))
@@ -72,7 +72,7 @@ def make_generate(model: Model, params, batch: int):
 
 
 def make_sample(model: Model, params, batch: int):
-    """What the command does after it has read the run, in its pieces of CHUNK characters, decoded."""
+    """Makes the command's sampler after the run is read, in its pieces of CHUNK characters, decoded."""
     vocabulary = Vocabulary("".join(chr(ord("0") + number) for number in range(VOCABULARY - 1)))
     trained = Trained(Config(), vocabulary, model, params, Hyper(), 0)
     options = SimpleNamespace(prime="0", length=LENGTH, temperature=TEMPERATURE, top_k=0, seed=0)

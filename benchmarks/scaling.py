@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with T, B, H, layers and devices: python -m benchmarks.scaling.
+"""Growth of a training step's time and memory with T, B, H, layers and devices: python -m benchmarks.scaling.
 
 Around a base of one layer on one device (by default B = 32, T = 64, H = 256), one axis at a time. A CPU is divided into
 as many devices as the axis asks for, all of them on the same cores; an axis of which there is but one value here is
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--hidden", type=int, default=256, help="H of the base")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
-    parser.add_argument("--name", default="scaling", help="of the results' files")
+    parser.add_argument("--name", default="scaling", help="name of the results' files")
     options = parser.parse_args(argv)
     devices = max(AXES["devices"]) if "devices" in options.axes else 1
     set_up("auto", "float32", devices, compilation_cache=False)

@@ -10,7 +10,7 @@ COLORS = 10
 
 
 def style(number: int) -> dict:
-    """How the line of a method is drawn: the ten colours, and then once more with other marks."""
+    """Style of a method's line: the ten colours, and then once more with other marks."""
     return {"color": f"C{number % COLORS}", "marker": "os^"[number // COLORS % 3]}
 
 

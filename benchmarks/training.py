@@ -25,7 +25,7 @@ from benchmarks.programs import Program, Worker, WorkerFailed
 from rnnjax.run.device import PRODUCTS
 
 BLOCK_SECONDS = 0.5
-"""About how long one repetition of one program takes."""
+"""Seconds that one repetition of one program takes, about."""
 
 FIRST_LOSS_TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 LATER_LOSS_TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2}
@@ -36,7 +36,7 @@ bits of a factor."""
 FAILED = "failed"
 
 DISAGREE = 1
-"""Also where a program failed."""
+"""Exit code where losses disagree or a program failed."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cells", nargs="+", default=list(GATES), choices=GATES)
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--platform", default="cpu", choices=("cpu", "cuda"), help="where all of them compute")
+    parser.add_argument("--platform", default="cpu", choices=("cpu", "cuda"), help="platform of all programs")
     parser.add_argument("--products", default="float32", choices=PRODUCTS, help="factors of matrix products")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
-    parser.add_argument("--name", default="training", help="of the results' files")
+    parser.add_argument("--name", default="training", help="name of the results' files")
     options = parser.parse_args(argv)
     settings = settings_of(options.platform, options.products)
     machine = describe() | {"platform": options.platform, "products": options.products, "device": device_of(settings)}
@@ -69,8 +69,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def settings_of(platform: str, products: str) -> dict[str, str]:
-    """What the workers find in their environment: where to compute, and how precisely. They share a GPU: none may take
-    most of its memory at the start, as JAX and TensorFlow do."""
+    """Environment of the workers: platform and precision. They share a GPU: none may take most of its memory at the start,
+    as JAX and TensorFlow do."""
     settings = {"JAX_PLATFORMS": platform, "JAX_DEFAULT_MATMUL_PRECISION": PRODUCTS[products], "PRODUCTS": products}
     if platform != "cpu":
         settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
@@ -130,7 +130,7 @@ def fail(program: Program, error: WorkerFailed) -> None:
 
 
 class ForeignLoad:
-    """What the rest of the machine does meanwhile."""
+    """Load of other processes on the machine meanwhile."""
 
     def __init__(self, workers: list[Worker]):
         self.workers = workers

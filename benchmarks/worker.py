@@ -54,7 +54,7 @@ def calibration(size: str) -> dict:
 
 
 def program(name: str, cell: str, size_name: str, style: str) -> dict:
-    """What a peer's process can be told to do."""
+    """Orders that a peer's process takes."""
     size = SIZES[size_name]
     module = importlib.import_module(f"benchmarks.peers.{PEERS[name].module}")
     weights, text = draw_weights(cell, size), make_text(size)
