@@ -69,8 +69,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def settings_of(platform: str, products: str) -> dict[str, str]:
-    """Environment of the workers: platform and precision. They share a GPU: none may take most of its memory at the start,
-    as JAX and TensorFlow do."""
+    """Environment of the workers: platform and precision.
+
+    They share a GPU: none may take most of its memory at the start, as JAX and TensorFlow do.
+    """
     settings = {"JAX_PLATFORMS": platform, "JAX_DEFAULT_MATMUL_PRECISION": PRODUCTS[products], "PRODUCTS": products}
     if platform != "cpu":
         settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
