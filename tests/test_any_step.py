@@ -329,6 +329,9 @@ WRONG = {
     "params['w'] is a str, not an array": lambda: of_scalar("manual", batch_axes=0)({"w": "one"}, *WINDOW[1:]),
     "params has no array of floating-point numbers": lambda: of_scalar("manual", batch_axes=0)({"w": 1}, *WINDOW[1:]),
     "state is complex128: hold its real": lambda: of_scalar("manual", batch_axes=0)(SMALL[0], 1j, *WINDOW[2:]),
+    "params and state hold float32 and float64: forward in time": lambda: rnnjax.gradient(
+        lambda p, s, x: ((p["u"] * s).astype(s.dtype), s), "squared_error", "rtrl", batch_axes=0
+    )(SMALL[0], jnp.float32(0.4), *WINDOW[2:]),
     "state['h'] of one stream was float64[] and becomes float64[2]": lambda: rnnjax.gradient(
         lambda params, state, x: ({"h": jnp.zeros(2)}, x), "squared_error", batch_axes=0
     )(SMALL[0], {"h": 0.0}, *WINDOW[2:]),

@@ -68,6 +68,13 @@ def check_numbers(name: str, tree: Tree) -> None:
         raise UserError(f"{name} has no array of floating-point numbers to differentiate by")
 
 
+def check_one_type(params: Tree, state: Tree) -> None:
+    """What a method that goes forward in time packs into one vector is of one type."""
+    types = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(reals((params, state)))})
+    if len(types) > 1:
+        raise UserError(f"params and state hold {' and '.join(types)}: forward in time all must be of one type")
+
+
 def check_streams(state: Tree, batch_axes: int) -> tuple[int, ...]:
     """The batch axes *B with which all leaves of a state lead."""
     streams = jax.tree.leaves(state)[0].shape[:batch_axes]

@@ -9,7 +9,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.config.checks import check
 from rnnjax.errors import UserError
 from rnnjax.gradients import make_method
-from rnnjax.gradients.arguments import read
+from rnnjax.gradients.arguments import check_one_type, read
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import recurrence as recurrences
 from rnnjax.model.loss import Loss
@@ -69,6 +69,8 @@ class StepGradient:
         """
         masks = (valid, reset, weight)
         params, state, batch = read(self.step, self.loss, self.batch_axes, params, state, xs, ys, masks)
+        if self.method.online:
+            check_one_type(params, state)
         if memory is None:
             memory = self.method.init(self.recurrence, params, state, jax.tree.map(lambda leaf: leaf[0], batch))
         noise = None
