@@ -27,7 +27,7 @@ GradientMethod = Literal[
 
 @dataclass(frozen=True)
 class GradientConfig:
-    """How the gradient of a window is computed. A method reads its own fields, and not the others.
+    """Method of a window's gradient, and its options. A method reads its own fields, and not the others.
 
     Attributes:
       method: exact: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast

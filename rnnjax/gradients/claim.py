@@ -1,4 +1,4 @@
-"""What theory says of a gradient method. Each method states it beside itself; `rnnjax.compare` holds it to that."""
+"""The theory's claim about a gradient method. Each method states its own; `rnnjax.compare` holds it to that."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -9,7 +9,7 @@ Case = Callable[[Model, Params, int, int], bool]
 """(model, params, T steps of a window, N windows of the stream) -> whether something is so."""
 
 ROUNDING = 1e-10
-"""What two computations of one number in float64 may differ by, as a share of the leaf's largest entry."""
+"""Largest difference of two computations of one number in float64, as a share of the leaf's largest entry."""
 
 
 def never(model: Model, params: Params, T: int, count: int) -> bool:
@@ -17,7 +17,7 @@ def never(model: Model, params: Params, T: int, count: int) -> bool:
 
 
 class Claim(NamedTuple):
-    """What theory says of a method.
+    """Claim of theory about a method.
 
     Attributes:
       kind: exact; truncated: drops what lies further back than k1_steps and k2_steps say; approximate: drops something

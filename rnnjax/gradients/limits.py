@@ -1,4 +1,4 @@
-"""What a gradient may take, beyond which its method is refused before anything is computed.
+"""Limits of a gradient's cost, beyond which its method is refused before anything is computed.
 
 Memory and time are estimated from the sizes alone, the time for a few CPU cores and small products, whatever the run's
 device is: right there to a factor of a few, which tells seconds from hours. Plain back-propagation through time is
@@ -23,7 +23,7 @@ TIMES_PLAIN = 2
 
 
 class Cost(NamedTuple):
-    """What one gradient takes.
+    """Cost of one gradient.
 
     Attributes:
       numbers: held at once.

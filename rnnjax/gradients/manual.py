@@ -55,14 +55,14 @@ Array = jax.Array
 
 
 class InputTape(NamedTuple):
-    """What a layer's product with U keeps for the backward pass: its input, and the product normalised, if it is."""
+    """Tape of a layer's product with U for the backward pass: its input, and the normalised product, if any."""
 
     x: Array
     normalized: Normalized | None
 
 
 class Tape(NamedTuple):
-    """What a layer's loop over time keeps for the backward pass.
+    """Tape of a layer's loop over time for the backward pass.
 
     Attributes:
       h_prev: the h that met W at each step [T, B, H].

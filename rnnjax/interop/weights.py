@@ -1,4 +1,4 @@
-"""What all layouts share: a network as arrays by name, and one line for what does not fit."""
+"""Parts that all layouts share: a network as arrays by name, and one line for arrays that do not fit."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the weights are drawn before training."""
+"""Distributions of the weights before training."""
 
 from collections.abc import Callable
 

@@ -35,7 +35,7 @@ class Beams(NamedTuple):
 
 
 class BeamResult(NamedTuple):
-    """What a beam search has found.
+    """Result of a beam search.
 
     Attributes:
       ids: of the likeliest text of each source, `end` from its end on, integer [T, B].
