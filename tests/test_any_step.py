@@ -164,10 +164,11 @@ def test_steps_forward_in_time_sum_up_to_the_window(name):
     case = make(name, np.random.default_rng(2))
     loss, (d_params, _) = truth(case, "sum")
     axes = len(case.B)
-    for method, small in itertools.product(("rtrl", "snap", "uoro"), (False, True)):
+    for method, small in (("rtrl", False), ("snap", True), ("uoro", False)):
         options = {"batch_axes": axes} | ({"snap_steps": 9} if method == "snap" else {})
         forward = rnnjax.online(case.step, case.loss, method, **options)
         state, memory = case.state, forward.init(case.params, case.state, *([of(case.xs, 0)] if small else []))
+        grad = rnnjax.gradient(case.step, case.loss, method, reduce="sum", **options)
         first, update = memory, jax.jit(forward.update)
         value, grads, noise = 0.0, jax.tree.map(jnp.zeros_like, d_params), []
         for t in range(T):
@@ -176,7 +177,6 @@ def test_steps_forward_in_time_sum_up_to_the_window(name):
             found = update(case.params, state, memory, of(case.xs, t), of(case.ys, t), key, **masks)
             state, memory, value = found.state, found.memory, value + found.value
             grads = jax.tree.map(jnp.add, grads, found.grads)
-            grad = rnnjax.gradient(case.step, case.loss, method, reduce="sum", **options)
             noise.append(grad.method.draw(key, grad.recurrence, *strong(case.params, case.state), 1))
         assert shapes(memory) == shapes(first)
         expected = d_params
