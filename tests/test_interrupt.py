@@ -44,9 +44,10 @@ def test_the_package_in_somebody_elses_program_leaves_signals_alone():
 
 
 LOOP = """
-import os, sys, time
+import os, signal, sys, time
 from rnnjax.cli import prepare_screen
 from rnnjax.run.interrupt import Interrupt, listen
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who ran the tests may have turned it off, as nohup does
 listen()
 prepare_screen()
 with Interrupt() as interrupt:
