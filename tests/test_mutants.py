@@ -42,7 +42,7 @@ def backward(before=lambda **args: args, after=lambda *result: result):
         def mutant(*args):
             given = dict(zip(names, args, strict=True))
             found = true(**given | before(**given))
-            return manual.Adjoints(*after(*found[:3]), found.s0)
+            return manual.Adjoints(*after(*found[:3]), found.s0, found.own)
 
         return mutant
 

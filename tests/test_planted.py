@@ -127,7 +127,7 @@ def draw(*args, **options):
 
 SLIPS = {  # (method, what its file says, what it says instead)
     "autodiff: another carry": ("autodiff", "d_params, d_carry, new", "d_params, window.carry, new"),
-    "manual: W is not transposed": ("manual", "@ W_transposed", "@ layer.W"),
+    "manual: W is not transposed": ("manual", "to_hidden(layer.W, ", "to_hidden(layer.W.T, "),
     "manual: the first h is zero": ("manual", "[first[0][None], hs", "[0 * first[0][None], hs"),
     "manual: no bias of the first step": ("manual", "bh=total(d_a)", "bh=total(d_a[1:])"),
     "manual: an error passes a reset": ("manual", "d_prev = where(~reset_t, d_prev, 0)", "pass"),
