@@ -14,7 +14,7 @@ from rnnjax.trained import Trained, load
 
 @dataclass(frozen=True)
 class Finished:
-    """What came of a run.
+    """A finished run.
 
     Attributes:
       network: with the best weights, ready to be used; its config, params and hyper.

@@ -14,7 +14,7 @@ class Check(NamedTuple):
     """Identity that must hold, or that must not.
 
     Attributes:
-      number: of the list in the README.
+      number: its place in the list of docs/certificate.md.
       method: method whose gradient is checked.
       claim: the identity in words.
       on: name of the instance.

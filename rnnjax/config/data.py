@@ -17,14 +17,14 @@ class DataConfig:
         tasks on series read a .npz file of arrays, a CSV table of numbers, or 'mackey_glass', a chaotic series.
       sha256: checksum of the file behind an http(s) address; required there, as it is fetched once and kept.
       text_column: the CSV column that holds the lyrics.
-      separator: what stands between two songs when they are joined into one text.
+      separator: the text between two songs when they are joined into one text.
       validation_fraction: share of the songs, or series, held out to choose the best checkpoint; of a .txt file a share
         of the text, of a single series a share of its time.
       test_fraction: share of the same that is read once, at the end of the run.
       split_seed: seed of the draw of the held-out songs, or of the letters of a recall text.
       recall_lag: characters between a letter and its recall.
       recall_lines: lines of a recall text.
-      columns: of a table of numbers: the columns to read, separated by commas; empty: all but `series`.
+      columns: the columns of a table of numbers to read, separated by commas; empty: all but `series`.
       targets: the columns to predict, separated by commas; empty: those that are read.
       series: the column that names the series of each row; empty: all rows are one series, in the order of time.
       horizon: forecasting: rows, or steps, from what is read to what is predicted.

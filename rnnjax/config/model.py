@@ -32,8 +32,8 @@ class ModelConfig:
       residual: each layer but the first adds its input to its output.
       learned_state: the state before the first character is learned; otherwise it is zero.
       bidirectional: each layer also runs backward in time, for the tasks that have a whole sequence at once.
-      attention: how the decoder of seq2seq looks back at the encoder's states: none, or general (a bilinear score).
-      init: how the weights are drawn. normal: all from N(0, init_scale^2), the textbook's. uniform: +-sqrt(1/n) with n
+      attention: weights of the encoder's states in seq2seq's decoder: none, or general (a bilinear score).
+      init: the first weights. normal: all from N(0, init_scale^2), the textbook's. uniform: +-sqrt(1/n) with n
         the width of the layer's input, biases 0. orthogonal: W orthogonal; identity: W = init_scale * I (IRNN); the
         last two with U and V as in uniform and biases 0.
       init_scale: standard deviation of normal (by default 0.1), factor on W of orthogonal and identity (by default 1);

@@ -19,13 +19,13 @@ class RunConfig:
       devices: over how many devices the streams of a batch are divided, each with the whole network; 0 takes all that
         are there. On a CPU they are threads of this process, and as many as are asked for.
       precision: float32, or float64.
-      products: how precisely the factors of matrix products are read. auto: as the device does it, whole on a CPU;
+      products: the precision of the factors of matrix products. auto: as the device does it, whole on a CPU;
         float32: whole; bfloat16: rounded, with sums in float32, faster on an accelerator made for it.
       checkpoint_every_steps: training steps between two checkpoints.
       keep_checkpoints: the newest checkpoints to keep, beside the best.
       coordinator: where the processes of one run over several hosts meet: host:port of process 0, given to all of them,
         or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
-      processes, process: how many there are, and which this is; not with auto. The streams of a batch are divided over
+      processes, process: their number, and that of this one; not with auto. The streams of a batch are divided over
         all of them, on run.devices of each.
       compilation_cache: keep compiled programs for the next start, at most 1 GiB in the user's cache directory
         (~/.cache/rnnjax/programs on Linux); JAX_COMPILATION_CACHE_DIR names another. false: compile at every start.

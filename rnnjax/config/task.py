@@ -44,7 +44,7 @@ LEAST_CLASSIC_ADDING = 22
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """What the network is trained to do. All but the first two learn from examples, whole sequences of unequal lengths.
+    """The task of the network. All but the first two learn from examples, whole sequences of unequal lengths.
 
     Attributes:
       name: text (write songs, from a stream of text), one_to_one (the same, measured also with its own output fed back
@@ -55,7 +55,7 @@ class TaskConfig:
         three symbols), parity (of bits), anbn (as many b's as a's), recall (one letter, after a delay). On the series
         of data.path, a .npz or a table of numbers: forecasting (each series some rows later), regression (numbers, of
         every step or of a whole series), tagging (a class at every step), classification (a class of a whole series).
-      loss: of the tasks on series: squared_error (targets are numbers), cross_entropy (a class each), bernoulli (0 or 1
+      loss: for series, squared_error (targets are numbers), cross_entropy (a class each), bernoulli (0 or 1
         for each of several labels); null: cross_entropy for tagging and classification, else squared_error.
       label_column: the CSV column that holds the labels of one_to_many and many_to_one.
       labels: keep the songs of so many of the most frequent labels; 0 keeps all.
@@ -104,17 +104,17 @@ class TaskConfig:
 
     @property
     def is_text(self) -> bool:
-        """Whether the network reads a stream of text."""
+        """True where the network reads a stream of text."""
         return self.name in ("text", "one_to_one")
 
     @property
     def is_known(self) -> bool:
-        """Whether the answer is known: the task is one of `rnnjax.data.known`."""
+        """True where the answer is known: the task is one of `rnnjax.data.known`."""
         return self.name in KNOWN
 
     @property
     def is_series(self) -> bool:
-        """Whether the network learns from series of the user's own."""
+        """True where the network learns from series of the user's own."""
         return self.name in SERIES
 
     @property

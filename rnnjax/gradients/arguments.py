@@ -21,7 +21,7 @@ def read(
     """Parameters, state and window as arrays that fit the step.
 
     Args:
-      step, loss: of one stream at one time.
+      step, loss: for one stream at one time.
       masks: valid, reset and weight [T, *B], each None where there is none. Without a weight each valid step counts 1.
 
     Raises:
@@ -60,7 +60,7 @@ def name_of(name: str, path: tuple) -> str:
 
 
 def check_numbers(name: str, tree: Tree) -> None:
-    """What is differentiated has floating-point numbers, and none that are complex."""
+    """Refuses to differentiate trees without floating-point numbers, or with complex ones."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
             raise UserError(f"{name_of(name, path)} is {leaf.dtype}: hold its real and imaginary parts as two arrays")
@@ -69,7 +69,7 @@ def check_numbers(name: str, tree: Tree) -> None:
 
 
 def check_one_type(params: Tree, state: Tree) -> None:
-    """What a method that goes forward in time packs into one vector is of one type."""
+    """Refuses numbers of several types for a method forward in time, which packs them into one vector."""
     types = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(reals((params, state)))})
     if len(types) > 1:
         raise UserError(f"params and state hold {' and '.join(types)}: forward in time all must be of one type")

@@ -22,7 +22,7 @@ def gradient(recurrence: Recurrence, window: Window, *, unroll: Unroll = rnn.unr
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
 
     Args:
-      unroll: how a layer of a network is run over time, and so how it is differentiated.
+      unroll: the function that runs a layer of a network over time, and so is differentiated.
     """
 
     def loss_of(params: Any, carry: Any) -> tuple[Array, Any]:

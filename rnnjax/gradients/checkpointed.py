@@ -66,7 +66,7 @@ def nest(
 
     Args:
       run: (carry, segment) -> (loss, carry) over one segment.
-      dtype: of the loss.
+      dtype: the loss's.
     """
     if not counts:
         return run

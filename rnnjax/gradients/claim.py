@@ -25,14 +25,14 @@ class Claim(NamedTuple):
       of: window: its gradient is that of one window, the state before it constant. stream: its trace tells how
         parameters and initial state act from window to window, and the gradients of consecutive windows sum up to that
         of the whole stream.
-      tolerance: of an exact method; above rounding for central differences, whose error is that of third derivatives.
-      floor: what the largest entry of a leaf counts as where it is smaller, for an error that is not in proportion.
+      tolerance: largest error; above rounding for central differences, whose error is that of third derivatives.
+      floor: the least that the largest entry of a leaf counts as, for an error that is not in proportion.
       exact_if: when a method that is not exact must give the exact gradient nevertheless.
-      readout: whether V and by, which act on no state, get their exact gradient in any case.
-      noise: what is drawn: signs of each step; cuts between steps; directions of the parameters.
+      readout: true where V and by, which act on no state, get their exact gradient in any case.
+      noise: the random numbers: signs of each step; cuts between steps; directions of the parameters.
       vanishes_with: the option with whose square the bias vanishes, of a method that is random and not unbiased.
-      definition: what an approximate or truncated method is equal to, in `certificate.definitions`.
-      adjoints: whether its `carry` is taken as the adjoint of each state in turn.
+      definition: the name of what an approximate or truncated method is equal to, in `certificate.definitions`.
+      adjoints: true where its `carry` is taken as the adjoint of each state in turn.
       variants: options with which all of this holds as well.
       units: cells that the method is judged on beside the config's.
     """

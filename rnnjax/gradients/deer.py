@@ -26,10 +26,10 @@ from rnnjax.parallel.newton import Solution, Solver
 Array = jax.Array
 
 AMPLIFIED = 100
-"""What an error of the states may have grown to in the gradient, where windows forget."""
+"""Largest growth of an error of the states on its way into the gradient, where windows forget."""
 
 USUAL_ITERATIONS = 8
-"""Of a network that forgets, for the estimate of what a gradient takes."""
+"""Iterations of a network that forgets, for the estimate of a gradient's cost."""
 
 
 def gradient(recurrence: Recurrence, window: Window, *, solver: Solver = Solver()) -> Gradient:  # noqa: B008  (a tuple)
@@ -67,7 +67,7 @@ def gradient(recurrence: Recurrence, window: Window, *, solver: Solver = Solver(
 
 
 def spent(found: list[Solution]) -> Spent:
-    """What the solutions of all layers took."""
+    """Effort of the solutions of all layers."""
     T = found[0].states.shape[0]
     iterations = jnp.stack([jnp.max(solution.iterations) for solution in found])
     shares = jnp.stack([jnp.mean(solution.sequential) / T for solution in found])

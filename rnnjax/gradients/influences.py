@@ -1,4 +1,4 @@
-"""Which parameters act on the state, found from the step itself: from the program that it is traced to."""
+"""Parameters that act on the state, found from the step itself: from the program that it is traced to."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def acting(recurrence: Recurrence, params: Any, state: Any, batch_t: Any) -> Any
     Of a network these are all but V and by.
 
     Args:
-      state, batch_t: of one stream at one step; their values do not matter.
+      state, batch_t: those of one stream at one step; their values do not matter.
 
     Returns:
       A tree of bool, in the shape of the real parameters.

@@ -14,7 +14,7 @@ from rnnjax.quantities import in_bytes, in_time
 
 MOST_BYTES = 8e9
 MOST_SECONDS = 60
-"""Of one gradient: a thousand steps of training would take most of a day."""
+"""Limit for one gradient: a thousand steps of training would take most of a day."""
 
 PRODUCTS_A_SECOND = 1e10
 STEPS_A_SECOND = 5e5
@@ -65,8 +65,8 @@ def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str
 
     Args:
       what: such as "the influence matrix".
-      least: that of `plain` back-propagation through the same window.
-      instead: what to do.
+      least: the cost of `plain` back-propagation through the same window.
+      instead: the advice.
     """
     memory, seconds = cost.memory(dtype), cost.seconds
     too_big = memory > max(MOST_BYTES, TIMES_PLAIN * least.memory(dtype))

@@ -66,7 +66,7 @@ class Tape(NamedTuple):
 
     Attributes:
       h_prev: the h that met W at each step [T, B, H].
-      saved: what each step's adjoint needs, [T, B, ...].
+      saved: the values that each step's adjoint needs, [T, B, ...].
     """
 
     h_prev: Array
@@ -74,7 +74,7 @@ class Tape(NamedTuple):
 
 
 class Adjoints(NamedTuple):
-    """What a layer's backward loop finds: ∂L/∂a and ∂L/∂z of every step [T, B, G·H], ∂L/∂ the state before the first
+    """Results of a layer's backward loop: ∂L/∂a and ∂L/∂z of every step [T, B, G·H], ∂L/∂ the state before the first
     step [B, states·H], ∂L/∂ a learned initial state, through the resets [states·H], and ∂L/∂ the cell's own weights
     [K·H]."""
 

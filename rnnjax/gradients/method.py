@@ -20,7 +20,7 @@ class Window(NamedTuple):
       params: the weights.
       hyper: numbers of a network that are neither weights nor shape.
       carry: the state before the window, of a network that of each layer.
-      batch: what is read, and what is to be said, [T, B].
+      batch: inputs and targets, [T, B].
       trace: an online method's memory of the windows before, from `Method.init`; None for other methods.
       noise: the random numbers that the method takes, from `Method.draw`; None for a method that takes none.
     """
@@ -41,7 +41,7 @@ class Window(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What the solver of a trajectory took, scalars: its iterations, those of the slowest layer and stream; and the
+    """Effort of the solver of a trajectory, scalars: its iterations, those of the slowest layer and stream; and the
     share of the steps that did not converge, and were computed one after the other."""
 
     iterations: Array
@@ -57,7 +57,7 @@ class Gradient(NamedTuple):
       carry: ∂L/∂ the initial state: that of the window, or by an online method that with which its trace began.
       new_carry: the state after the window.
       trace: an online method's memory for the next window; None for other methods.
-      spent: what finding the trajectory took; None for a method that walks along it.
+      spent: the effort of finding the trajectory; None for a method that walks along it.
     """
 
     loss: Array
@@ -80,7 +80,7 @@ class Method(NamedTuple):
       refuse: (model, T, B, dtype of the parameters) -> the reason why the method cannot be applied to a network, or
         what it would cost; None where it can.
       needs: why it cannot be applied to a step that is not a network of cells; None where it can.
-      claim: what theory says of it; of a method that has none the certificate says that nothing is claimed.
+      claim: the statement of theory about it; for a method without one the certificate says that nothing is claimed.
     """
 
     gradient: Callable[[Recurrence, Window], Gradient]

@@ -52,12 +52,12 @@ class StepGradient:
         Args:
           params: any tree of arrays. Those of floating-point numbers have derivatives.
           state: before the first step, each leaf [*B, ...].
-          xs: what the step reads, any tree of arrays [T, *B, ...].
-          ys: what the loss reads, any tree of arrays [T, *B, ...].
+          xs: the inputs of the step, any tree of arrays [T, *B, ...].
+          ys: the targets of the loss, any tree of arrays [T, *B, ...].
           valid: bool [T, *B]; where False the state is held. Without a weight such a step counts nothing.
           reset: bool [T, *B]; where True the state is set to the initial one before the step.
           weight: [T, *B], the share of each step in the loss, valid or not. None: 1 for each valid step.
-          key: of `jax.random`, for a method that draws: artbp, uoro, forward_gradient, spsa.
+          key: a key of `jax.random`, for a method that draws: artbp, uoro, forward_gradient, spsa.
           memory: the `trace` that rtrl, snap or uoro gave with the window before. None: the stream begins here.
 
         Returns:
@@ -111,7 +111,7 @@ def gradient(
     Args:
       step: (params, state, x_t) -> (state, output) of one stream at one time. Any pure function of trees of arrays.
       loss: (output, y_t) -> scalar of one stream at one time, or a name: cross_entropy, squared_error, bernoulli.
-      method: how the gradient is computed: autodiff, manual, textbook, checkpointed, parallel, rtrl,
+      method: its name: autodiff, manual, textbook, checkpointed, parallel, rtrl,
         finite_difference; truncated, snap; and at random artbp, uoro, forward_gradient, spsa.
       batch_axes: leading axes of the state, and after time of xs and ys, over which the step is mapped.
       reduce: mean: L as above. sum: without the division by Σ wₜ.

@@ -18,7 +18,7 @@ Array = jax.Array
 
 
 class Reading(NamedTuple):
-    """How the printed formula is read.
+    """A reading of the printed formula.
 
     Attributes:
       through_V: the error first passes through Vᵀ.
@@ -42,7 +42,7 @@ def output_error(logits: Array, y: Array) -> Array:
 
 
 def carried_back(params: Params, hs: Array, error: Array, j: int, k: int, reading: Reading) -> Array:
-    """What the error of step j is worth at step k ≤ j.
+    """The error of step j, carried back to step k ≤ j.
 
     Args:
       hs: h of every step [T, H].

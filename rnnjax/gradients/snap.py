@@ -34,7 +34,7 @@ Array = jax.Array
 def gradient(recurrence: Recurrence, window: Window, *, n: int = 1) -> Gradient:
     """Loss and approximate gradient of one window.
 
-    Cost: that of `rtrl`, O(T·S²·P) time and O(S·P) memory a stream, as the dropped entries are zeros of a dense array;
+    Cost: as `rtrl`, O(T·S²·P) time and O(S·P) memory a stream, as the dropped entries are zeros of a dense array;
     a store of the kept ones alone would take, for SnAp-1 of one layer, O(P) of both. Biased, but where M is full.
 
     Args:
@@ -127,7 +127,7 @@ def pattern(model: Model, params: Params, n: int) -> Influence:
 
 
 def connections(W: Array | None, H: int) -> Array:
-    """Which unit acts on which, through any gate: bool [from, to] from W [H, G·H]; each on itself where W is none or
+    """Graph of the units, by who acts on whom: bool [from, to] from W [H, G·H]; each on itself where W is none or
     diagonal."""
     if W is None or W.ndim == 1:
         return jnp.eye(H, dtype=bool)
@@ -147,7 +147,7 @@ def method(config: GradientConfig) -> Method:
 
 
 def covers(model: Model, params: Params, T: int, count: int, *, n: int) -> bool:
-    """Whether every influence that can arrive in a stream of T·count steps arrives within n."""
+    """True where every influence that can arrive in a stream of T·count steps arrives within n."""
     of_n, of_all = (jax.jit(pattern, static_argnums=(0, 2))(model, params, steps) for steps in (n, T * count))
     return all(bool(jnp.all(kept | ~arrives)) for kept, arrives in zip(of_n, of_all, strict=True))
 

@@ -30,7 +30,7 @@ def gradient(recurrence: Recurrence, window: Window, *, sigma: float) -> Gradien
 
     Args:
       noise: the K directions.
-      sigma: how far the parameters are moved along each.
+      sigma: the length of the move of the parameters along each.
     """
     window.check("noise")
     params, hyper, carry, batch, _, noise = window

@@ -137,7 +137,7 @@ def apart(params: Any, acts: Any) -> tuple[Any, Any]:
 
 
 def followed(recurrence: Recurrence, params: Any, state: Any, steps: Batch, trace: Any) -> Any:
-    """Which real parameters a trace follows: those that act on the state, or all, if it was made without an input."""
+    """Real parameters that a trace follows: those that act on the state, or all, if it was made without an input."""
     one = jax.tree.map(lambda leaf: leaf[0], (state, jax.tree.map(lambda leaf: leaf[0], steps)))
     acts = acting(recurrence, params, *one)
     if recurrence.model is None and pack(apart(params, acts)[0]).size != trace.params.shape[-1]:
@@ -146,7 +146,7 @@ def followed(recurrence: Recurrence, params: Any, state: Any, steps: Batch, trac
 
 
 def read(recurrence: Recurrence, params: Params, hyper: Any, total: Array | float) -> Callable[..., Array]:
-    """Of a network: (readout, the next s, batch_t) -> ℓₜ, the loss as a function of the new state."""
+    """The read-out of a network: (readout, the next s, batch_t) -> ℓₜ, the loss as a function of the new state."""
 
     def loss_of(readout: Any, s: Array, batch_t: Batch) -> Array:
         logits = hidden_to_output(put(readout, params), read_out_of(recurrence, hyper, s, batch_t))
@@ -156,7 +156,7 @@ def read(recurrence: Recurrence, params: Params, hyper: Any, total: Array | floa
 
 
 def read_out_of(recurrence: Recurrence, hyper: Any, s: Array, batch_t: Batch) -> Array:
-    """Of a network: what the read-out reads of a state [S], [H]."""
+    """The part that the read-out of a network reads of a state [S], [H]."""
     model = structure(recurrence)
     return handed_up(model, hyper, layers_of(model, s), batch_t.noise)
 

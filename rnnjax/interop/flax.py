@@ -66,7 +66,7 @@ def from_params(model: Model, tree: Tree, source: str = "the params") -> Params:
     """The inverse of `to_params`, for the network as a function: bz of the GRU's r and u come back inside bh.
 
     Args:
-      source: what the arrays come from, for messages.
+      source: the origin of the arrays, for messages.
 
     Raises:
       UserError: naming the leaf, where the weights are not those of the model.
@@ -182,5 +182,5 @@ class Network(nn.Module):
 
 
 def logits(path: Path, model: Model, ids: np.ndarray) -> np.ndarray:
-    """What Flax computes with a file's weights from ids [T, B], from the state zero: [T, B, V]."""
+    """Logits of Flax with a file's weights, from ids [T, B], from the state zero: [T, B, V]."""
     return np.asarray(module(model).apply(read(path), jnp.asarray(ids)))

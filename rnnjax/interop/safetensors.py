@@ -112,7 +112,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def logits(path: Path, ids: np.ndarray) -> np.ndarray:
-    """What this package computes with a file's network from ids [T, B], from the initial state: [T, B, V]."""
+    """Logits of this package with a file's network, from ids [T, B], from the initial state: [T, B, V]."""
     network = load(path)
     carry = initial_carry(network.model, network.params, ids.shape[1:])
     batch = Batch(jnp.asarray(ids), jnp.asarray(ids))

@@ -27,7 +27,7 @@ GATES = {1: "vanilla", 3: "gru", 4: "lstm"}
 
 
 class Names(NamedTuple):
-    """What the parts of the network are called in a module; the empty name is that of a bare part."""
+    """Names of the parts of the network in a module; the empty name is that of a bare part."""
 
     embedding: str = "embedding"
     recurrent: str = "rnn"
@@ -77,7 +77,7 @@ def from_state_dict(
     """The inverse of `to_state_dict`, for the network as a function: biases that always add up come back as one.
 
     Args:
-      source: what the arrays come from, for messages.
+      source: the origin of the arrays, for messages.
 
     Raises:
       UserError: naming the leaf, where the weights are not those of the model.
@@ -115,7 +115,7 @@ def load(path: Path | str, model: Model, names: Names = NAMES) -> Params:
     """Reads a state_dict that `torch.save` wrote; nothing in the file is executed.
 
     Args:
-      names: what the parts are called in the module that the weights come from.
+      names: the names of the parts in the module that the weights come from.
 
     Raises:
       UserError: if PyTorch is missing, or the file does not hold the weights of the model.
@@ -180,7 +180,7 @@ def module(model: Model) -> Any:
 
 
 def logits(path: Path, model: Model, ids: np.ndarray) -> np.ndarray:
-    """What PyTorch computes with a file's weights from ids [T, B], from the state zero: [T, B, V]."""
+    """Logits of PyTorch with a file's weights, from ids [T, B], from the state zero: [T, B, V]."""
     torch = library()
     state = read(path)
     network = module(model).to(next(iter(state.values())).dtype)

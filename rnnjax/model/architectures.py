@@ -65,12 +65,12 @@ class EncoderDecoder(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What an encoder leaves. The batch comes first here: a decoder that writes step by step reads all of it at each,
-    and reads it as it lies.
+    """The states that an encoder leaves. The batch comes first here: a decoder reads all of it at each step, and reads
+    it as it lies.
 
     Attributes:
       hs: h at every step of the source [B, S, H].
-      valid: which of these steps are not padding, bool [B, S].
+      valid: true for the steps that are not padding, bool [B, S].
     """
 
     hs: Array
@@ -78,7 +78,7 @@ class Memory(NamedTuple):
 
 
 def steps_within(length: Array, steps: int) -> Array:
-    """Which of T steps lie within sequences of the lengths [B]: bool [T, B]."""
+    """True where a step, of T, lies within sequences of the lengths [B]: bool [T, B]."""
     return jnp.arange(steps)[:, None] < length
 
 

@@ -8,7 +8,7 @@ Array = jax.Array
 
 
 def mask(noise: Array, rate: Array | float) -> Array:
-    """What each unit is multiplied by: 0 for a share `rate` of them, 1 / (1 - rate) for the others.
+    """The factor of each unit: 0 for a share `rate` of them, 1 / (1 - rate) for the others.
 
     Args:
       noise: uniform in [0, 1), [..., H].

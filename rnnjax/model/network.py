@@ -95,11 +95,11 @@ class Model:
       scan_unroll: time steps that one turn of the compiled loop computes; changes speed, not results.
       cell: the equations of a unit; the name of a built-in one stands for it.
       embedding: E, the width of the input's embedding; 0 is none.
-      layer_norm: whether the products with U and W are normalised.
-      residual: whether each level but the first adds its input to its output.
-      learned_state: whether the initial state is a parameter; otherwise it is zero.
-      bidirectional: whether each level also runs backward in time, for tasks that have the whole sequence at once.
-      dropout: whether training draws noise for it; the rate is in `Hyper`.
+      layer_norm: true where the products with U and W are normalised.
+      residual: true where each level but the first adds its input to its output.
+      learned_state: true where the initial state is a parameter; otherwise it is zero.
+      bidirectional: true where each level also runs backward in time, for tasks that have the whole sequence at once.
+      dropout: true where training draws noise for it; the rate is in `Hyper`.
       sparsity: the share of W's entries that are zero from the start, and stay so in training.
       inputs: the number of input ids, or the width of input vectors, where it is not V; 0: it is V.
       loss: a name in `loss.LOSSES`, or a function (output, y) -> scalar of one step of one stream.

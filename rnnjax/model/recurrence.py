@@ -36,7 +36,7 @@ Initial = Callable[[Tree, Tree], Tree]
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """What a gradient method differentiates.
+    """A step, its loss and its first state: all that a gradient method differentiates.
 
     Attributes:
       step: (params, hyper, state, batch_t) -> (state, out), one time step of any number of streams; a step that is not
@@ -157,7 +157,7 @@ def run(
     """A window: the state after it, and the output of every step [T, ...]; of a network all read-outs at once.
 
     Args:
-      unroll: how a layer of a network is run over time.
+      unroll: the function that runs a layer of a network over time.
     """
     if recurrence.model:
         return rnn.apply(recurrence.model, params, hyper, state, batch, unroll=unroll)

@@ -72,7 +72,7 @@ def own_weights(layer: Layer, cell: Cell) -> State:
 
 
 class Saved(NamedTuple):
-    """What a step's adjoint needs: of the cell, and of the normalisation of h W."""
+    """Values that a step's adjoint needs: of the cell, and of the normalisation of h W."""
 
     cell: Array | tuple[Array, ...]
     normalized: Normalized | None
@@ -150,13 +150,13 @@ def unroll(
 
 
 def upward(model: Model, level: int, hyper: Hyper, x: Array, hs: Array, noise: tuple[Array, ...] | None) -> Array:
-    """What a level hands up: its h, thinned by dropout, and its input where the network is residual. [..., H]."""
+    """The output of a level: its h, thinned by dropout, and its input where the network is residual. [..., H]."""
     out = hs if noise is None else hs * dropout.mask(noise[level], hyper.dropout)
     return out + x if model.residual and level else out
 
 
 def handed_up(model: Model, hyper: Hyper, carry: Carry, noise: tuple[Array, ...] | None) -> Array:
-    """What the last level hands up after a step, as a function of the states that the step has left: [..., H]."""
+    """The output of the last level after a step, as a function of the states that the step has left: [..., H]."""
     x = jnp.zeros((), carry[0].dtype)  # what the first level reads is handed up by none
     for level, state in enumerate(carry):
         x = upward(model, level, hyper, x, hidden(state, model.hidden), noise)
@@ -170,7 +170,7 @@ def run_layers(
 
     Args:
       carry: the state of each layer before the window.
-      unroll: how a layer is run over time; `gradients.manual` passes its own, with a hand-written derivative.
+      unroll: runs a layer over time; `gradients.manual` passes its own, with a hand-written derivative.
 
     Returns:
       The carry after the window, and what the last level hands up at every step [T, B, H].

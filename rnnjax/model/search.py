@@ -1,5 +1,5 @@
-"""What a decoder writes: the likeliest text that a beam search finds (as in Sutskever et al., 2014, "Sequence to
-sequence learning with neural networks")."""
+"""The likeliest text of a decoder, by beam search (as in Sutskever et al., 2014, "Sequence to sequence learning with
+neural networks")."""
 
 from typing import NamedTuple
 
@@ -20,9 +20,9 @@ class Beams(NamedTuple):
     Attributes:
       t: steps taken.
       carry: the decoder's state after them, [K, B, states·H] for each layer.
-      ids: what is written, `end` after a text's end and where nothing is written yet, integer [T, K, B].
+      ids: the text so far, `end` after a text's end and where nothing is written yet, integer [T, K, B].
       last: the id written last [K, B].
-      ended: whether the text has ended, bool [K, B].
+      ended: true where the text has ended, bool [K, B].
       score: log P(text | source) in nats [K, B]; that of a text that has ended stays.
     """
 
@@ -38,7 +38,7 @@ class BeamResult(NamedTuple):
     """Result of a beam search.
 
     Attributes:
-      ids: of the likeliest text of each source, `end` from its end on, integer [T, B].
+      ids: the likeliest text of each source, `end` from its end on, integer [T, B].
       score: log P(text | source) in nats [B].
     """
 
