@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jsonargparse
 import yaml
 
-from rnnjax.config import Config
+from rnnjax.config import Config, Platform
 from rnnjax.errors import UserError
 from rnnjax.run.interrupt import INTERRUPTED, done, leave, listen
 from rnnjax.run.yaml_keys import given_twice
@@ -65,6 +65,36 @@ def add_config(parser: Parser) -> None:
         "--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below"
     )
     parser.add_class_arguments(Config, as_group=False)
+
+
+def add_run(parser: Parser, example: str = "runs/lyrics") -> None:
+    """Gives a parser `--run` and `--checkpoint`."""
+    parser.add_argument("--run", type=str, required=True, help=f"directory of the run, such as {example}")
+    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
+
+
+def add_platform(parser: Parser) -> None:
+    """Gives a parser `--platform`."""
+    parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
+
+
+def check_platform(options: jsonargparse.Namespace) -> None:
+    """Raises UserError for a platform that is none."""
+    platforms = typing.get_args(Platform)
+    if options.platform not in platforms:
+        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(platforms)}")
+
+
+def check_numbers(options: jsonargparse.Namespace, **lowest: int) -> None:
+    """Checks that each named option is at least its lowest value.
+
+    Raises:
+      UserError: naming the first option below it.
+    """
+    for name, low in lowest.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value < 2**31:
+            raise UserError(f"--{name} is {value}, but must be at least {low}, and below 2^31")
 
 
 def add_commands(parser: Parser, commands: dict[str, Parser]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from rnnjax.cli import make_parser, run
+from rnnjax.cli import add_run, make_parser, run
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
@@ -30,9 +30,8 @@ VERIFIED = (64, 8)
 
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("export", __doc__)
-    parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/lyrics")
+    add_run(parser)
     parser.add_argument("--format", type=str, required=True, help="torch, flax, or safetensors")
-    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
     parser.add_argument("--out", type=str, default=None, help="the file to write; by default weights.* in the run")
     parser.add_argument(
         "--verify", action="store_true", help="run the file in the library itself, and print the largest difference"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 from jsonargparse import Namespace
 
-from rnnjax.cli import make_parser, run
-from rnnjax.config import Platform
+from rnnjax.cli import add_platform, add_run, check_numbers, check_platform, make_parser, run
 from rnnjax.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("predict", __doc__)
-    parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/seq2seq")
-    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
+    add_run(parser, "runs/seq2seq")
     parser.add_argument(
         "--input", type=str, help="input of the network: a label, a text, a number, 64 pixels, or a sequence, by task"
     )
@@ -24,13 +21,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=0.8, help="one_to_many: 0 takes the likeliest character")
     parser.add_argument("--seed", type=int, default=0, help="one_to_many: seed of the draws")
     parser.add_argument("--beam", type=int, default=0, help="seq2seq: width of the search, 1 is greedy; 0: the run's")
-    parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
+    add_platform(parser)
     options = parser.parse_args(argv)
-    for name, low in (("length", 1), ("seed", 0), ("temperature", 0), ("beam", 0)):
-        if not low <= getattr(options, name) < 2**31:
-            raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and below 2^31")
-    if options.platform not in get_args(Platform):
-        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
+    check_numbers(options, length=1, seed=0, temperature=0, beam=0)
+    check_platform(options)
     print(predict(options))
     return 0
 

@@ -6,13 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
 from rnnjax.callable_module import CallableModule
-from rnnjax.cli import make_parser, run
-from rnnjax.config import Platform
+from rnnjax.cli import add_platform, add_run, check_numbers, check_platform, make_parser, run
 from rnnjax.config.checks import at_least
 from rnnjax.errors import UserError
 
@@ -28,8 +27,7 @@ STREAM_CHUNK = 8
 
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("sample", __doc__)
-    parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/lyrics")
-    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
+    add_run(parser)
     parser.add_argument("--prime", type=str, default="", help="text to continue; by default the beginning of a song")
     parser.add_argument("--length", type=int, default=500, help="characters to write, after the prime")
     parser.add_argument("--temperature", type=float, default=0.8, help="below 1 is more cautious; 0: the likeliest")
@@ -37,11 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--num", type=int, default=1, help="texts to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
     parser.add_argument("--stream", action="store_true", help="print each text as it is written")
-    parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
+    add_platform(parser)
     options = parser.parse_args(argv)
-    for name, low in (("length", 1), ("num", 1), ("top_k", 0), ("seed", 0), ("temperature", 0)):
-        if not low <= getattr(options, name) < 2**31:
-            raise UserError(f"--{name} is {getattr(options, name)}, but must be at least {low}, and below 2^31")
+    check_numbers(options, length=1, num=1, top_k=0, seed=0, temperature=0)
     return print_texts(options)
 
 
@@ -49,8 +45,7 @@ def print_texts(options: Namespace) -> int:
     """Prints the texts, each with its longest stretch that stands in the training text, where that text can be read."""
     from rnnjax.run.device import set_up
 
-    if options.platform not in get_args(Platform):
-        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
+    check_platform(options)
     from rnnjax.trained import load_trained, read_config
 
     path = Path(options.run)

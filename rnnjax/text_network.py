@@ -6,12 +6,12 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from rnnjax.cli import Parser, add_config, config_of, make_parser
-from rnnjax.config import Config, Platform
+from rnnjax.cli import Parser, add_config, add_platform, add_run, check_platform, config_of, make_parser
+from rnnjax.config import Config
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
@@ -56,9 +56,8 @@ def parser_for(command: str, description: str, argv: list[str] | None) -> Parser
     if _names_a_run(given):
         if any(argument.split("=")[0] == "--config" for argument in given):
             raise UserError("--run and --config: give one of them; a run has its own config")
-        parser.add_argument("--run", type=str, required=True, help="directory of the run, such as runs/lyrics")
-        parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
-        parser.add_argument("--platform", type=str, default="auto", help="auto, cpu, gpu, cuda, rocm, or tpu")
+        add_run(parser)
+        add_platform(parser)
     else:
         add_config(parser)
     parser.add_argument("--out", type=str, help=f"directory of the findings; by default {command} in the run's")
@@ -88,8 +87,7 @@ def read_text_network(command: str, parser: Parser, options: Namespace) -> TextN
         corpus = load_corpus(config.data)
         return TextNetwork(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
 
-    if options.platform not in get_args(Platform):
-        raise UserError(f"--platform is {options.platform!r}, but must be one of {', '.join(get_args(Platform))}")
+    check_platform(options)
     from rnnjax.run.directory import read_json
 
     run = Path(options.run)
@@ -125,15 +123,3 @@ def leaf_names(tree) -> list[str]:
     from rnnjax.model.network import leaf_name
 
     return [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
-
-
-def whole_numbers(options: Namespace, **lowest: int) -> None:
-    """Checks that each named option is at least its lowest value.
-
-    Raises:
-      UserError: naming the first option below it.
-    """
-    for name, low in lowest.items():
-        value = getattr(options, name)
-        if value is not None and not low <= value < 2**31:
-            raise UserError(f"--{name} is {value}, but must be at least {low}, and below 2^31")

@@ -11,9 +11,9 @@ import math
 
 from jsonargparse import Namespace
 
-from rnnjax.cli import run
+from rnnjax.cli import check_numbers, run
 from rnnjax.errors import UserError
-from rnnjax.text_network import TextNetwork, parser_for, read_text_network, whole_numbers
+from rnnjax.text_network import TextNetwork, parser_for, read_text_network
 
 MULTIPLES = [0.01, 0.1, 0.5, 1.0]
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         "--multiples", type=float, nargs="+", default=MULTIPLES, help="thresholds, as multiples of the median norm"
     )
     options = parser.parse_args(argv)
-    whole_numbers(options, windows=1)
+    check_numbers(options, windows=1)
     for multiple in options.multiples:
         if not (math.isfinite(multiple) and multiple > 0):
             raise UserError(f"--multiples has {multiple}, but must have finite numbers above 0")

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import jsonargparse
 from jsonargparse import Namespace
 
-from rnnjax.cli import run
+from rnnjax.cli import check_numbers, run
 from rnnjax.errors import UserError
-from rnnjax.text_network import TextNetwork, fresh, parser_for, read_text_network, whole_numbers
+from rnnjax.text_network import TextNetwork, fresh, parser_for, read_text_network
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
     from rnnjax.model.network import Model
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="scales of W of these networks")
     options = parser.parse_args(argv)
-    whole_numbers(options, window=2, lags=1, streams=1, exponents=1)
+    check_numbers(options, window=2, lags=1, streams=1, exponents=1)
     options.lags = options.window // 2 if options.lags is None else options.lags
     if options.lags >= options.window:
         raise UserError(f"--lags is {options.lags}, but must be below --window, which is {options.window}")
