@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rnnjax import train as train
     from rnnjax.gradients.of_step import gradient as gradient
     from rnnjax.gradients.online import online as online
+    from rnnjax.gradients.over_time import unroll as unroll
     from rnnjax.model import loss as losses
     from rnnjax.model.cells import Cell as Cell
     from rnnjax.trained import load as load
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 FACE = {
     "gradient": "rnnjax.gradients.of_step:gradient",
     "online": "rnnjax.gradients.online:online",
+    "unroll": "rnnjax.gradients.over_time:unroll",
     "losses": "rnnjax.model.loss",
     "Cell": "rnnjax.model.cells:Cell",
     "train": "rnnjax.train",
@@ -28,7 +30,7 @@ FACE = {
 }
 """Where each name of the library is: a module, or a name in one. `train` and `sample` are called like functions."""
 
-__all__ = ["Cell", "gradient", "load", "losses", "online", "sample", "train"]
+__all__ = ["Cell", "gradient", "load", "losses", "online", "sample", "train", "unroll"]
 
 if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
     # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.

@@ -14,14 +14,14 @@ import pytest
 import rnnjax
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
-from rnnjax.gradients import arguments, make_method, of_step, online
+from rnnjax.gradients import arguments, make_method, of_step, online, over_time
 from rnnjax.gradients.artbp import Cuts
 from rnnjax.gradients.method import Window
 from rnnjax.model import loss as losses
 from rnnjax.model.leaves import put, reals
 from rnnjax.model.network import Batch
 
-EXACT = {"autodiff": {}, "manual": {}, "textbook": {}, "checkpointed": {}, "parallel": {}, "rtrl": {}}
+EXACT = {"autodiff": {}, "manual": {}, "textbook": {}, "checkpointed": {}, "parallel": {}, "deer": {}, "rtrl": {}}
 EXACT |= {"truncated": {"k1_steps": 2, "k2_steps": 9}, "artbp": {"cut_probability": 0.0}, "snap": {"snap_steps": 9}}
 T = 4
 KEY = jax.random.key(3)
@@ -312,7 +312,6 @@ WRONG = {
     "reduce is 'all', but must be mean or sum": lambda: of_scalar("rtrl", reduce="all"),
     "method rflo: its eligibilities are those of leaky units": lambda: of_scalar("rflo"),
     "method kf_rtrl: its factors": lambda: of_scalar("kf_rtrl"),
-    "method deer: its solver": lambda: of_scalar("deer"),
     "method manual looks at a whole window": lambda: rnnjax.online(scalar, "squared_error", "manual"),
     "memory is None: init": lambda: rnnjax.online(scalar, "squared_error", batch_axes=0).update(*SMALL, None, 1.0, 1.0),
     "x_t is []": lambda: rnnjax.online(scalar, "squared_error").init(SMALL[0], jnp.zeros(2), 1.0),
@@ -375,7 +374,7 @@ def test_a_window_without_trace_or_noise_is_told_so():
 
 
 def test_examples_print_what_they_say():
-    for module in (of_step, online, losses):
+    for module in (of_step, online, over_time, losses):
         found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
         assert found.attempted
         assert not found.failed

@@ -54,6 +54,7 @@ class GradientConfig:
       damping: deer: the share of the Jacobian that is left out, from 0 to 1.
       chunk_steps: deer: steps that are solved at once, for what they take of memory; 0 is the whole window.
       start: deer: the first guess, zeros, or the state before the window held throughout.
+      start_steps: deer: first steps of that guess that are computed one after the other; held then holds the last.
     """
 
     method: GradientMethod = "manual"
@@ -72,6 +73,7 @@ class GradientConfig:
     damping: float = 0.0
     chunk_steps: int = 0
     start: Literal["zeros", "held"] = "zeros"
+    start_steps: int = 0
 
     def __post_init__(self) -> None:
         typed(self, "gradient")
@@ -83,4 +85,4 @@ class GradientConfig:
         check(0 <= self.tolerance < 1, "gradient.tolerance", self.tolerance, "in [0, 1)")
         check(0 <= self.damping <= 1, "gradient.damping", self.damping, "in [0, 1]")
         at_least(1, gradient__iterations=self.iterations)
-        at_least(0, gradient__chunk_steps=self.chunk_steps)
+        at_least(0, gradient__chunk_steps=self.chunk_steps, gradient__start_steps=self.start_steps)

@@ -1,25 +1,29 @@
 """Forward and backward in parallel over time (Lim et al., 2024, "Parallelizing non-linear sequential models over the
 sequence length"): the trajectory of each layer by Newton's method, the gradient by one reverse scan at it.
 
-Layers are solved one after the other, each on its own numbers alone, so that S is what one layer carries. The states
-follow the recurrence within a tolerance, and the gradient is that of the trajectory that was found: exact, but for the
-error of its states, which is their tolerance times what the window amplifies.
+Layers are solved one after the other, each on its own numbers alone, so that S is what one layer carries; of a step
+that is no network of cells it is the whole state. The states follow the recurrence within a tolerance, and the gradient
+is that of the trajectory that was found: exact, but for the error of its states, which is their tolerance times what
+the window amplifies.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
+from rnnjax.gradients.autodiff import differentiate
 from rnnjax.gradients.claim import ROUNDING, Claim
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Spent, Window
 from rnnjax.gradients.stepwise import structure
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Carry, Layer, Model, Params
-from rnnjax.model.recurrence import Recurrence, window_loss
+from rnnjax.model.recurrence import Recurrence, losses, total_weight, window_loss
 from rnnjax.model.rnn import hidden
+from rnnjax.parallel import any_step
 from rnnjax.parallel import layer as parallel
 from rnnjax.parallel.newton import Solution, Solver
 
@@ -38,32 +42,44 @@ def gradient(recurrence: Recurrence, window: Window, *, solver: Solver = Solver(
     Cost: each iteration O(T·S³) work at depth O(log T) and O(T·S²) memory a stream; by blocks, as quasi has it, both
     O(T·S), and a product with W for each iteration forward and back. Exact within the window.
     """
-    params, hyper, carry, batch, *_ = window
-    model = structure(recurrence)
+    loss_of = of_layers if recurrence.model else of_any_step
+    found = differentiate(partial(loss_of, recurrence, window, solver), window)
+    new_carry, effort = found.new_carry
+    return found._replace(new_carry=new_carry, spent=effort)
 
-    def loss_of(params: Params, carry: Carry) -> tuple[Array, tuple[Carry, Spent]]:
-        found: list[Solution] = []
 
-        def unroll(
-            cell: Cell,
-            layer: Layer,
-            hyper: Hyper,
-            state: Array,
-            a: Array,
-            valid: Array | None = None,
-            reset: Array | None = None,
-            scan_unroll: int = 1,
-        ) -> tuple[Array, Array]:
-            """`model.rnn.unroll`, in parallel; `scan_unroll` is of no use here."""
-            found.append(parallel.unroll(cell, layer, hyper, state, a, valid, reset, solver=solver))
-            return found[-1].states[-1], hidden(found[-1].states, model.hidden)
+def of_any_step(
+    recurrence: Recurrence, window: Window, solver: Solver, params: Any, state: Any
+) -> tuple[Array, tuple[Any, Spent]]:
+    """Loss of a window of anybody's step, and the state after it."""
+    batch = window.batch
+    states, out, found = any_step.run(recurrence, params, window.hyper, state, batch, solver)
+    loss = jnp.sum(losses(recurrence, params, out, batch)) / total_weight(recurrence, batch)
+    return loss, (jax.tree.map(lambda leaf: leaf[-1], states), spent([found]))
 
-        loss, new_carry = window_loss(recurrence, params, hyper, carry, batch, unroll)
-        return loss, (new_carry, spent(found))
 
-    of_both = jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True)
-    (loss, (new_carry, effort)), (d_params, d_carry) = of_both(params, carry)
-    return Gradient(loss, d_params, d_carry, new_carry, spent=effort)
+def of_layers(
+    recurrence: Recurrence, window: Window, solver: Solver, params: Params, carry: Carry
+) -> tuple[Array, tuple[Carry, Spent]]:
+    """Loss of a window of a network of cells, and the state after it, layer by layer."""
+    width, solutions = structure(recurrence).hidden, []
+
+    def unroll(
+        cell: Cell,
+        layer: Layer,
+        hyper: Hyper,
+        state: Array,
+        a: Array,
+        valid: Array | None = None,
+        reset: Array | None = None,
+        scan_unroll: int = 1,
+    ) -> tuple[Array, Array]:
+        """`model.rnn.unroll`, in parallel; `scan_unroll` is of no use here."""
+        solutions.append(parallel.unroll(cell, layer, hyper, state, a, valid, reset, solver=solver))
+        return solutions[-1].states[-1], hidden(solutions[-1].states, width)
+
+    loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, unroll)
+    return loss, (new_carry, spent(solutions))
 
 
 def spent(found: list[Solution]) -> Spent:
@@ -75,12 +91,17 @@ def spent(found: list[Solution]) -> Spent:
     return Spent(jnp.max(iterations).astype(dtype), jnp.mean(shares).astype(dtype))
 
 
-NEEDS = "its solver works layer by layer of a network of cells; take parallel"
-
-
 def make_solver(config: GradientConfig) -> Solver:
     """The solver that a config describes."""
-    return Solver(config.solver, config.tolerance, config.iterations, config.damping, config.chunk_steps, config.start)
+    return Solver(
+        config.solver,
+        config.tolerance,
+        config.iterations,
+        config.damping,
+        config.chunk_steps,
+        config.start,
+        config.start_steps,
+    )
 
 
 def method(config: GradientConfig) -> Method:
@@ -90,7 +111,7 @@ def method(config: GradientConfig) -> Method:
         variants=({"solver": "quasi"}, {"solver": "elk"}),
     )
     solver = make_solver(config)
-    return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), needs=NEEDS, claim=claim)
+    return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), claim=claim)
 
 
 def cost(model: Model, T: int, B: int, *, solver: Solver = Solver()) -> Cost:  # noqa: B008  (a tuple)

@@ -111,7 +111,7 @@ def gradient(
     Args:
       step: (params, state, x_t) -> (state, output) of one stream at one time. Any pure function of trees of arrays.
       loss: (output, y_t) -> scalar of one stream at one time, or a name: cross_entropy, squared_error, bernoulli.
-      method: its name: autodiff, manual, textbook, checkpointed, parallel, rtrl,
+      method: its name: autodiff, manual, textbook, checkpointed, parallel, deer, rtrl,
         finite_difference; truncated, snap; and at random artbp, uoro, forward_gradient, spsa.
       batch_axes: leading axes of the state, and after time of xs and ys, over which the step is mapped.
       reduce: mean: L as above. sum: without the division by Σ wₜ.

@@ -37,7 +37,8 @@ class Solver(NamedTuple):
       iterations: most iterations; steps not within the tolerance by then are computed in sequence.
       damping: share of the Jacobian that is left out, from 0 to 1. 1 is Picard's iteration.
       chunk_steps: steps of the chunks of a window, solved one after the other; 0: the window is solved at once.
-      start: default of the first guess: zeros, or held, the state before the first step throughout.
+      start: first guess, where none is given: zeros, or held, the state before the window (or the chunk) throughout.
+      start_steps: first steps of that guess that are computed one after the other; held then holds the last of them.
     """
 
     kind: Kind = "deer"
@@ -46,6 +47,7 @@ class Solver(NamedTuple):
     damping: float = 0.0
     chunk_steps: int = 0
     start: Literal["zeros", "held"] = "zeros"
+    start_steps: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -53,8 +55,8 @@ class Solver(NamedTuple):
         return self.kind in ("deer", "elk")
 
     def within(self, dtype: jnp.dtype) -> float:
-        """Tolerance: by default 1e-12 in float64, and 3e-6 in float32."""
-        return self.tolerance or (1e-12 if jnp.dtype(dtype) == jnp.float64 else 3e-6)
+        """Tolerance: by default 1e-12 in float64, and 25 units of rounding in other types: 3e-6 in float32."""
+        return self.tolerance or (1e-12 if jnp.dtype(dtype) == jnp.float64 else 25 * float(jnp.finfo(dtype).eps))
 
 
 class Solution(NamedTuple):
@@ -101,14 +103,12 @@ def solve(
       x: tree of arrays [T, *B, ...].
       start: first guess [T, *B, S]; None: the solver's.
     """
-    T = jax.tree.leaves(x)[0].shape[0]
-    if start is None:
-        start = jnp.broadcast_to(first if solver.start == "held" else jnp.zeros_like(first), (T, *first.shape))
+    T = steps_of(x)
     length = solver.chunk_steps or T
     if length >= T:
         return solve_chunk(f, jacobian, first, x, start, solver)
 
-    def body(s: Array, chunk: tuple[Any, Array]) -> tuple[Array, Solution]:
+    def body(s: Array, chunk: tuple[Any, Array | None]) -> tuple[Array, Solution]:
         found = solve_chunk(f, jacobian, s, *chunk, solver)
         return found.states[-1], found
 
@@ -125,15 +125,35 @@ def solve(
     return Solution(states, found.iterations + end.iterations, found.sequential + end.sequential)
 
 
+def steps_of(x: Any) -> int:
+    """T of a tree of arrays [T, ...]."""
+    return jax.tree.leaves(x)[0].shape[0]
+
+
+def first_guess(f: Step, first: Array, x: Any, solver: Solver) -> Array:
+    """First guess of a solver [T, *B, S]: its first steps in sequence, then zeros, or their last state held."""
+    T = steps_of(x)
+    count = min(solver.start_steps, T)
+
+    def body(s: Array, x_t: Any) -> tuple[Array, Array]:
+        s = f(s, x_t)
+        return s, s
+
+    last, begun = jax.lax.scan(body, first, jax.tree.map(lambda leaf: leaf[:count], x))
+    rest = last if solver.start == "held" else jnp.zeros_like(first)
+    return jnp.concatenate([begun, jnp.broadcast_to(rest, (T - count, *first.shape))])
+
+
 def before(first: Array, states: Array) -> Array:
     """State before each step [T, *B, S]."""
     return jnp.concatenate([first[None], states[:-1]])
 
 
 def solve_chunk(
-    f: Step, jacobian: Callable[[Array, Any], Array], first: Array, x: Any, start: Array, solver: Solver
+    f: Step, jacobian: Callable[[Array, Any], Array], first: Array, x: Any, start: Array | None, solver: Solver
 ) -> Solution:
     """Solves as `solve` does, without chunks."""
+    start = first_guess(f, first, x, solver) if start is None else start
     within = solver.within(start.dtype)
     next_guess = in_trust_region if solver.kind in ("elk", "quasi_elk") else newton
 
