@@ -38,6 +38,6 @@ def read_finished(path: Path, keep: bool = True) -> Finished:
       UserError: if a part of it is missing or damaged.
     """
     lines = path / "predictions.jsonl"
-    said = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()] if lines.exists() else []
+    said = [json.loads(line) for line in lines.open(encoding="utf-8")] if lines.exists() else []
     metrics, result = pd.DataFrame(read_metrics(path / "metrics.jsonl")), read_json(path / "result.json")
     return Finished(load(path), metrics, result, pd.DataFrame(said), path if keep else None)

@@ -355,18 +355,41 @@ def test_rows_longer_than_the_header_are_refused(tmp_path):
 RECORDS = [{"artist": "me", "text": "la\tla"}, {"artist": "you", "text": "NA"}, {"artist": "they", "text": None}]
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.tsv", b'artist\ttext\nme\t"la\tla"\nyou\tNA\nthey\t\n'),
-        ("a.json", json.dumps(RECORDS).encode()),
-        ("a.json", json.dumps({"version": 3, "songs": RECORDS}).encode()),
-        ("a.jsonl", "\n".join(map(json.dumps, RECORDS)).encode()),
-        ("a.csv.gz", gzip.compress(b"text\nla\tla\nNA\n\n")),
-    ],
-)
-def test_songs_are_told_apart_in_every_table(tmp_path, name, content):
-    assert read(tmp_path / name, content).texts == ["la\tla", "NA"]
+BY_COLUMN = {name: [row[name] for row in RECORDS] for name in ("artist", "text")}
+TABLES = [
+    ("a.tsv", b'artist\ttext\nme\t"la\tla"\nyou\tNA\nthey\t\n'),
+    ("a.csv", b'artist;text\nme;"la\tla"\nyou;NA\nthey;\n'),
+    ("a.csv", b'artist, text\nme, "la\tla"\nyou, NA\nthey,\n'),
+    ("a.txt", b'artist,text\nme,"la\tla"\nyou,NA\nthey,\n'),
+    ("a.csv.gz", gzip.compress(b"text\nla\tla\nNA\n\n")),
+    ("a.json", json.dumps(RECORDS).encode()),
+    ("songs", json.dumps(RECORDS).encode()),
+    ("a.json", json.dumps({"version": 3, "songs": RECORDS}).encode()),
+    ("a.json", json.dumps(BY_COLUMN).encode()),
+    ("a.json", json.dumps({name: dict(enumerate(column)) for name, column in BY_COLUMN.items()}).encode()),
+    ("a.json", json.dumps(dict(enumerate(RECORDS))).encode()),
+    ("a.json", json.dumps({"columns": ["text"], "data": [["la\tla"], ["NA"]]}).encode()),
+    *((name, "\n".join(map(json.dumps, RECORDS)).encode()) for name in ("a.jsonl", "a.json", "a.txt")),
+    ("a.jsonl", json.dumps(RECORDS).encode()),
+]
+TEXTS = [
+    b"Well, text\nand more\n",
+    b"artist,text\nis, what, I, sing\n",
+    b"[Chorus]\nla la\n",
+    b'{"a": 1}\n',
+    b"[1, 2]\n",
+]
+
+
+def test_songs_are_told_apart_in_every_table(tmp_path, subtests):
+    for number, (name, content) in enumerate(TABLES):
+        with subtests.test(number=number, name=name):
+            assert read(tmp_path / name, content).texts == ["la\tla", "NA"]
+
+
+def test_a_text_that_looks_like_a_table_is_a_text(tmp_path):
+    for content in TEXTS:
+        assert read(tmp_path / "a.txt", content).texts == [content.decode()]
 
 
 def test_a_parquet_file_and_a_zip(tmp_path):
@@ -387,30 +410,40 @@ def test_every_unicode_is_read(tmp_path, encoding):
     assert read(tmp_path / "a.txt", text.encode(encoding)).texts == [text]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        (
-            "a.txt",
-            "It\u2019s late, na\u00efve caf\u00e9 \u2026 ".encode("cp1252") * 300,
-            "cp1252 .* sure.*It\u2019s late",
-        ),
-        ("a.txt", b"%PDF-1.7 ...", "a PDF document"),
-        ("a.csv", b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-        ("a.txt.gz", gzip.compress(b"la" * 999)[:-9], "damaged gzip"),
-        ("a.json", b'[{"text": "la"}, {"te', "no whole json"),
-        ("a.json", b'[{"text": 3}]', "has a int in 'text'"),
-        ("a.parquet", b"text\nla\n", "is not a parquet file"),
-        ("a.txt", b"a\0b" * 99, "U.0000"),
-        ("a.csv", b"text,b,text\n,1,la\n", "2 columns 'text'"),
-        ("a.csv", b"text,b\nla,1\nlo,2,3,4\n", "more fields than its header"),
-    ],
+FRENCH = "\u00c7a va? D\u00e9j\u00e0 vu, \u00e9l\u00e8ve.\n" * 50
+RUSSIAN = (
+    "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u042d\u0442\u043e \u043f\u0435\u0441\u043d\u044f \u043e \u043b\u044e\u0431\u0432\u0438.\n"
+    * 80
 )
-def test_what_cannot_be_read_is_named(tmp_path, name, content, said):
-    with pytest.raises(UserError, match=said):
-        read(tmp_path / name, content)
+UNREADABLE = [
+    ("a.txt", "It\u2019s late, na\u00efve caf\u00e9 \u2026 ".encode("cp1252") * 300, "cp1252 .* sure.*It\u2019s late"),
+    ("a.txt", FRENCH.encode("latin-1"), "cp1252 .* sure.*\u00c7a va"),
+    ("a.txt", RUSSIAN.encode("koi8-r"), "koi8_r .* sure"),
+    ("a.txt", FRENCH.encode()[:-3] + b"\xc3", "cut off within its last character"),
+    ("a.txt", FRENCH.encode() + b"\xff\n" + FRENCH.encode(), "is UTF-8, but has other bytes"),
+    ("a.txt", b"%PDF-1.7 ...", "a PDF document"),
+    ("a.csv", b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    ("a.gz", gzip.compress(b"a".ljust(257, b"\0") + b"ustar"), "a tar archive"),
+    ("a.gz", gzip.compress(gzip.compress(b"la")), "compressed twice"),
+    ("a.txt.gz", gzip.compress(b"la" * 999)[:-9], "damaged gzip"),
+    ("a.json", b'[{"text": "la"}, {"te', "no whole JSON"),
+    ("a.json", b'[{"text": 3}]', "has a int in 'text'"),
+    ("a.jsonl", b'{"text": "\\ud800"}', "half a character"),
+    ("a.json", b"[" * 100_000, "nested too deep"),
+    ("a.parquet", b"text\nla\n", "is not a parquet file"),
+    *(("a.txt", content, "U.0000") for content in (b"a\0b" * 99, b"abc\0def\n" * 99)),
+    ("a.csv", b"text,b,text\n,1,la\n", "2 columns 'text'"),
+    ("a.csv", b"text,b\nla,1\nlo,2,3,4\n", "more fields than its header"),
+    ("a.csv", b"Artist,Text\nme,la\n", "did you mean 'Text'"),
+]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "txt"])
-def test_line_ends_of_old_macs_become_unix_ones(tmp_path, suffix):
-    assert "one\ntwo" in read(tmp_path / f"a.{suffix}", b'text\n"one\rtwo"\n').texts[0]
+def test_what_cannot_be_read_is_named(tmp_path, subtests):
+    for name, content, said in UNREADABLE:
+        with subtests.test(said=said), pytest.raises(UserError, match=said):
+            read(tmp_path / name, content)
+
+
+def test_line_ends_of_old_macs_become_unix_ones(tmp_path):
+    for name in ("a.csv", "a.txt"):
+        assert "one\ntwo" in read(tmp_path / name, b'text\n"one\rtwo"\n').texts[0]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlparse
 
 from rnnjax.config import DataConfig
-from rnnjax.data.formats import decode, read_content
+from rnnjax.data.encoding import decode
+from rnnjax.data.formats import read_content
 from rnnjax.data.recall_text import recall_text
 from rnnjax.data.song_tables import parse_table, separated
 from rnnjax.errors import UserError
@@ -84,7 +85,7 @@ def is_csv(path: Path) -> bool:
 
 def read_cells(path: Path) -> pd.DataFrame:
     """Reads all rows and columns of a CSV file, as strings; an empty field is missing. Raises as `separated` does."""
-    return separated(read_content(path), ",")
+    return separated(decode(read_content(path)), ",", path)
 
 
 def _read(path: Path, column: str) -> tuple[Songs, pd.DataFrame | None]:

@@ -1,0 +1,103 @@
+"""From the bytes of a file to its text; for an encoding that is not read, the likely one."""
+
+from rnnjax.data.formats import Content
+from rnnjax.errors import UserError
+
+BYTE_ORDER_MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+GUESSED_FROM = 200_000
+"""Bytes from which an encoding is guessed."""
+
+CLOSE = 0.01
+"""Difference in disorder within which two guesses are equally likely."""
+
+LETTERS_END = 0x20
+"""Highest first byte of a UTF-16 unit in alphabets and their punctuation; those of Chinese are above."""
+
+
+def decode(content: Content) -> str:
+    """Text of a file: UTF-8, or UTF-16 or 32 where a byte order mark or the zeros of plain letters say so.
+
+    Raises:
+      UserError: if it is no text, or in another encoding; the message has the likely one.
+    """
+    data = content.data
+    marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
+    encoding = marked or by_zeros(data) or "utf-8"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f"data.path: {content.source} {refusal(data, encoding, error)}") from None
+    if "\0" in text:
+        raise UserError(f"data.path: {content.source} is no text: it has characters U+0000")
+    return text
+
+
+def by_zeros(data: bytes) -> str | None:
+    """Recognises UTF-16 without its mark: one byte of a plain letter's two is zero, the same one in all."""
+    start = data[:GUESSED_FROM]
+    even, odd = start[::2], start[1::2]
+    upper, lower = sorted((even, odd), key=lambda half: half.count(0), reverse=True)
+    if upper.count(0) < 0.2 * len(upper) or lower.count(0) > 0.02 * upper.count(0):
+        return None
+    if sum(byte <= LETTERS_END for byte in upper) < 0.9 * len(upper):
+        return None
+    return "utf-16-le" if upper is odd else "utf-16-be"
+
+
+def refusal(data: bytes, encoding: str, error: UnicodeDecodeError) -> str:
+    """Words for bytes that cannot be decoded: the fault, and what is likely."""
+    fault = f"({error.reason} 0x{error.object[error.start]:02x} at byte {error.start:,})"
+    if not encoding.startswith("utf-8"):
+        return f"is not {encoding.upper()} {fault}, as its first bytes say; it may be cut off"
+    text = data.decode("utf-8", "replace")
+    wrong, right = text.count("\ufffd"), sum(character > "\x7f" for character in text)
+    if encoding == "utf-8-sig" or right > 4 * wrong:
+        place = "is cut off within its last character" if text.find("\ufffd") == len(text) - 1 else "has other bytes"
+        return f"is UTF-8, but {place} {fault}; iconv -c -f utf-8 -t utf-8 leaves them out"
+    return f"is not UTF-8 {fault}{likely(data, error.start)}"
+
+
+def likely(data: bytes, fault: int) -> str:
+    """Words for the likely encoding, with the place of the fault read in it; other Latin letters are as likely."""
+    import charset_normalizer
+
+    place = max(0, fault - GUESSED_FROM // 2)
+    found = charset_normalizer.from_bytes(data[place : place + GUESSED_FROM])
+    best = found.best()
+    if best is None:
+        return ", and its encoding cannot be told; if it is text, convert it with iconv -f ENCODING -t utf-8"
+    equals = [g for g in found if g.chaos <= best.chaos + CLOSE and g.coherence >= best.coherence - 10 * CLOSE]
+    read = {name: around(data, fault, name) for name in (guess.encoding for guess in equals)}
+    # Of the equally likely, and of Latin letters in no known language, the one that most files are in.
+    if any("cp1252" in guess.could_be_from_charset for guess in equals) or (
+        best.coherence < 0.1 and is_latin(read[best.encoding]) and is_latin(around(data, fault, "cp1252"))
+    ):
+        read = {"cp1252": around(data, fault, "cp1252"), **read}
+    name = next(iter(read))
+    every = {**read, **{guess.encoding: around(data, fault, guess.encoding) for guess in found}}
+    others = [other for other in every if every[other] != read[name]]
+    sure = (100 - best.percent_chaos) / len(set(read.values()))
+    other = f" (in {others[0]}: {every[others[0]]!r})" if others else ""
+    return (
+        f"; it seems to be {name} ({sure:.0f}% sure), in which that place reads {read[name]!r}{other}: "
+        f"if that is right, convert it with iconv -f {name} -t utf-8"
+    )
+
+
+def around(data: bytes, place: int, encoding: str) -> str:
+    """Characters about a place, as an encoding reads them."""
+    return data[max(0, place - 10) : place + 10].decode(encoding, "replace")
+
+
+def is_latin(text: str) -> bool:
+    """True for letters of the Latin alphabet and what stands between them, without control characters."""
+    return all(character.isprintable() or character in "\t\r\n" for character in text) and all(
+        ord(character) < 0x250 for character in text if character.isalpha()
+    )
