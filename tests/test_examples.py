@@ -18,7 +18,7 @@ from rnnjax.tasks import NETWORKS
 from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling
 from rnnjax.tasks import one_to_many as singing
-from rnnjax.training.examples import batch_at, make_mean_surprise
+from rnnjax.training.examples import batch_at, make_mean
 from rnnjax.training.shuffle import shuffled
 
 rng = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def test_the_held_out_loss_is_the_mean_of_all_outputs_in_whatever_blocks(monkeyp
     expected = float(found.sum() / LENGTH.sum())
     for rows in (2, 4):
         monkeypatch.setattr("rnnjax.training.examples.ROWS", rows)
-        assert float(make_mean_surprise(of.surprise)(params, Hyper(), task.rows)) == pytest.approx(expected, rel=1e-12)
+        assert float(make_mean(of.surprise)(params, Hyper(), task.rows)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_steps_within():

@@ -17,8 +17,8 @@ from rnnjax.model.architectures import steps_within
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Model, Params
-from rnnjax.tasks.task import Network, Task
-from rnnjax.training.examples import Surprise, check_batch, make_learn_examples, make_mean_surprise, size
+from rnnjax.tasks.task import Conclusion, Network, Task
+from rnnjax.training.examples import Surprise, check_batch, make_learn_examples, make_mean, size
 from rnnjax.training.state import TrainState, start_state
 from rnnjax.training.step import make_update
 
@@ -51,7 +51,7 @@ def make_example_task(config: Config, network: Network, examples: Split[Any], wh
         step=make_update(config, make_learn_examples(config, network.surprise)),
         held_out=None if examples.validation is None else jax.tree.map(jnp.asarray, examples.validation),
         test=None if examples.test is None else jax.tree.map(jnp.asarray, examples.test),
-        evaluate=make_mean_surprise(network.surprise),
+        evaluate=make_mean(network.surprise),
         **rest,
     )
 
@@ -115,23 +115,59 @@ def measured(examples: Split[Any]) -> tuple[str, Any] | None:
     return None
 
 
-def shown(examples: Split[Any]) -> Any:
-    """The examples of a sample: the first of validation, or of training if there is no validation part."""
+def make_sample(respond: Callable[..., Any], examples: Split[Any]) -> Callable[..., tuple[Any, Any]]:
+    """Returns the sampler: the first held-out examples, or the first of training without any, and the response to them.
+
+    Args:
+      respond: (params, hyper, examples) -> the network's response.
+    """
     part = examples.train if examples.validation is None else examples.validation
-    return jax.tree.map(lambda array: jnp.asarray(array[:SHOWN]), part)
+    rows = jax.tree.map(lambda array: jnp.asarray(array[:SHOWN]), part)
+    return jax.jit(lambda params, hyper, carry, data, step: (rows, respond(params, hyper, rows)))
+
+
+def conclude(
+    network: Network,
+    examples: Split[Any],
+    score: Callable[[TrainState, str, Any], Conclusion],
+    state: TrainState,
+    _: Any,
+    about: dict[str, Any] | None = None,
+) -> Conclusion:
+    """Measures the held-out losses, and scores the measured part.
+
+    Args:
+      score: (state, name of the part, its examples) -> its findings.
+      about: further content of result.json.
+    """
+    result = {"step": int(state.step), **(about or {}), **held_out_losses(network, examples, state)}
+    if (found := measured(examples)) is None:
+        return Conclusion(result)
+    scored = score(state, *found)
+    return Conclusion(result | {"measured": found[0]} | scored.result, scored.predictions)
 
 
 def held_out_losses(network: Network, examples: Split[Any], state: TrainState) -> dict[str, float]:
-    """Measures validation_loss and test_loss, in nats per output, for the parts that there are."""
-    mean: Callable = make_mean_surprise(network.surprise)
+    """Measures validation_loss and test_loss, mean over the outputs, for the parts that there are."""
+    mean = make_mean(network.surprise)
     parts = {"validation_loss": examples.validation, "test_loss": examples.test}
     return {name: float(mean(state.params, state.hyper, part)) for name, part in parts.items() if part is not None}
 
 
-def loss_lines(result: dict[str, Any], unit: str) -> list[str]:
-    """Lines with the held-out losses, for the screen."""
+def report(unit: str, score_lines: Callable[[dict[str, Any]], list[str]], result: dict[str, Any]) -> list[str]:
+    """Lines with the held-out losses, then those of the scores if a part was measured."""
+    return loss_lines(unit, result) + (score_lines(result) if "measured" in result else [])
+
+
+def loss_lines(unit: str, result: dict[str, Any]) -> list[str]:
+    """Lines with the held-out losses."""
     names = [name for name in ("validation_loss", "test_loss") if name in result]
-    return [f"{name.replace('_', ' ')} {result[name]:#.5g} nats per {unit}" for name in names]
+    return [f"{name.replace('_', ' ')} {result[name]:#.5g} {unit}" for name in names]
+
+
+def figures(draw: Callable[[dict[str, Any]], dict[str, Any]], result: dict[str, Any]) -> dict[str, Any]:
+    """Draws the scores if a part was measured."""
+    return draw(result) if "measured" in result else {}
 
 
 def check_text(text: str, characters: str, most: int) -> None:

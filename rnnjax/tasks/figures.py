@@ -12,14 +12,19 @@ MOST_NUMBERED = 20
 
 
 def confusion(
-    counts: Sequence[Sequence[int]], labels: list[str], rows: str, columns: str, counted: str, title: str
+    counts: Sequence[Sequence[int]],
+    labels: list[str],
+    title: str,
+    counted: str = "held-out answers",
+    rows: str = "truth",
+    columns: str = "the network's answer",
 ) -> Any:
     """Draws a confusion matrix.
 
     Args:
       counts: `[labels, labels]`, truth by row, answer by column.
+      counted: name of the things counted.
       rows, columns: names of the axes.
-      counted: name of the things counted, such as songs.
     """
     from matplotlib.ticker import MaxNLocator
 

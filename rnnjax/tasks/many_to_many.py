@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnjax.build import make_model
 from rnnjax.config import Config
-from rnnjax.data.corpus import Corpus, load_corpus
+from rnnjax.data.corpus import load_corpus
 from rnnjax.data.labelled import cut_into_pieces
 from rnnjax.data.padding import pad
 from rnnjax.data.split import Split
@@ -26,13 +26,13 @@ from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.tasks.examples import (
     check_text,
+    conclude,
     draw_all,
-    held_out_losses,
-    loss_lines,
+    figures,
     make_example_task,
-    measured,
+    make_sample,
     noise_for,
-    shown,
+    report,
     surprise_within,
 )
 from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
@@ -61,7 +61,7 @@ def make(config: Config) -> Task:
     lines = Split(*(lines_of(part, most) for part in corpus.text))
     examples = Split(*(encode(part, corpus.vocabulary, most) if part else None for part in lines))
     names = {"characters": corpus.vocabulary.characters, "labels": list(TAGS), "steps": most}
-    of = network(config, names)
+    of, tagger = network(config, names), make_tagger(config, names)
     return make_example_task(
         config,
         of,
@@ -70,11 +70,11 @@ def make(config: Config) -> Task:
         source=corpus.songs.source,
         names=names,
         unit="character",
-        sample=make_sample(config, names, examples),
+        sample=make_sample(tagger, examples),
         write=partial(write, corpus.vocabulary),
-        conclude=partial(conclude, config, of, corpus, lines, examples, names),
-        report=report,
-        figures=figures,
+        conclude=partial(conclude, of, examples, partial(score, lines, tagger)),
+        report=partial(report, "nats per character", score_lines),
+        figures=partial(figures, draw),
     )
 
 
@@ -99,15 +99,20 @@ def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
     def logits(params: Params, hyper: Hyper, rows: Example, key: Any = None, unroll: Unroll = unroll) -> Array:
         x = jnp.asarray(rows.x).T
         noise = noise_for(key, model, x.shape, params.V.dtype)
-        return many_to_many(
-            model, params, hyper, Batch(x, x, valid=steps_within(rows.length, x.shape[0]), noise=noise), unroll=unroll
-        )
+        batch = Batch(x, x, valid=steps_within(rows.length, len(x)), noise=noise)
+        return many_to_many(model, params, hyper, batch, unroll=unroll)
 
     return logits
 
 
+def make_tagger(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
+    """Returns (params, hyper, examples `[B, T]`) -> the likeliest tags `[B, T]`."""
+    logits = make_logits(config, names)
+    return lambda params, hyper, rows: jnp.argmax(logits(params, hyper, rows), axis=-1).T
+
+
 def network(config: Config, names: dict[str, Any]) -> Network:
-    logits, characters = make_logits(config, names), names["characters"]
+    logits, tagger, characters = make_logits(config, names), make_tagger(config, names), names["characters"]
 
     def surprise(params: Params, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
         y = rows.y.T
@@ -117,20 +122,10 @@ def network(config: Config, names: dict[str, Any]) -> Network:
         check_text(text, characters.replace("\n", ""), names["steps"])
         ids = Vocabulary(characters).encode(text)
         rows = Example(ids[None], np.array([len(ids)], np.int32), ids[None])
-        return mark(text, np.argmax(np.asarray(jax.jit(logits)(params, hyper, rows))[:, 0], axis=-1))
+        return mark(text, np.asarray(jax.jit(tagger)(params, hyper, rows))[0])
 
     model = shape_of(config, names)
     return Network(model, partial(draw_all, model, config), surprise, answer)
-
-
-def make_sample(config: Config, names: dict[str, Any], examples: Split[Any]) -> Any:
-    """Returns the sampler: some lines, and the network's tags `[B, T]`."""
-    logits, rows = make_logits(config, names), shown(examples)
-
-    def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Example, Array]:
-        return rows, jnp.argmax(logits(params, hyper, rows), axis=-1).T
-
-    return jax.jit(sample)
 
 
 def write(vocabulary: Vocabulary, found: tuple[Example, Array]) -> str:
@@ -144,31 +139,18 @@ def write(vocabulary: Vocabulary, found: tuple[Example, Array]) -> str:
     return "\n".join(lines)
 
 
-def conclude(
-    config: Config,
-    of: Network,
-    corpus: Corpus,
-    lines: Split[Any],
-    examples: Split[Any],
-    names: dict[str, Any],
-    state: TrainState,
-    _: Any,
-) -> Conclusion:
-    """Scores the tags on the test part, for the network and for the bigram baseline."""
-    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
-    if (found := measured(examples)) is None:
-        return Conclusion(result)
-    part, rows = found
-    logits = make_logits(config, names)
-    guess = np.concatenate(
-        in_blocks(lambda *arguments: jnp.argmax(logits(*arguments), axis=-1).T, state.params, state.hyper, rows)
-    )
+def score(lines: Split[Any], tagger: Callable[..., Array], state: TrainState, part: str, rows: Example) -> Conclusion:
+    """Scores the tags of a part, for the network and for the bigram baseline."""
     texts = getattr(lines, part)
     truth = [tag(line) for line in texts]
+    guess = in_blocks(tagger, state.params, state.hyper, rows)
     network_tags = [row[: len(line)] for row, line in zip(guess, texts, strict=True)]
     bigram = bigram_tags(lines.train, [tag(line) for line in lines.train], texts)
-    result |= {"measured": part, "labels": list(TAGS), "network": scores(truth, network_tags)}
-    result["baselines"] = {"most frequent tag after the same two characters": scores(truth, bigram)}
+    result = {
+        "labels": list(TAGS),
+        "network": scores(truth, network_tags),
+        "baselines": {"most frequent tag after the same two characters": scores(truth, bigram)},
+    }
     predictions = [
         {
             "line": line,
@@ -197,24 +179,20 @@ def scores(truth: list[np.ndarray], guess: list[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def report(result: dict[str, Any]) -> list[str]:
+def score_lines(result: dict[str, Any]) -> list[str]:
     """Lines with the scores beside the baseline's."""
-    lines = loss_lines(result, "character")
-    if "network" not in result:
-        return lines
     told = lambda s: (
         f"{s['accuracy']:.2%} of characters, {s['line_accuracy']:.1%} of whole lines right; "
         f"ends of first syllables F1 {s['end_f1']:.2%}"
     )
-    lines.append(f"{result['measured']}: {told(result['network'])}")
-    return lines + [f"  baseline, {name}: {told(value)}" for name, value in result["baselines"].items()]
+    baselines = [f"  baseline, {name}: {told(value)}" for name, value in result["baselines"].items()]
+    return [f"{result['measured']}: {told(result['network'])}", *baselines]
 
 
-def figures(result: dict[str, Any]) -> dict[str, Any]:
+def draw(result: dict[str, Any]) -> dict[str, Any]:
+    """Draws the recall of each tag beside the baseline's."""
     from rnnjax.tasks.figures import bars
 
-    if "network" not in result:
-        return {}
     series = {"the network": result["network"]["recall"]}
     series |= {name: value["recall"] for name, value in result["baselines"].items()}
     return {

@@ -28,13 +28,14 @@ from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.tasks.examples import (
     check_text,
+    conclude,
     draw_all,
-    held_out_losses,
-    loss_lines,
+    figures,
     make_example_task,
+    make_sample,
     measured,
     noise_for,
-    shown,
+    report,
 )
 from rnnjax.tasks.song_pieces import Example, count_pairs, make_pieces
 from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
@@ -68,26 +69,24 @@ def make(config: Config) -> Task:
     Raises:
       UserError: if they cannot be read, or are too few.
     """
-    data = read_digits(config) if config.data.path == "digits" else read_songs(config)
-    of = network(config, data.names)
+    of_images = config.data.path == "digits"
+    data = read_digits(config) if of_images else read_songs(config)
+    of, log_p = network(config, data.names), make_log_p(config, data.names)
+    unit, whole = ("image", "images") if of_images else ("piece of a song", "songs")
     return make_example_task(
         config,
         of,
         data.examples,
-        "images" if config.data.path == "digits" else "pieces of songs",
+        "images" if of_images else "pieces of songs",
         source=data.source,
         names=data.names,
-        unit=unit(config),
-        sample=make_sample(config, data),
+        unit=unit,
+        sample=make_sample(log_p, data.examples),
         write=partial(write, data.names["labels"]),
-        conclude=partial(conclude, config, of, data),
-        report=partial(report, config),
-        figures=partial(figures, config),
+        conclude=partial(conclude, of, data.examples, partial(score, data, log_p)),
+        report=partial(report, f"nats per {unit}", partial(score_lines, whole)),
+        figures=partial(figures, partial(draw, whole)),
     )
-
-
-def unit(config: Config) -> str:
-    return "image" if config.data.path == "digits" else "piece of a song"
 
 
 def read_songs(config: Config) -> Data:
@@ -165,8 +164,14 @@ def make_logits(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
     return logits
 
 
+def make_log_p(config: Config, names: dict[str, Any]) -> Callable[..., Array]:
+    """Returns (params, hyper, examples `[B, T]`) -> log-probabilities `[B, labels]`."""
+    logits = make_logits(config, names)
+    return lambda params, hyper, rows: jax.nn.log_softmax(logits(params, hyper, rows))
+
+
 def network(config: Config, names: dict[str, Any]) -> Network:
-    logits, characters = make_logits(config, names), names.get("characters")
+    logits, log_p, characters = make_logits(config, names), make_log_p(config, names), names.get("characters")
 
     def surprise(params: Params, hyper: Hyper, rows: Example, key: Array | None, unroll: Unroll) -> Surprise:
         nats = cross_entropy(logits(params, hyper, rows, key, unroll), rows.label)
@@ -174,8 +179,7 @@ def network(config: Config, names: dict[str, Any]) -> Network:
 
     def answer(params: Params, hyper: Hyper, text: str, asked: AnswerOptions) -> str:
         rows = read_image(text) if characters is None else read_song(text, characters, names["steps"])
-        log_p = jax.nn.log_softmax(jax.jit(logits)(params, hyper, rows))
-        p = np.asarray(jax.nn.softmax(jnp.sum(log_p, axis=0)))
+        p = np.asarray(jax.nn.softmax(jnp.sum(jax.jit(log_p)(params, hyper, rows), axis=0)))
         return "\n".join(f"{p[label]:7.2%}  {names['labels'][label]}" for label in np.argsort(-p)[:5])
 
     model = shape_of(config, names)
@@ -207,46 +211,28 @@ def read_image(text: str) -> Example:
     return Example(pixels[None] / 16, np.array([len(pixels)], np.int32), np.zeros(1, np.int32))
 
 
-def make_sample(config: Config, data: Data) -> Any:
-    """Returns the sampler: labels of some examples, and the network's log-probabilities `[B, labels]`."""
-    logits, rows = make_logits(config, data.names), shown(data.examples)
-
-    def sample(params: Params, hyper: Hyper, carry: Any, examples: Any, step: Array) -> tuple[Array, Array]:
-        return rows.label, jax.nn.log_softmax(logits(params, hyper, rows))
-
-    return jax.jit(sample)
-
-
-def write(labels: list[str], found: tuple[Array, Array]) -> str:
+def write(labels: list[str], found: tuple[Example, Array]) -> str:
     """Writes a line for each example of a sample."""
+    rows, log_ps = found
     lines = []
-    for truth, log_p in zip(*map(np.asarray, found), strict=True):
+    for truth, log_p in zip(np.asarray(rows.label), np.asarray(log_ps), strict=True):
         guess = int(np.argmax(log_p))
         right = "right" if guess == truth else f"wrong, it is {labels[truth]}"
         lines.append(f"{labels[guess]} ({np.exp(log_p[guess]):.0%}): {right}")
     return "\n".join(lines)
 
 
-def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any) -> Conclusion:
-    """Measures accuracy and confusion on the test part, for the examples and for the songs that they are pieces of."""
-    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, data.examples, state)}
-    if (found := measured(data.examples)) is None:
-        return Conclusion(result)
-    part, examples = found
-    labels = data.names["labels"]
-    logits = make_logits(config, data.names)
-    log_p = np.concatenate(
-        in_blocks(lambda *arguments: jax.nn.log_softmax(logits(*arguments)), state.params, state.hyper, examples)
-    )
-    owner = getattr(data.owner, part)
+def score(data: Data, log_p: Callable[..., Array], state: TrainState, part: str, examples: Example) -> Conclusion:
+    """Measures accuracy and confusion on a part, for the examples and for the songs that they are pieces of."""
+    labels, owner = data.names["labels"], getattr(data.owner, part)
+    found = in_blocks(log_p, state.params, state.hyper, examples)
     together = np.zeros((owner.max() + 1, len(labels)))
-    np.add.at(together, owner, log_p)
+    np.add.at(together, owner, found)
     truth = np.zeros(len(together), int)
     truth[owner] = examples.label
     guess = np.argmax(together, axis=1)
-    result |= {
-        "measured": part,
-        "example_accuracy": float(np.mean(np.argmax(log_p, axis=1) == examples.label)),
+    result = {
+        "example_accuracy": float(np.mean(np.argmax(found, axis=1) == examples.label)),
         "accuracy": float(np.mean(guess == truth)),
         "count": len(truth),
         "baselines": {name: float(np.mean(right)) for name, right in data.baselines().items()},
@@ -260,31 +246,17 @@ def conclude(config: Config, of: Network, data: Data, state: TrainState, _: Any)
     return Conclusion(result, predictions)
 
 
-def report(config: Config, result: dict[str, Any]) -> list[str]:
-    """Lines with the accuracy beside the baselines'."""
-    lines = loss_lines(result, unit(config))
-    if "accuracy" not in result:
-        return lines
-    what = "images" if config.data.path == "digits" else "songs"
-    if what == "songs":
-        lines.append(f"{result['measured']} accuracy on pieces of songs {result['example_accuracy']:.1%}")
-    lines.append(f"{result['measured']} accuracy on {result['count']} {what} {result['accuracy']:.1%}")
+def score_lines(whole: str, result: dict[str, Any]) -> list[str]:
+    """Lines with the accuracy on images or songs, beside the baselines'."""
+    part = result["measured"]
+    lines = [f"{part} accuracy on pieces of songs {result['example_accuracy']:.1%}"] * (whole == "songs")
+    lines.append(f"{part} accuracy on {result['count']} {whole} {result['accuracy']:.1%}")
     return lines + [f"  baseline, {name}: {value:.1%}" for name, value in result["baselines"].items()]
 
 
-def figures(config: Config, result: dict[str, Any]) -> dict[str, Any]:
+def draw(whole: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Draws the confusion matrix of images or songs."""
     from rnnjax.tasks.figures import confusion
 
-    if "confusion" not in result:
-        return {}
-    what = "images" if config.data.path == "digits" else "songs"
-    return {
-        "confusion.png": confusion(
-            result["confusion"],
-            result["labels"],
-            rows="truth",
-            columns="the network's answer",
-            counted=f"held-out {what}",
-            title=f"many to one: {result['accuracy']:.1%} of {result['count']} held-out {what} right",
-        )
-    }
+    title = f"many to one: {result['accuracy']:.1%} of {result['count']} held-out {whole} right"
+    return {"confusion.png": confusion(result["confusion"], result["labels"], title, f"held-out {whole}")}

@@ -194,7 +194,7 @@ def conclude(
 def report(result: dict[str, Any]) -> list[str]:
     """Lines with a song, and the share of songs that were recognised."""
     lines = [f"\n--- a song, from the weights of step {result['step']:,} ---\n{result['song']}\n---"]
-    lines += loss_lines(result, "character")
+    lines += loss_lines("nats per character", result)
     if "recognised" not in result:
         return [*lines, "no test songs of every label: nothing to train a classifier on (data.test_fraction)"]
     lines.append(
@@ -212,13 +212,5 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         return {}
     chance = result["baselines"]["chance"]
     title = f"one to many: {result['recognised']:.0%} of generated songs recognised, chance {chance:.0%}"
-    return {
-        "recognised.png": confusion(
-            result["confusion"],
-            result["labels"],
-            rows="label the song was asked of",
-            columns="label the classifier gave it",
-            counted="generated songs",
-            title=title,
-        )
-    }
+    axes = {"rows": "label the song was asked of", "columns": "label the classifier gave it"}
+    return {"recognised.png": confusion(result["confusion"], result["labels"], title, "generated songs", **axes)}

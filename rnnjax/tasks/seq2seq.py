@@ -32,13 +32,7 @@ from rnnjax.data.numbers import (
 )
 from rnnjax.data.split import Split
 from rnnjax.errors import UserError
-from rnnjax.model.architectures import (
-    Attention,
-    EncoderDecoder,
-    decode,
-    encode,
-    steps_within,
-)
+from rnnjax.model.architectures import Attention, EncoderDecoder, decode, encode, steps_within
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import uniform
 from rnnjax.model.network import Batch, Model
@@ -46,13 +40,13 @@ from rnnjax.model.rnn import Unroll, unroll
 from rnnjax.model.search import beam_search
 from rnnjax.tasks.examples import (
     check_text,
-    held_out_losses,
-    loss_lines,
+    conclude,
+    figures,
     make_example_task,
-    measured,
+    make_sample,
     noise_for,
+    report,
     shifted,
-    shown,
     surprise_within,
 )
 from rnnjax.tasks.task import AnswerOptions, Conclusion, Network, Task
@@ -83,11 +77,11 @@ def make(config: Config) -> Task:
         source=f"{len(numbers):,} numbers below {MOST:,}, in digits and in words",
         names=names,
         unit="character",
-        sample=make_sample(config, examples),
+        sample=make_sample(partial(make_search(config), width=1), examples),
         write=write,
-        conclude=partial(conclude, config, of, parts, examples),
-        report=report,
-        figures=figures,
+        conclude=partial(conclude, of, examples, partial(score, config, parts)),
+        report=partial(report, "nats per character", score_lines),
+        figures=partial(figures, draw),
     )
 
 
@@ -184,16 +178,6 @@ def plain_number(text: str) -> str:
     return text
 
 
-def make_sample(config: Config, examples: Split[Any]) -> Any:
-    """Returns the sampler: some examples, and the network's greedy answers."""
-    search, rows = make_search(config), shown(examples)
-
-    def sample(params: EncoderDecoder, hyper: Hyper, carry: Any, data: Any, step: Array) -> tuple[Pairs, Array]:
-        return rows, search(params, hyper, rows, 1)
-
-    return jax.jit(sample)
-
-
 def write(found: tuple[Pairs, Array]) -> str:
     """Writes a line for each example of a sample."""
     rows, ids = found
@@ -212,54 +196,42 @@ def write_all(config: Config, state: TrainState, rows: Pairs, width: int) -> lis
     search = partial(make_search(config), width=width)
     texts = [""] * len(rows.source)
     for i in range(len(DIRECTIONS)):
-        blocks = in_blocks(search, state.params, state.hyper, Pairs(*(leaf[i::2] for leaf in rows)))
-        texts[i::2] = [text for block in blocks for text in decode_texts(block)]
+        texts[i::2] = decode_texts(in_blocks(search, state.params, state.hyper, Pairs(*(leaf[i::2] for leaf in rows))))
     return texts
 
 
-def conclude(
-    config: Config, of: Network, parts: Split[Any], examples: Split[Any], state: TrainState, _: Any
-) -> Conclusion:
+def score(config: Config, parts: Split[Any], state: TrainState, part: str, rows: Pairs) -> Conclusion:
     """Measures the share of held-out numbers written without a fault, greedily and by beam search, by direction."""
-    result: dict[str, Any] = {"step": int(state.step), **held_out_losses(of, examples, state)}
-    if (found := measured(examples)) is None:
-        return Conclusion(result)
-    part, rows = found
     asked = pairs(getattr(parts, part))
-    written = {
-        name: write_all(config, state, rows, width) for name, width in (("greedy", 1), ("beam", config.task.beam))
-    }
-    right = {
-        name: np.array([text == target for text, (_, target) in zip(texts, asked, strict=True)])
-        for name, texts in written.items()
-    }
+    sources, targets = zip(*asked, strict=True)
+    widths = {"greedy": 1, "beam": config.task.beam}
+    written = {name: write_all(config, state, rows, width) for name, width in widths.items()}
+    right = {name: np.array(texts) == np.array(targets) for name, texts in written.items()}
     digits = np.array([min(len(source), len(target)) for source, target in asked])
     table = dict(pairs(parts.train))
-    result |= {
-        "measured": part,
+    result: dict[str, Any] = {
         "attention": config.model.attention,
         "beam": config.task.beam,
         "count": len(asked) // 2,
-        "exact_match": {
-            name: {direction: float(np.mean(own[i::2])) for i, direction in enumerate(DIRECTIONS)}
-            for name, own in right.items()
-        },
-        "by_digits": {
-            direction: [
-                float(np.mean(own)) if len(own := right["greedy"][i::2][digits[i::2] == n]) else None
-                for n in range(1, 7)
-            ]
-            for i, direction in enumerate(DIRECTIONS)
-        },
+        "exact_match": {name: by_direction(own) for name, own in right.items()},
+        "by_digits": by_digits(right["greedy"], digits),
         "baselines": {"a table of the training numbers": float(np.mean([table.get(s) == t for s, t in asked]))},
     }
     if config.model.attention != "none":
         result["looked"] = look(config, state, rows, digits)
-    predictions = [
-        {"source": source, "truth": target, "greedy": written["greedy"][i], "beam": written["beam"][i]}
-        for i, (source, target) in enumerate(asked)
-    ]
-    return Conclusion(result, predictions)
+    columns = zip(sources, targets, written["greedy"], written["beam"], strict=True)
+    return Conclusion(result, [dict(zip(("source", "truth", "greedy", "beam"), row, strict=True)) for row in columns])
+
+
+def by_direction(right: np.ndarray) -> dict[str, float]:
+    """The share of right answers in each direction."""
+    return {direction: float(np.mean(right[i::2])) for i, direction in enumerate(DIRECTIONS)}
+
+
+def by_digits(right: np.ndarray, digits: np.ndarray) -> dict[str, list[float | None]]:
+    """The share of right answers in each direction for numbers of 1 to 6 digits; None where there is no number."""
+    shares = [by_direction(right[digits == n]) if np.any(digits == n) else {} for n in range(1, 7)]
+    return {direction: [share.get(direction) for share in shares] for direction in DIRECTIONS}
 
 
 def look(config: Config, state: TrainState, rows: Pairs, digits: np.ndarray) -> list[dict[str, Any]]:
@@ -278,11 +250,9 @@ def look(config: Config, state: TrainState, rows: Pairs, digits: np.ndarray) -> 
     ]
 
 
-def report(result: dict[str, Any]) -> list[str]:
+def score_lines(result: dict[str, Any]) -> list[str]:
     """Lines with the exact matches in each direction beside the baseline."""
-    lines = loss_lines(result, "character")
-    if "exact_match" not in result:
-        return lines
+    lines = []
     for name, shares in result["exact_match"].items():
         width = f" of width {result['beam']}" if name == "beam" else ""
         told = ", ".join(f"{direction} {share:.2%}" for direction, share in shares.items())
@@ -290,11 +260,10 @@ def report(result: dict[str, Any]) -> list[str]:
     return lines + [f"  baseline, {name}: {value:.2%}" for name, value in result["baselines"].items()]
 
 
-def figures(result: dict[str, Any]) -> dict[str, Any]:
+def draw(result: dict[str, Any]) -> dict[str, Any]:
+    """Draws the exact matches by the number's digits, and the attention weights."""
     from rnnjax.tasks.figures import attention, bars
 
-    if "exact_match" not in result:
-        return {}
     found = {
         "exact_match.png": bars(
             result["by_digits"],

@@ -27,19 +27,14 @@ from rnnjax.data.series import Names, Series, shifted
 from rnnjax.data.songs import is_csv, read_file
 from rnnjax.data.sources import check_npz, read_series
 from rnnjax.data.table import inputs_of_table
-from rnnjax.gradients import make_applicable
-from rnnjax.model.architectures import many_to_many
 from rnnjax.model.cells import Hyper
-from rnnjax.model.loss import make_loss
 from rnnjax.model.network import Batch, Model, Params
-from rnnjax.model.rnn import Unroll
-from rnnjax.tasks.examples import draw_all, fingerprint, shown
-from rnnjax.tasks.known import as_batch
-from rnnjax.tasks.series_result import conclude, figures, level, report, said, write
+from rnnjax.tasks.examples import conclude, figures, make_sample, report
+from rnnjax.tasks.sequences import as_batch, make_accuracy, make_network, make_outputs, make_sequence_task, weight_of
+from rnnjax.tasks.series_result import draw, level, loss_unit, said, score, score_lines, write
 from rnnjax.tasks.task import AnswerOptions, Network, Task
-from rnnjax.training.examples import Surprise, batch_at, check_batch, in_blocks, make_mean_surprise
-from rnnjax.training.state import TrainState, init_state
-from rnnjax.training.step import make_learn_window, make_update
+from rnnjax.training.examples import Surprise, batch_at, check_batch, in_blocks
+from rnnjax.training.state import TrainState
 
 Array = jax.Array
 
@@ -55,39 +50,35 @@ def make(config: Config) -> Task:
 
 def of_series(config: Config, series: Series) -> Task:
     """Makes the task from series in memory; see `make`."""
-    loss, B = config.task.series_loss, config.training.batch_size
+    B, each_step = config.training.batch_size, series.names.each_step
     placed = shifted(series, config.ahead)
-    parts = make_parts(placed, config.data, loss == "squared_error", np.dtype(config.run.precision))
-    is_folded = series.is_single and series.names.each_step
+    parts = make_parts(placed, config.data, config.task.series_loss == "squared_error", np.dtype(config.run.precision))
+    is_folded = series.is_single and each_step
     T = config.training.sequence_length if is_folded else placed.x.shape[1]
     data = fold(parts.rows.train, B, T) if is_folded else parts.rows.train
     if not is_folded:
         check_batch(data, B, "series")
-    model, names = shape_of(config, series.names), names_json(series, parts)
-    method = make_applicable(config.gradient, model, T, B, config.run.precision)
-    of = network(config, names)
-    read = partial(read_window, T) if is_folded else partial(read_batch, B)
-    return Task(
+    names = names_json(series, parts)
+    of, outputs = network(config, names), make_outputs(shape_of(config, series.names))
+    about = {"task": config.task.name, "loss_is": config.task.series_loss}
+    return make_sequence_task(
+        config,
+        of,
+        parts.rows,
+        partial(read_window, T) if is_folded else partial(read_batch, B),
+        T,
         summary=summary(config, series, parts),
-        fingerprint=fingerprint(parts.rows),
         names=names,
-        per_step=B,
         counted="windows" if is_folded else "series",
-        unit="step" if series.names.each_step else "series",
-        in_nats=loss != "squared_error",
+        unit="step" if each_step else "series",
         levels=level(config, series, parts),
         data=data,
-        start=partial(init_state, config, model, np.dtype(config.run.precision)),
-        step=make_update(config, make_learn_window(model, method, read)),
-        held_out=parts.rows.validation,
-        test=parts.rows.test,
-        evaluate=make_mean_surprise(of.surprise),
-        measure=make_measure(config, series.names),
-        sample=make_sample(config, series.names, parts),
+        measure=make_measure(config, outputs),
+        sample=make_sample(outputs, parts.rows),
         write=partial(write, config, series, parts),
-        conclude=partial(conclude, config, series, parts, of, make_outputs(config, series.names)),
-        report=report,
-        figures=figures,
+        conclude=partial(conclude, of, parts.rows, partial(score, config, series, parts, outputs), about=about),
+        report=partial(report, loss_unit(config), score_lines),
+        figures=partial(figures, draw),
     )
 
 
@@ -127,44 +118,25 @@ def shape_of(config: Config, names: Names) -> Model:
 
 def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array]:
     """Reads the window of a step from every stretch `[B, S]`. Returns it, and True if the stretches begin anew."""
-    windows = data.x.shape[1] // T
-    index = state.step % windows
-    cut = lambda leaf: jnp.swapaxes(jax.lax.dynamic_slice_in_dim(leaf, index * T, T, axis=1), 0, 1)
+    index = state.step % (data.x.shape[1] // T)
+    cut = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, index * T, T, axis=1)
     return as_batch(jax.tree.map(cut, data), state.params.V.dtype), index == 0
 
 
 def read_batch(B: int, state: TrainState, data: Sequence) -> tuple[Batch, bool]:
     """Reads the whole series of a step. Returns them, and True: each begins anew."""
-    rows = batch_at(data, state.step, B, state.seed)
-    return as_batch(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows), state.params.V.dtype), True
-
-
-def make_outputs(config: Config, names: Names) -> Callable[[Params, Hyper, Sequence], Array]:
-    """Returns (params, hyper, rows `[N, T]`) -> the outputs `[N, T, V]`."""
-    model = shape_of(config, names)
-
-    def outputs(params: Params, hyper: Hyper, rows: Sequence) -> Array:
-        batch = as_batch(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows), params.V.dtype)
-        return jnp.swapaxes(many_to_many(model, params, hyper, batch), 0, 1)
-
-    return outputs
+    return as_batch(batch_at(data, state.step, B, state.seed), state.params.V.dtype), True
 
 
 def network(config: Config, found: dict[str, Any]) -> Network:
     """The network of a config and of `names_json`; its answer is a table in the units of the file."""
     names = names_of(found)[0]
-    model, outputs, loss = shape_of(config, names), make_outputs(config, names), make_loss(config.task.series_loss)
-
-    def surprise(params: Params, hyper: Hyper, rows: Sequence, key: Array | None, unroll: Unroll) -> Surprise:
-        out = outputs(params, hyper, rows)
-        asked = jnp.ones(out.shape[:2], out.dtype) if rows.weight is None else rows.weight
-        return Surprise(jnp.sum(asked * loss(out, rows.y), axis=1), jnp.sum(asked, axis=1))
 
     def answer(params: Params, hyper: Hyper, path: str, asked: AnswerOptions) -> str:
         x, length, keys = read_inputs(config, names, path)
         return as_csv(names, keys, length, config.ahead, predict(config, found, params, hyper, x, length))
 
-    return Network(model, partial(draw_all, model, config), surprise, answer)
+    return make_network(config, shape_of(config, names), answer)
 
 
 def predict(
@@ -189,9 +161,8 @@ def predict(
         None,
         np.dtype(config.run.precision),
     )
-    outputs = make_outputs(config, names)
-    blocks = in_blocks(outputs, params, hyper, rows)
-    answers = said(config.task.series_loss, np.concatenate(blocks), targets)
+    out = in_blocks(make_outputs(shape_of(config, names)), params, hyper, rows)
+    answers = said(config.task.series_loss, out, targets)
     return answers if names.each_step else answers[np.arange(N), length - 1]
 
 
@@ -235,28 +206,17 @@ def as_csv(names: Names, keys: list[str], length: np.ndarray, horizon: int, answ
     return text.getvalue().rstrip("\n")
 
 
-def make_measure(config: Config, names: Names) -> Callable[[Params, Hyper, Sequence], dict[str, Array]] | None:
+def make_measure(config: Config, outputs: Callable[..., Array]) -> Callable[..., dict[str, Array]] | None:
     """Returns a jitted (params, hyper, rows) -> the share of right answers; None if answers are numbers."""
-    loss, outputs = config.task.series_loss, make_outputs(config, names)
+    loss = config.task.series_loss
     if loss == "squared_error":
         return None
 
-    def measure(params: Params, hyper: Hyper, rows: Sequence) -> dict[str, Array]:
+    def count_right(params: Params, hyper: Hyper, rows: Sequence) -> Surprise:
         out = outputs(params, hyper, rows)
-        right = (
-            jnp.argmax(out, axis=-1) == rows.y if loss == "cross_entropy" else jnp.mean((out > 0) == rows.y, axis=-1)
-        )
-        weight = jnp.ones(out.shape[:2], out.dtype) if rows.weight is None else rows.weight
-        return {"accuracy": jnp.sum(right * weight) / jnp.sum(weight)}
+        is_class = loss == "cross_entropy"
+        right = jnp.argmax(out, axis=-1) == rows.y if is_class else jnp.mean((out > 0) == rows.y, axis=-1)
+        weight = weight_of(rows, out.dtype)
+        return Surprise(jnp.sum(right * weight, axis=1), jnp.sum(weight, axis=1))
 
-    return jax.jit(measure)
-
-
-def make_sample(config: Config, names: Names, parts: Parts) -> Any:
-    """Returns the sampler: the outputs `[n, T, V]` for the first rows of a held-out part."""
-    outputs, rows = make_outputs(config, names), shown(parts.rows)
-
-    def sample(params: Params, hyper: Hyper, carry: Any, data: Any, step: Array) -> Array:
-        return outputs(params, hyper, rows)
-
-    return jax.jit(sample)
+    return make_accuracy(count_right)

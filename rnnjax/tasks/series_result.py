@@ -8,11 +8,12 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.data import naive
+from rnnjax.data.known.problem import Sequence
 from rnnjax.data.parts import Part, Parts
 from rnnjax.data.scaling import Scaling
 from rnnjax.data.series import Names, Series
-from rnnjax.tasks.examples import held_out_losses, measured
-from rnnjax.tasks.task import Conclusion, Network
+from rnnjax.tasks.song_pieces import count_pairs
+from rnnjax.tasks.task import Conclusion
 from rnnjax.training.examples import in_blocks
 from rnnjax.training.state import TrainState
 
@@ -97,33 +98,26 @@ def level(config: Config, series: Series, parts: Parts) -> dict[str, float]:
     return {f"{best}: {found[best]:#.4g}": found[best]}
 
 
-def conclude(
+def score(
     config: Config,
     series: Series,
     parts: Parts,
-    of: Network,
     outputs: Callable[..., Array],
     state: TrainState,
-    _: Any,
+    which: str,
+    rows: Sequence,
 ) -> Conclusion:
-    """Scores the network and the baselines on the test part, and keeps the network's predictions there."""
-    loss, names = config.task.series_loss, series.names
-    result: dict[str, Any] = {"step": int(state.step), "task": config.task.name, "loss_is": loss}
-    result |= held_out_losses(of, parts.rows, state)
-    if (found := measured(parts.of)) is None:
-        return Conclusion(result)
-    which, part = found
-    out = np.concatenate(in_blocks(outputs, state.params, state.hyper, part.rows))
+    """Scores the network and the baselines on a part, and keeps the network's predictions there."""
+    loss, names, part = config.task.series_loss, series.names, getattr(parts.of, which)
+    out = in_blocks(outputs, state.params, state.hyper, rows)
     answers = said(loss, out[part.counted], parts.targets)
     truth, answer = truth_of(parts, part), decided(loss, answers)
     others = naive_answers(config, series, parts, part)
-    result |= {"measured": which, "count": len(truth), "targets": names.targets, "labels": names.labels}
+    result: dict[str, Any] = {"count": len(truth), "targets": names.targets, "labels": names.labels}
     result["network"] = scores(loss, truth, answer, parts)
     result["baselines"] = {name: scores(loss, truth, other, parts) for name, other in others.items()}
     if loss == "cross_entropy":
-        confusion = np.zeros((names.outputs, names.outputs), int)
-        np.add.at(confusion, (truth, answer), 1)
-        result["confusion"] = confusion.tolist()
+        result["confusion"] = count_pairs(truth, answer, names.outputs).tolist()
     elif loss == "squared_error":
         result["drawn"] = drawn(config, names, part, truth, answer)
     return Conclusion(result, tell(config, series, part, truth, answers))
@@ -156,8 +150,9 @@ def named(names: Names, values: np.ndarray) -> float | dict[str, float]:
     return told[0] if len(told) == 1 else dict(zip(names.targets, told, strict=True))
 
 
-def write(config: Config, series: Series, parts: Parts, out: np.ndarray) -> str:
-    """Writes a line for the last answer about each row of a sample `[n, T, V]`."""
+def write(config: Config, series: Series, parts: Parts, found: tuple[Sequence, np.ndarray]) -> str:
+    """Writes a line for the last answer about each row of a sample, with the outputs `[n, T, V]`."""
+    _, out = found
     part = parts.of.train if parts.of.validation is None else parts.of.validation
     last = part.counted.shape[1] - 1 - np.argmax(part.counted[: len(out), ::-1], axis=1)
     alone = np.zeros_like(part.counted)
@@ -186,17 +181,17 @@ def drawn(config: Config, names: Names, part: Part, truth: np.ndarray, answer: n
     return {name: values[chosen[:DRAWN]].tolist() for name, values in found.items()}
 
 
-def report(result: dict[str, Any]) -> list[str]:
-    """Lines with the losses, and the scores of the network and of the baselines."""
-    unit = "squared error, scaled" if result["loss_is"] == "squared_error" else "nats"
-    names = [name for name in ("validation_loss", "test_loss") if name in result]
-    losses = [f"{name.replace('_', ' ')} {result[name]:#.5g} ({unit})" for name in names]
-    if "network" not in result:
-        return losses
+def loss_unit(config: Config) -> str:
+    """Unit of the held-out losses, in words."""
+    return "(squared error, scaled)" if config.task.series_loss == "squared_error" else "(nats)"
+
+
+def score_lines(result: dict[str, Any]) -> list[str]:
+    """Lines with the scores of the network and of the baselines."""
     told = {"": result["network"], **result["baselines"]}
     first, *others = (f"{name}: {in_words(result, found)}" for name, found in told.items())
     answers = f"{result['measured']}, {result['count']:,} answers{first}"
-    return [*losses, answers, *(f"  baseline, {other}" for other in others)]
+    return [answers, *(f"  baseline, {other}" for other in others)]
 
 
 def in_words(result: dict[str, Any], found: dict[str, Any]) -> str:
@@ -209,22 +204,15 @@ def in_words(result: dict[str, Any], found: dict[str, Any]) -> str:
     return f"NRMSE {found['nrmse']:.4f}; {of}RMSE {found['rmse'][worst]:.5g}, mean error {found['mae'][worst]:.5g}"
 
 
-def figures(result: dict[str, Any]) -> dict[str, Any]:
+def draw(result: dict[str, Any]) -> dict[str, Any]:
     """Draws forecast and truth over time, answers against truth, or the confusion matrix."""
     from rnnjax.tasks.figures import confusion, forecast
 
-    if "confusion" in result:
-        accuracy = result["network"]["accuracy"]
-        picture = confusion(
-            result["confusion"],
-            result["labels"],
-            rows="truth",
-            columns="the network's answer",
-            counted=f"{result['measured']} answers",
-            title=f"{result['task']}: {accuracy:.1%} of {result['count']:,} right",
-        )
-        return {"confusion.png": picture}
-    if "drawn" not in result:
+    about = f"{result['task']}, {result['measured']} part"
+    if "drawn" in result:
+        title = f"{about}: NRMSE {result['network']['nrmse']:.3g}"
+        return {"forecast.png": forecast(result["drawn"], result["targets"][0], title)}
+    if "confusion" not in result:
         return {}
-    title = f"{result['task']}, {result['measured']} part: NRMSE {result['network']['nrmse']:.3g}"
-    return {"forecast.png": forecast(result["drawn"], result["targets"][0], title)}
+    title = f"{about}: {result['network']['accuracy']:.1%} of {result['count']:,} answers right"
+    return {"confusion.png": confusion(result["confusion"], result["labels"], title)}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
@@ -82,8 +83,8 @@ def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
     return learn
 
 
-def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Array]:
-    """Returns a jitted (params, hyper, examples `[N, ...]`) -> mean surprise of all, in nats per output."""
+def make_mean(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Array]:
+    """Returns a jitted (params, hyper, examples `[N, ...]`) -> mean surprise per output over all examples."""
 
     def mean(params: Any, hyper: Hyper, examples: Any) -> Array:
         N = size(examples)
@@ -103,20 +104,20 @@ def make_mean_surprise(surprise: SurpriseOf) -> Callable[[Any, Hyper, Any], Arra
     return jax.jit(mean)
 
 
-def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples: Any, rows: int = ROWS) -> list[Any]:
-    """Applies a function to blocks of examples, by one program, and joins the results on the host.
+def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples: Any) -> Any:
+    """Applies a function to blocks of examples, by one program, and joins the results `[N, ...]` on the host.
 
     Args:
       function: (params, hyper, examples `[rows, ...]`) -> tree of arrays `[rows, ...]`.
     """
     N = size(examples)
-    rows = min(rows, N)
+    rows = min(ROWS, N)
     compiled, found = jax.jit(function), []
     for first in range(0, N, rows):
         index = jnp.minimum(first + jnp.arange(rows), N - 1)
         block = jax.device_get(compiled(params, hyper, take(examples, index)))
         found.append(jax.tree.map(lambda leaf, left=N - first: leaf[:left], block))
-    return found
+    return jax.tree.map(lambda *blocks: np.concatenate(blocks), *found)
 
 
 def check_batch(examples: Any, batch_size: int, what: str) -> None:

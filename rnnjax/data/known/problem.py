@@ -55,9 +55,9 @@ class Problem(NamedTuple):
         return self.classes is None
 
 
-def draw_many(problem: Problem, key: Array, count: int, axis: int = 0) -> Sequence:
-    """Draws sequences side by side, each leaf [count, S, ...]; with axis 1 [S, count, ...]."""
-    return jax.vmap(problem.draw, out_axes=axis)(jax.random.split(key, count))
+def draw_many(problem: Problem, key: Array, count: int) -> Sequence:
+    """Draws sequences side by side, each leaf [count, S, ...]."""
+    return jax.vmap(problem.draw)(jax.random.split(key, count))
 
 
 def at(step: Array | int, steps: int) -> Array:
