@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import agreement
-import cell_cases
+import cases
 import jax.numpy as jnp
 import pytest
-from cell_cases import HIDDEN, Case
+from agreement import compare
+from cases import HIDDEN, Case
 
 from rnnjax.gradients import manual
 from rnnjax.model.cells import CELLS, Hyper
@@ -160,10 +160,10 @@ OPTION_MUTANTS = {
 
 def case_of(unit):
     """The smallest case in which every factor of a cell's adjoint has a part."""
-    return Case(unit, masks="r", T=3, B=2)
+    return Case(unit, masks="r", T=3, batch=(2,))
 
 
-OPTIONS = Case("gru", layers=2, masks="r", options="enxsd", T=3, B=2)
+OPTIONS = Case("gru", layers=2, masks="r", options="enxsd", T=3, batch=(2,))
 
 
 @pytest.fixture(scope="module")
@@ -173,24 +173,24 @@ def truth():
 
     def of(case):
         if case not in known:
-            arrays, model = cell_cases.make(case)
-            known[case] = cell_cases.gradient("autodiff", model, *arrays)
+            arrays, model = cases.make(case)
+            known[case] = cases.compute_one("autodiff", model, *arrays)
         return known[case]
 
     return of
 
 
 def check(case, truth):
-    arrays, model = cell_cases.make(case)
-    agreement.compare(cell_cases.gradient("manual", model, *arrays), truth)
+    arrays, model = cases.make(case)
+    compare(cases.compute_one("manual", model, *arrays), truth)
 
 
 @pytest.fixture
 def fresh():
     """Compiles anew, before for the mutant and afterwards without it."""
-    cell_cases.compute.clear_cache()
+    cases.compute.clear_cache()
     yield
-    cell_cases.compute.clear_cache()
+    cases.compute.clear_cache()
 
 
 @pytest.mark.parametrize("case", [*map(case_of, CELL_MUTANTS), OPTIONS], ids=lambda case: case.cell + case.options)
@@ -215,7 +215,7 @@ def test_a_mutant_of_an_option_is_caught(name, truth, fresh, monkeypatch):
 
 
 def test_a_backward_layer_that_forgets_to_turn_around_is_caught(truth, fresh, monkeypatch):
-    case = Case("vanilla", masks="v", options="b", T=3, B=2)
+    case = Case("vanilla", masks="v", options="b", T=3, batch=(2,))
     expected = truth(case)
     monkeypatch.setattr(manual, "backward_in_time", manual.unchanged)
     with pytest.raises(AssertionError, match="off by"):

@@ -1,13 +1,13 @@
 """Every cell and option: the equations against an independent loop, the hand-written gradient against two others."""
 
-import agreement
-import cell_cases
+import cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 import own_cells
 import pytest
-from cell_cases import HYPER, Case
+from agreement import compare
+from cases import HYPER, Case
 
 from rnnjax.config import Config, ModelConfig, OptimizerConfig, TrainingConfig
 from rnnjax.model import dropout
@@ -30,7 +30,7 @@ CASES = [
     Case("leaky", "linear"),
     Case("gru"),
     Case("gru", layers=2, masks="wvr", options="enxsd", seed=5),
-    Case("gru", layers=1, masks="v", options="b", B=1),
+    Case("gru", layers=1, masks="v", options="b", batch=(1,)),
     Case("gru", layers=2, masks="r", options="s", T=1),
     Case("lstm"),
     Case("lstm", layers=2, masks="wvr", options="enxsd", seed=6),
@@ -48,23 +48,23 @@ NAMES = ("autodiff", "manual", "custom_vjp")
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, filter(None, case[:5]))))
 def case(request):
     """A case: its name, its arrays, its model, its logits, its gradient by every name."""
-    arrays, model = cell_cases.make(request.param)
-    logits, results = cell_cases.compute(NAMES, model, *arrays)
+    arrays, model = cases.make(request.param)
+    logits, results = cases.compute(NAMES, model, *arrays)
     return request.param, arrays, model, logits, dict(zip(NAMES, results, strict=True))
 
 
 def test_the_forward_pass_is_that_of_the_plain_loop(case):
     _, arrays, model, logits, results = case
-    loss, states, expected = cell_cases.by_oracle(model, *arrays)
+    loss, states, expected = cases.by_oracle(model, *arrays)
     for result in results.values():
-        agreement.compare((result.new_carry, logits), (tuple(states), expected), 1e-12)
+        compare((result.new_carry, logits), (tuple(states), expected), 1e-12)
         assert result.loss == pytest.approx(loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["manual", "custom_vjp"])
 def test_the_hand_written_gradient_is_that_of_autodiff(case, name):
     *_, results = case
-    agreement.compare(results[name], results["autodiff"])
+    compare(results[name], results["autodiff"])
 
 
 def test_the_hand_written_gradient_is_the_slope_of_the_plain_loop_s_loss(case):
@@ -78,7 +78,7 @@ def test_the_hand_written_gradient_is_the_slope_of_the_plain_loop_s_loss(case):
         for shift in (epsilon, -epsilon):
             moved = [array for _, array in leaves]
             moved[index] = leaf + shift * direction
-            losses.append(cell_cases.by_oracle(model, *jax.tree.unflatten(structure, moved), batch)[0])
+            losses.append(cases.by_oracle(model, *jax.tree.unflatten(structure, moved), batch)[0])
         numeric, exact = (losses[0] - losses[1]) / (2 * epsilon), np.sum(np.asarray(slope) * direction)
         size = np.linalg.norm(slope) * np.linalg.norm(direction)
         assert abs(numeric - exact) <= 1e-6 * size + 1e-11, jax.tree_util.keystr(path)
@@ -96,7 +96,7 @@ def test_every_hand_written_adjoint_is_the_derived_one():
             local = cell.derivatives(HYPER, cell.forward(HYPER, a, z, state)[1])
             return jax.vmap(lambda local, d_state: cell.adjoint(HYPER, local, d_state))(local, d_state)
 
-        agreement.compare(pulled(cell), pulled(derived), 1e-13)
+        compare(pulled(cell), pulled(derived), 1e-13)
 
 
 def test_repeated_steps_are_apply(case):
@@ -110,14 +110,14 @@ def test_repeated_steps_are_apply(case):
     for t in range(which.T):
         carry, row = walk(model, params, HYPER, carry, jax.tree.map(lambda leaf, t=t: leaf[t], batch))
         rows.append(row)
-    agreement.compare((carry, jnp.stack(rows)), (results["autodiff"].new_carry, logits), 1e-13)
+    compare((carry, jnp.stack(rows)), (results["autodiff"].new_carry, logits), 1e-13)
 
 
 def test_a_leaky_unit_that_keeps_nothing_is_the_simple_one():
-    (params, carry, batch), model = cell_cases.make(Case("leaky", layers=2, masks="vr"))
+    (params, carry, batch), model = cases.make(Case("leaky", layers=2, masks="vr"))
     simple = Model(model.vocabulary, model.hidden, model.layers)
     run = jax.jit(apply, static_argnums=0)
-    agreement.compare(run(model, params, Hyper(1.0), carry, batch), run(simple, params, Hyper(), carry, batch), 1e-14)
+    compare(run(model, params, Hyper(1.0), carry, batch), run(simple, params, Hyper(), carry, batch), 1e-14)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -125,7 +125,7 @@ def test_weights_have_the_cell_s_shapes_and_only_the_forget_gate_begins_open(cel
     model = Model(6, 4, 2, cell=cell, embedding=3, layer_norm=True, learned_state=True, bidirectional=True)
     draw = jax.jit(lambda key: init_params(key, model, "orthogonal", 1.0, jnp.float64, forget_bias=0.7))
     params = draw(jax.random.key(0))
-    (expected, _, _), _ = cell_cases.make(Case(cell, layers=2, options="ensb"))
+    (expected, _, _), _ = cases.make(Case(cell, layers=2, options="ensb"))
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, expected)
     for layer in params.layers:
         opened = np.zeros(layer.bh.shape)
@@ -152,7 +152,7 @@ def test_normalised_gates_have_mean_zero_and_variance_one_each():
 def test_the_adjoint_of_a_normalisation_is_that_of_autodiff():
     x, d = np.random.default_rng(1).normal(size=(2, 2, 3, 12))
     _, pull = jax.vjp(lambda x: normalize(x, 4).value, jnp.asarray(x))
-    agreement.compare(normalize_adjoint(normalize(jnp.asarray(x), 4), jnp.asarray(d)), pull(jnp.asarray(d))[0], 1e-12)
+    compare(normalize_adjoint(normalize(jnp.asarray(x), 4), jnp.asarray(d)), pull(jnp.asarray(d))[0], 1e-12)
 
 
 # A learned initial state
@@ -160,20 +160,20 @@ def test_the_adjoint_of_a_normalisation_is_that_of_autodiff():
 
 def starting_loss(model, params, batch):
     """The loss of a window that begins a pass: from the learned state."""
-    return cell_cases.loss(model, params, initial_carry(model, params, batch.x.shape[1:]), batch)
+    return cases.loss(model, params, initial_carry(model, params, batch.x.shape[1:]), batch)
 
 
 @pytest.mark.parametrize("starts_pass", [True, False])
 def test_the_learned_state_has_the_gradient_of_its_resets_and_of_the_start_of_a_pass(starts_pass):
-    (params, carry, batch), model = cell_cases.make(Case("lstm", layers=1 + starts_pass, masks="r", options="s"))
+    (params, carry, batch), model = cases.make(Case("lstm", layers=1 + starts_pass, masks="r", options="s"))
     if starts_pass:
         carry = initial_carry(model, params, batch.x.shape[1:])
         expected = jax.jit(jax.grad(starting_loss, argnums=1), static_argnums=0)(model, params, batch)
     else:
-        expected = jax.jit(jax.grad(cell_cases.loss, argnums=1), static_argnums=0)(model, params, carry, batch)
+        expected = jax.jit(jax.grad(cases.loss, argnums=1), static_argnums=0)(model, params, carry, batch)
     assert all(np.any(layer.s0) for layer in expected.layers)
-    found = cell_cases.gradient("manual", model, params, carry, batch)
-    agreement.compare(add_to_learned_state(found.params, found.carry, starts_pass), expected)
+    found = cases.compute_one("manual", model, params, carry, batch)
+    compare(add_to_learned_state(found.params, found.carry, starts_pass), expected)
 
 
 def has_moment(part):
@@ -247,20 +247,20 @@ def test_evaluation_drops_nothing():
 
 
 def test_padding_changes_nothing_in_either_direction():
-    (params, _, batch), model = cell_cases.make(Case("lstm", layers=2, masks="w", options="b", B=2))
+    (params, _, batch), model = cases.make(Case("lstm", layers=2, masks="w", options="b", batch=(2,)))
     carry = zero_carry(model, (2,), jnp.float64)
-    logits, (expected,) = cell_cases.compute(("manual",), model, params, carry, batch)
+    logits, (expected,) = cases.compute(("manual",), model, params, carry, batch)
     for filler in (0, 3):
         pad = lambda leaf, value: jnp.concatenate([leaf, jnp.full((3, *leaf.shape[1:]), value, leaf.dtype)])
         padded = Batch(pad(batch.x, filler), pad(batch.y, filler), pad(batch.weight, 0.0))
         padded = padded._replace(valid=pad(jnp.ones((4, 2), bool), False))
-        longer, (result,) = cell_cases.compute(("manual",), model, params, carry, padded)
-        agreement.compare(longer[:4], logits, 1e-13)
-        agreement.compare(result, expected, 1e-12)
+        longer, (result,) = cases.compute(("manual",), model, params, carry, padded)
+        compare(longer[:4], logits, 1e-13)
+        compare(result, expected, 1e-12)
 
 
 def test_the_backward_layer_reads_the_future_and_the_forward_layer_the_past():
-    (params, carry, batch), model = cell_cases.make(Case("gru", options="b"))
+    (params, carry, batch), model = cases.make(Case("gru", options="b"))
     run = jax.jit(apply, static_argnums=0)
     other = batch._replace(x=batch.x.at[2].set((batch.x[2] + 1) % 5))
     for weights, unchanged in ((0, slice(0, 2)), (1, slice(3, 4))):
@@ -272,6 +272,6 @@ def test_the_backward_layer_reads_the_future_and_the_forward_layer_the_past():
 
 
 def test_a_network_of_both_directions_has_no_resets():
-    (params, carry, batch), model = cell_cases.make(Case("gru", options="b", masks="r"))
+    (params, carry, batch), model = cases.make(Case("gru", options="b", masks="r"))
     with pytest.raises(ValueError, match="no resets"):
         apply(model, params, HYPER, carry, batch)

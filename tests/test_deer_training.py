@@ -5,15 +5,14 @@ import json
 import jax
 import numpy as np
 import pytest
+from cases import HYPER, Case, compute, compute_one, make
 from command import TINY, call, write_songs
-from method_cases import Case, compute, make
 
 from rnnjax import train
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
 from rnnjax.gradients import METHODS
 from rnnjax.gradients.method import Window
-from rnnjax.model.cells import Hyper
 from rnnjax.model.recurrence import of_network
 
 RUN = [
@@ -40,49 +39,49 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
     assert all(row["iterations"] == 1 and row["sequential"] > 0.9 for row in cut)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"solver": "quasi_elk"},
-        {"damping": 0.3},
-        {"chunk_steps": 4},
-        {"start": "held"},
-        {"iterations": 2},
-        {"solver": "quasi", "iterations": 2},
-    ],
-    ids=str,
-)
-def test_no_option_changes_the_gradient(options):
-    case = Case(7, (2,), "wvr", options=(("cell", "gru"), ("layers", 2), ("residual", True)))
-    model, arrays, expected = make(case)
-    found = compute(GradientConfig("deer", **options), model, *arrays)
-    for a, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-10)
+OPTIONS = [
+    {"solver": "quasi_elk"},
+    {"damping": 0.3},
+    {"chunk_steps": 4},
+    {"start": "held"},
+    {"iterations": 2},
+    {"solver": "quasi", "iterations": 2},
+]
+
+
+def test_no_option_changes_the_gradient():
+    arrays, model = make(Case("gru", layers=2, masks="wvr", options="x", T=7, batch=(2,)))
+    ways = [GradientConfig("deer", **options) for options in OPTIONS]
+    expected, *found = compute(("autodiff", *ways), model, *arrays)[1]
+    for way, gradient in zip(ways, found, strict=True):
+        for a, e in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-10, err_msg=str(way))
 
 
 def test_layers_back_in_time_are_solved_too():
-    model, (params, carry, batch), expected = make(Case(7, (2,), "wv", options=(("bidirectional", True),)))
+    (params, carry, batch), model = make(Case(masks="wv", options="b", T=7, batch=(2,)))
     method = METHODS["deer"](GradientConfig("deer"))
-    found = jax.jit(method.gradient, static_argnums=0)(of_network(model), Window(params, Hyper(0.6, 0.3), carry, batch))
+    found = jax.jit(method.gradient, static_argnums=0)(of_network(model), Window(params, HYPER, carry, batch))
     assert 1 < found.spent.iterations <= 8
+    expected = compute_one("autodiff", model, params, carry, batch)
     for a, e in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12)
 
 
 def test_an_error_of_the_states_is_at_most_what_the_window_amplifies():
-    model, arrays, expected = make(Case(40, (2,), "w", options=(("cell", "gru"),)))
+    arrays, model = make(Case("gru", masks="w", T=40, batch=(2,)))
+    tolerances = (1e-2, 1e-5, 1e-8)
+    ways = [GradientConfig("deer", solver="quasi", tolerance=tolerance) for tolerance in tolerances]
+    expected, *found = compute(("autodiff", *ways), model, *arrays)[1]
     sizes = []
-    for tolerance in (1e-2, 1e-5, 1e-8):
-        found = compute(GradientConfig("deer", solver="quasi", tolerance=tolerance), model, *arrays)
-        off = max(np.abs(a - e).max() for a, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True))
-        sizes.append(off)
-        assert off < 100 * tolerance
+    for tolerance, gradient in zip(tolerances, found, strict=True):
+        pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True)
+        sizes.append(max(np.abs(a - e).max() for a, e in pairs))
+        assert sizes[-1] < 100 * tolerance
     assert sizes[0] > 1e3 * sizes[2]
 
 
-@pytest.mark.parametrize(
-    "options", [{"tolerance": -1e-3}, {"iterations": 0}, {"damping": 1.5}, {"chunk_steps": -1}], ids=str
-)
-def test_options_of_the_solver_out_of_range_are_refused(options):
-    with pytest.raises(UserError, match=f"gradient.{next(iter(options))}"):
-        GradientConfig("deer", **options)
+def test_options_of_the_solver_out_of_range_are_refused():
+    for option, value in {"tolerance": -1e-3, "iterations": 0, "damping": 1.5, "chunk_steps": -1}.items():
+        with pytest.raises(UserError, match=f"gradient.{option}"):
+            GradientConfig("deer", **{option: value})

@@ -4,13 +4,13 @@ import io
 import sys
 from pathlib import Path
 
-import agreement
-import cell_cases
+import cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cell_cases import HYPER, VOCABULARY, Case
+from agreement import compare
+from cases import HYPER, VOCABULARY, Case
 from flax import serialization
 from libraries import require
 
@@ -33,7 +33,7 @@ IDS = np.arange(12).reshape(4, 3) % VOCABULARY
 
 def made(case):
     """A case's model and weights."""
-    (params, _, _), model = cell_cases.make(case)
+    (params, _, _), model = cases.make(case)
     return model, params
 
 
@@ -69,7 +69,7 @@ def test_the_library_computes_our_logits_from_our_file_and_we_from_it(library, c
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_pytorch_s_names_and_shapes_are_ours_and_back_without_a_rounding(case):
     model, params = made(case)
-    agreement.compare(interop.torch.from_state_dict(model, interop.torch.to_state_dict(model, params)), params, 0)
+    compare(interop.torch.from_state_dict(model, interop.torch.to_state_dict(model, params)), params, 0)
 
 
 def test_float32_stays_float32_and_half_precision_is_widened(tmp_path):
@@ -77,12 +77,12 @@ def test_float32_stays_float32_and_half_precision_is_widened(tmp_path):
     model, params = made(CASES[1])
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
     interop.torch.save(tmp_path / "a.pt", model, params)
-    agreement.compare(interop.torch.load(tmp_path / "a.pt", model), params, 0)
+    compare(interop.torch.load(tmp_path / "a.pt", model), params, 0)
     half = {name: leaf.bfloat16() for name, leaf in torch.load(tmp_path / "a.pt").items()}
     torch.save(half, tmp_path / "half.pt")
     loaded = interop.torch.load(str(tmp_path / "half.pt"), model)
     assert {leaf.dtype for leaf in jax.tree.leaves(loaded)} == {jnp.dtype("float32")}
-    agreement.compare(loaded, params, 1e-2)
+    compare(loaded, params, 1e-2)
 
 
 def test_weights_of_a_module_with_names_of_its_own_are_read(tmp_path):
@@ -91,7 +91,7 @@ def test_weights_of_a_module_with_names_of_its_own_are_read(tmp_path):
     state = interop.torch.to_state_dict(model, params, Names("embed", "encoder.gru", "fc"))
     torch.save({name: torch.from_numpy(np.array(leaf)) for name, leaf in state.items()}, tmp_path / "a.pt")
     assert {name.rpartition(".")[0] for name in state} == {"embed", "encoder.gru", "fc"}
-    agreement.compare(interop.torch.load(tmp_path / "a.pt", model, Names("embed", "encoder.gru", "fc")), params, 0)
+    compare(interop.torch.load(tmp_path / "a.pt", model, Names("embed", "encoder.gru", "fc")), params, 0)
     with pytest.raises(UserError, match=r"a\.pt: embedding\.weight is missing"):
         interop.torch.load(tmp_path / "a.pt", model)
 
@@ -107,7 +107,7 @@ def test_a_linear_unit_is_flax_s_but_not_pytorch_s(tmp_path):
 def test_flax_s_params_alone_are_read_too(tmp_path):
     model, params = made(CASES[0])
     (tmp_path / "a").write_bytes(serialization.to_bytes(interop.flax.to_params(model, params)))
-    agreement.compare(interop.flax.load(tmp_path / "a", model), params, 0)
+    compare(interop.flax.load(tmp_path / "a", model), params, 0)
 
 
 @pytest.mark.parametrize("case", [*CASES, EVERYTHING], ids=str)
@@ -118,7 +118,7 @@ def test_safetensors_holds_every_network_bit_for_bit_and_all_it_takes_to_run_it(
     loaded = interop.safetensors.load(path)
     assert loaded.model == model
     assert loaded.characters == 'añ"\n\ud7ff😀'
-    agreement.compare(loaded.params, params, 0)
+    compare(loaded.params, params, 0)
     assert [float(number) for number in loaded.hyper] == [float(number) for number in HYPER]
 
 
@@ -245,7 +245,7 @@ def test_weights_of_several_precisions_are_read_in_the_widest(tmp_path):
     torch.save(state | {"readout.bias": state["readout.bias"].float()}, tmp_path / "a.pt")
     loaded = interop.torch.load(tmp_path / "a.pt", model)
     assert {leaf.dtype for leaf in jax.tree.leaves(loaded)} == {jnp.dtype("float64")}
-    agreement.compare(loaded, params, 1e-7)
+    compare(loaded, params, 1e-7)
 
 
 def test_a_prefix_is_shown():

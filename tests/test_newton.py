@@ -2,12 +2,12 @@
 
 from functools import partial
 
-import cell_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 import own_cells
 import pytest
+from cases import HYPER
 
 from rnnjax.model.cells import CELLS
 from rnnjax.model.network import Layer
@@ -61,8 +61,8 @@ def draw_layer(cell, T, batch, seed=0, units=4, normalised=False):
 def test_a_layer_in_parallel_is_the_layer_in_sequence(cell):
     for T, solver, batch in ((1, "deer", ()), (2, "quasi", (2,)), (64, "deer", (2, 2))):
         weights, first, x = draw_layer(cell, T, batch)
-        last, hs = unroll(cell, weights, cell_cases.HYPER, first, *x)
-        found = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[solver]))(weights, cell_cases.HYPER, first, *x)
+        last, hs = unroll(cell, weights, HYPER, first, *x)
+        found = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[solver]))(weights, HYPER, first, *x)
         scale = jnp.maximum(1, jnp.abs(hs))
         assert jnp.max(jnp.abs(found.states[..., :4] - hs) / scale) < 1e-7, (T, solver)
         assert jnp.max(jnp.abs(found.states[-1] - last)) < 1e-7 * jnp.max(scale), (T, solver)
@@ -73,14 +73,14 @@ def test_a_layer_in_parallel_is_the_layer_in_sequence(cell):
 def test_every_solver_finds_the_trajectory_of_an_lstm(name):
     cell, T = CELLS["lstm", "tanh"], 7
     weights, first, x = draw_layer(cell, T, (3,))
-    truth = in_sequence(layer.transition_of(cell, False), (weights, cell_cases.HYPER), first, x)
+    truth = in_sequence(layer.transition_of(cell, False), (weights, HYPER), first, x)
     run = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[name]))
-    found = run(weights, cell_cases.HYPER, first, *x)
+    found = run(weights, HYPER, first, *x)
     np.testing.assert_allclose(found.states, truth, atol=1e-8)
     if name != "elk" and name != "quasi_elk":  # at least one more step exact an iteration
         assert jnp.all(found.iterations <= T + 1 + 3 * (name == "in chunks"))
         assert not jnp.any(found.sequential)
-    alone = run(weights, cell_cases.HYPER, first[1], *(leaf[:, 1] for leaf in x))
+    alone = run(weights, HYPER, first[1], *(leaf[:, 1] for leaf in x))
     np.testing.assert_allclose(alone.states, found.states[:, 1], rtol=1e-13)
     assert alone.iterations == found.iterations[1]
 
@@ -94,7 +94,7 @@ def test_jacobians_put_together_are_those_of_autodiff():
         (("min_gru", "tanh"), 1),
     ):
         weights, first, x = draw_layer(CELLS[unit], 5, (6,))
-        transition, params = layer.transition_of(CELLS[unit], False), (weights, cell_cases.HYPER)
+        transition, params = layer.transition_of(CELLS[unit], False), (weights, HYPER)
         s = jnp.broadcast_to(first, (5, *first.shape))
         found, pushed = (
             jax.jit(by.blocks_at, static_argnums=3)(params, s, x, n)
@@ -155,7 +155,7 @@ def test_derivatives_are_those_of_the_loop(kind):
     out = jnp.asarray(np.random.default_rng(1).normal(size=(7, *first.shape)))
 
     def loss(run, weights, first, a):
-        return jnp.sum(jnp.sin(out * run((weights, cell_cases.HYPER), first, (a, *x[1:]))))
+        return jnp.sum(jnp.sin(out * run((weights, HYPER), first, (a, *x[1:]))))
 
     in_parallel = lambda *given: trajectory(transition, Solver(kind, tolerance=1e-12), *given, None).states
     at = weights, first, x[0]

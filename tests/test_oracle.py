@@ -1,12 +1,13 @@
 import ast
-import copy
 from pathlib import Path
 
-import agreement
+import cases
+import jax
 import numpy as np
 import oracle
 import oracle_cells
 import pytest
+from cases import Case
 
 
 @pytest.mark.parametrize("module", [oracle, oracle_cells], ids=lambda module: module.__name__)
@@ -34,22 +35,16 @@ def entries(params, carry):
 @pytest.mark.parametrize(
     "case",
     [
-        agreement.Case(3, (), 1, "tanh", "", seed=1),
-        agreement.Case(3, (2,), 2, "tanh", "wvr", seed=2),
-        agreement.Case(3, (2,), 2, "relu", "wr", seed=1),
-        agreement.Case(4, (2,), 1, "linear", "wv", seed=4),
+        Case(T=3, batch=(), seed=1),
+        Case(layers=2, masks="wvr", T=3, batch=(2,), seed=2),
+        Case(activation="relu", layers=2, masks="wr", T=3, batch=(2,), seed=1),
+        Case(activation="linear", masks="wv", batch=(2,), seed=4),
     ],
     ids=str,
 )
 def test_its_gradient_matches_its_own_central_differences(case):
-    arrays, _model = agreement.make(case)
-    params, carry, batch = copy.deepcopy(agreement.to_oracle(*arrays))
-    params = {
-        "layers": [{name: array.copy() for name, array in layer.items()} for layer in params["layers"]],
-        "V": params["V"].copy(),
-        "by": params["by"].copy(),
-    }
-    carry = [h.copy() for h in carry]
+    arrays, _ = cases.make(case)
+    params, carry, batch = cases.to_oracle(*jax.tree.map(np.array, arrays))  # copies, to be moved
     result = oracle.run(params, carry, batch, case.activation, with_gradient=True)
     assert case.activation != "relu" or result["kink_distance"] > 1e-3
     pairs = zip(entries(params, carry), entries(result["params"], result["carry"]), strict=True)
@@ -67,8 +62,8 @@ def test_its_gradient_matches_its_own_central_differences(case):
 
 
 def test_held_states_stay_and_reset_states_start_from_zero():
-    arrays, _ = agreement.make(agreement.Case(3, (2,), 2, masks="vr"))
-    params, carry, batch = agreement.to_oracle(*arrays)
+    arrays, _ = cases.make(Case(layers=2, masks="vr", T=3, batch=(2,)))
+    params, carry, batch = cases.to_oracle(*arrays)
     nothing, everything = np.zeros((3, 2), bool), np.ones((3, 2), bool)
     held = oracle.run(params, carry, batch | {"valid": nothing, "reset": nothing}, "tanh", False)["new_carry"]
     zeroed = oracle.run(params, carry, batch | {"valid": nothing, "reset": everything}, "tanh", False)["new_carry"]

@@ -1,4 +1,4 @@
-"""Small networks of every cell with every option, in float64, and their gradient by every way of computing it."""
+"""Small networks of every cell with every option and mask, in float64, and their gradient by every method."""
 
 from functools import partial
 from typing import NamedTuple
@@ -6,11 +6,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle
 import oracle_cells
 
-from rnnjax.gradients import autodiff, manual
-from rnnjax.gradients.method import Window
+from rnnjax.config import GradientConfig
+from rnnjax.gradients import METHODS, autodiff, manual
+from rnnjax.gradients.method import Gradient, Window
 from rnnjax.model.cells import Cell, Hyper
+from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.recurrence import of_network
@@ -28,14 +31,15 @@ class Case(NamedTuple):
       options: of e (embedding), n (layer norm), x (residual), s (learned state), d (dropout), b (bidirectional).
     """
 
-    cell: str | Cell
+    cell: str | Cell = "vanilla"
     activation: str = "tanh"
     layers: int = 1
     masks: str = ""
     options: str = ""
     T: int = 4
-    B: int = 3
+    batch: tuple = (3,)
     seed: int = 0
+    scan_unroll: int = 1
 
 
 def make_model(case):
@@ -45,6 +49,7 @@ def make_model(case):
         HIDDEN,
         case.layers,
         case.activation,
+        case.scan_unroll,
         cell=case.cell,
         embedding=EMBEDDING if has("e") else 0,
         layer_norm=has("n"),
@@ -53,6 +58,10 @@ def make_model(case):
         bidirectional=has("b"),
         dropout=has("d"),
     )
+
+
+def shapes_of(model):
+    return jax.eval_shape(lambda: init_params(jax.random.key(0), model, "normal", 1.0, jnp.float64))
 
 
 def make(case):
@@ -76,12 +85,12 @@ def make(case):
         layers.append(layer)
     embedding = rng.normal(size=(VOCABULARY, EMBEDDING)) if model.embedding else None
     params = Params(tuple(layers), rng.normal(size=(model.output, VOCABULARY)), rng.normal(size=VOCABULARY), embedding)
-    carry = tuple(0.7 * rng.normal(size=(case.B, width)) for _ in layers)
-    shape = (case.T, case.B)
+    carry = tuple(0.7 * rng.normal(size=(*case.batch, width)) for _ in layers)
+    shape = (case.T, *case.batch)
     noise = tuple(rng.uniform(size=(*shape, model.output)) for _ in range(model.layers))
     batch = Batch(
-        rng.integers(VOCABULARY - 2, size=shape),  # so few that they repeat
-        rng.integers(VOCABULARY, size=shape),
+        rng.integers(VOCABULARY - 2, size=shape).astype(np.int32),  # so few that they repeat
+        rng.integers(VOCABULARY, size=shape).astype(np.uint8),
         rng.uniform(0.1, 1, shape) if "w" in case.masks else None,
         rng.uniform(size=shape) < 0.7 if "v" in case.masks else None,
         rng.uniform(size=shape) < 0.3 if "r" in case.masks else None,
@@ -90,33 +99,61 @@ def make(case):
     return jax.tree.map(jnp.asarray, (params, carry, batch)), model
 
 
-def by_oracle(model, params, carry, batch):
-    """The oracle's loss, last states and logits."""
-    params, carry, batch = jax.tree.map(np.asarray, (params, carry, batch))
-    given = lambda item: {name: array for name, array in item._asdict().items() if array is not None}
-    shape = {name: getattr(model, name) for name in ("activation", "hidden", "residual", "directions")}
-    plain = given(params) | {"layers": [given(layer) for layer in params.layers]}
-    return oracle_cells.run(shape | {"cell": model.cell.name} | HYPER._asdict(), plain, list(carry), batch._asdict())
-
-
 def loss(model, params, carry, batch):
     """The window's loss, to be differentiated."""
     return weighted_mean(cross_entropy(apply(model, params, HYPER, carry, batch)[1], batch.y), batch.weight)
 
 
-GRADIENTS = {
-    "autodiff": autodiff.gradient,
-    "manual": manual.gradient,
-    "custom_vjp": partial(autodiff.gradient, unroll=lambda *args: manual.unroll(*args)),  # late: mutants change it
-}
+BY_HAND = ("manual", "textbook", "custom_vjp")
+CONFIGS = {name: GradientConfig(name) for name in METHODS}
+
+
+def gradient(way, recurrence, params, carry, batch):
+    """The gradient by a method or its config, or by `jax.grad` through the hand-written derivative of `unroll`."""
+    window = Window(params, HYPER, carry, batch)
+    if way == "custom_vjp":
+        return autodiff.gradient(
+            recurrence, window, unroll=lambda *args: manual.unroll(*args)
+        )  # late: mutants change it
+    config = CONFIGS.get(way, way)
+    method = METHODS[config.method](config)
+    window = window._replace(trace=method.init(recurrence, params, carry))
+    return method.gradient(recurrence, window)._replace(trace=None, spent=None)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def compute(names, model, params, carry, batch):
-    """The logits [T, B, V], and the gradients by several ways, in one program, as compiling takes most of the time."""
+def compute(ways, model, params, carry, batch):
+    """The logits [T, *B, V], and the gradient by each way, in one program, as compiling takes most of the time."""
     _, logits = apply(model, params, HYPER, carry, batch)
-    return logits, [GRADIENTS[name](of_network(model), Window(params, HYPER, carry, batch)) for name in names]
+    return logits, [gradient(way, of_network(model), params, carry, batch) for way in ways]
 
 
-def gradient(name, model, *arrays):
-    return compute((name,), model, *arrays)[1][0]
+def compute_one(way, model, *arrays):
+    return compute((way,), model, *arrays)[1][0]
+
+
+# In the oracles' dicts and lists
+
+
+def to_oracle(params, carry, batch):
+    params, carry, batch = jax.tree.map(np.asarray, (params, carry, batch))
+    return {**given(params), "layers": [given(layer) for layer in params.layers]}, list(carry), batch._asdict()
+
+
+def given(item):
+    """The fields that are there."""
+    return {name: array for name, array in item._asdict().items() if array is not None}
+
+
+def by_oracle(model, *arrays):
+    """The loss, last states and logits of any network."""
+    shape = {name: getattr(model, name) for name in ("activation", "hidden", "residual", "directions")}
+    return oracle_cells.run(shape | {"cell": model.cell.name} | HYPER._asdict(), *to_oracle(*arrays))
+
+
+def reference(model, *arrays):
+    """The gradient of a network of vanilla units, as the oracle writes it out."""
+    found = oracle.run(*to_oracle(*arrays), model.activation, with_gradient=True)
+    grads = found["params"]
+    params = Params(tuple(Layer(**layer) for layer in grads["layers"]), grads["V"], grads["by"])
+    return Gradient(np.asarray(found["loss"]), params, tuple(found["carry"]), tuple(found["new_carry"]))
