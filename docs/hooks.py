@@ -21,10 +21,17 @@ OUTSIDE = {
 
 
 def on_config(config):
-    """Puts the reference behind the pages written by hand: a section for each room."""
+    """Puts the museum and the reference behind the pages written by hand: a page for each exhibit, a section a room."""
+    config.nav.append({"Museum": museum()})
     rooms = groupby(modules(), key=lambda path: path.relative_to(PACKAGE).parts[0])
     config.nav.append({"Reference": [section(room, list(paths)) for room, paths in rooms]})
     return config
+
+
+def museum():
+    """The pages of the museum, the list first."""
+    pages = sorted((ROOT / "docs" / "museum").glob("*.md"), key=lambda path: (path.stem != "index", path.stem))
+    return [f"museum/{path.name}" for path in pages]
 
 
 def section(room, paths):

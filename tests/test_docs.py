@@ -22,6 +22,9 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REPORTS = "docs/studies/"
 """Its pages, but for the index, are what `rnnjax.report` wrote."""
 
+MUSEUM = {page for page in PAGES if page.startswith("docs/museum/")}
+"""Pages that `rnnjax.museum` wrote; the site's hook puts them into the navigation."""
+
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 NAME = re.compile(r"`(?:rnnjax\.)?([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
 ROOMS = {path.stem for path in (ROOT / "rnnjax").iterdir() if not path.name.startswith("_")}
@@ -54,7 +57,7 @@ def headings(text):
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    pages = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")]
+    pages = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/") and page not in MUSEUM]
     assert [page for page in pages if not re.search(rf": {re.escape(page)}$", navigation, re.M)] == []
 
 
@@ -115,7 +118,7 @@ def test_every_figure_names_the_command_that_made_it():
     nameless = []
     for page, text in PAGES.items():
         is_report = page.startswith(REPORTS) and page != f"{REPORTS}index.md"
-        made = text.rstrip()[-400:] if is_report else None
+        made = text.rstrip()[-400:] if is_report or page in MUSEUM else None
         for image in re.finditer(r"^!\[.*$", text, re.M):
             if not re.search(r"`(python -m|make) ", made or text[image.end() : image.end() + 80]):
                 nameless.append(f"{page}: {image[0]}")

@@ -97,6 +97,17 @@ def bca_interval(values: Values, confidence: float = 0.95, statistic: Callable[.
     return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
+def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Exact interval of a share, from its successes among n; no shorter than it must be even at 0 and n.
+
+    Clopper & Pearson (1934). The use of confidence or fiducial limits. Biometrika 26.
+    """
+    from scipy import stats
+
+    found = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return Interval(float(found.low), float(found.high))
+
+
 def skewness(values: Values) -> float:
     """Skewness g = m₃ / m₂^(3/2), from the central moments of values `[n]`; 0 without spread."""
     if not has_spread(values):

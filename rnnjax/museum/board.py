@@ -1,0 +1,44 @@
+"""The list of all exhibits with their verdicts, on a screen or as a page."""
+
+from pathlib import Path
+
+from rnnjax.museum.exhibit import Exhibit, load, names
+from rnnjax.museum.judge import NOT_SETTLED, Judgement, judge, verdict
+from rnnjax.museum.page import ours, published
+from rnnjax.museum.record import read, results
+from rnnjax.report.page import Table
+
+RESULTS = Path(__file__).parent / "results"
+"""The museum's own numbers, one file for each exhibit of which a full run has been published."""
+
+COLUMNS = ["Exhibit", "Paper", "Claim", "Published", "Ours", "95% interval", "Verdict", "Seeds", "Minutes"]
+
+
+def board() -> Table:
+    """A row for each exhibit: its first criterion that has a published number, and the verdict on all."""
+    return Table("The museum", COLUMNS, [row(name, load(name)) for name in names()], ("Paper", "Claim", "Verdict"))
+
+
+def row(name: str, exhibit: Exhibit) -> list[str]:
+    """The line of one exhibit."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return [name, about(exhibit), exhibit.claim, "", "not run", "", NOT_SETTLED, "", ""]
+    record = read(path)
+    judgements = judge(exhibit, results(record))
+    first = headline(judgements)
+    mean, interval, seeds = ours(first.estimate)
+    minutes = sum(arm["seconds"] for arm in record["arms"].values()) / 60
+    claim = f"{exhibit.claim} Here: {first.criterion.claim}."
+    numbers = [published(first.criterion), mean, interval, verdict(judgements), seeds, f"{minutes:.1f}"]
+    return [name, about(exhibit), claim, *numbers]
+
+
+def about(exhibit: Exhibit) -> str:
+    """The paper in a few words."""
+    return f"{exhibit.paper.split('. ')[0]}, {exhibit.place}"
+
+
+def headline(judgements: list[Judgement]) -> Judgement:
+    """The first that has a published number, or else the first."""
+    return next((judgement for judgement in judgements if judgement.criterion.published), judgements[0])

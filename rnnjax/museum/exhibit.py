@@ -1,0 +1,125 @@
+"""An exhibit: one published result, its settings line by line, and the criteria by which ours is judged."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rnnjax.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Measures = Mapping[str, np.ndarray]
+"""Numbers of a batch of seeds by name: `[n]`, or `[n, ...]` for the picture; nan where a seed has none."""
+
+Results = Mapping[str, Measures]
+"""The measures of each arm."""
+
+HERE = Path(__file__).parent / "exhibits"
+
+
+class Setting(NamedTuple):
+    """One line of the settings.
+
+    Attributes:
+      paper: the paper's value, with section, table or page; or that it is not said, or could not be read.
+      ours: our value, where it differs; empty: the same.
+      why: the reason for a deviation.
+    """
+
+    name: str
+    paper: str
+    ours: str = ""
+    why: str = ""
+
+
+class Published(NamedTuple):
+    """A published number, or word, and its place: table, section or page."""
+
+    value: float | str
+    place: str
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A range in which a claim puts the mean of a measure, written before the runs.
+
+    The claim is reproduced if the whole 95% interval over seeds lies in the range, refuted if it lies outside of it,
+    and not settled if it has parts in both.
+
+    Attributes:
+      claim: one clause, as the page says it.
+      arm, measure: the numbers that are judged. Those that are true or false are shares of seeds.
+      low, high: the range; an end that is not given is open.
+      than: another arm with the same seeds; the range is then of the difference, arm minus than.
+      published: the paper's number, shown beside ours.
+    """
+
+    claim: str
+    arm: str
+    measure: str
+    low: float = -np.inf
+    high: float = np.inf
+    than: str = ""
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One published result.
+
+    Attributes:
+      paper: authors (year). Title. Journal and volume.
+      place: the table or figure.
+      claim: the result in one sentence.
+      settings: every setting of the paper, deviations marked.
+      arms: for each arm the options of `run`, by name.
+      run: (seeds [n], **options) -> measures, the seeds as one program.
+      criteria: written before the runs.
+      picture: draws the results into an empty figure.
+      learned: paragraphs of the page, for a reader to take home.
+      seeds: number of seeds of a full run, at least 30.
+      batch: seeds that run at once; each batch is saved when it is done.
+      quick: options that differ in a quick run, and its seeds.
+      quick_arms: arms of a quick run; empty: all.
+    """
+
+    paper: str
+    place: str
+    claim: str
+    settings: tuple[Setting, ...]
+    arms: Mapping[str, Mapping[str, Any]]
+    run: Callable[..., Mapping[str, Any]]
+    criteria: tuple[Criterion, ...]
+    picture: Callable[["Figure", Results], None]
+    learned: tuple[str, ...] = ()
+    seeds: int = 30
+    batch: int = 100
+    quick_seeds: int = 5
+    quick: Mapping[str, Any] | None = None
+    quick_arms: tuple[str, ...] = ()
+
+    def plan(self, quick: bool) -> dict[str, dict[str, Any]]:
+        """The arms of a run and their options."""
+        names = self.quick_arms if quick and self.quick_arms else tuple(self.arms)
+        return {name: {**self.arms[name], **((self.quick or {}) if quick else {})} for name in names}
+
+
+def names() -> list[str]:
+    """The exhibits, one for each file in `museum/exhibits`."""
+    return sorted(path.stem for path in HERE.glob("*.py") if path.stem != "__init__")
+
+
+def load(name: str) -> Exhibit:
+    """The `EXHIBIT` of a file.
+
+    Raises:
+      UserError: if there is no such file.
+    """
+    if name not in names():
+        raise UserError(f"no exhibit {name}; there are {', '.join(names())}")
+    return import_module(f"rnnjax.museum.exhibits.{name}").EXHIBIT

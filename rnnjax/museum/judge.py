@@ -1,0 +1,92 @@
+"""The verdict on an exhibit, computed from its criteria and the numbers of all seeds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.museum.exhibit import Criterion, Exhibit, Results
+from rnnjax.report.statistics import (
+    LEAST_SEEDS,
+    NO_INTERVAL,
+    Interval,
+    bca_interval,
+    has_spread,
+    is_skewed,
+    proportion_interval,
+    t_interval,
+)
+
+REPRODUCED, REFUTED, NOT_SETTLED = "reproduced", "refuted", "not settled"
+
+
+class Estimate(NamedTuple):
+    """The mean of a measure over n seeds, and its 95% interval."""
+
+    mean: float
+    interval: Interval
+    n: int
+
+
+class Judgement(NamedTuple):
+    """Our estimate under one criterion, and its verdict; None where the run lacks its arm."""
+
+    criterion: Criterion
+    estimate: Estimate | None
+    verdict: str
+
+
+def judge(exhibit: Exhibit, results: Results) -> list[Judgement]:
+    """A judgement for each criterion."""
+    return [of_criterion(criterion, results) for criterion in exhibit.criteria]
+
+
+def verdict(judgements: list[Judgement]) -> str:
+    """Reproduced if every criterion is, refuted if any is, else not settled."""
+    found = {judgement.verdict for judgement in judgements}
+    return REFUTED if REFUTED in found else NOT_SETTLED if NOT_SETTLED in found or not found else REPRODUCED
+
+
+def of_criterion(criterion: Criterion, results: Results) -> Judgement:
+    """The judgement of one criterion: its estimate's interval inside, outside or across the ends of the range."""
+    if criterion.arm not in results or (criterion.than and criterion.than not in results):
+        return Judgement(criterion, None, NOT_SETTLED)
+    found = estimate(results[criterion.arm][criterion.measure])
+    if criterion.than:
+        found = difference(results[criterion.arm][criterion.measure], results[criterion.than][criterion.measure])
+    low, high = found.interval
+    if low >= criterion.low and high <= criterion.high:
+        return Judgement(criterion, found, REPRODUCED)
+    outside = high < criterion.low or low > criterion.high
+    return Judgement(criterion, found, REFUTED if outside else NOT_SETTLED)
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """The mean of values `[n]` that are numbers: exact interval of a share, BCa where skewed, Student's t elsewhere.
+
+    Values that are all the same have an interval of no length. Below 5 values that differ there is none.
+    """
+    if values.dtype == bool:
+        return Estimate(float(np.mean(values)), proportion_interval(int(values.sum()), len(values)), len(values))
+    found = values[np.isfinite(values)]
+    if len(found) == 0:
+        return Estimate(float("nan"), NO_INTERVAL, 0)
+    mean = float(np.mean(found))
+    if len(found) > 1 and not has_spread(found):
+        return Estimate(mean, Interval(mean, mean), len(found))
+    if len(found) < LEAST_SEEDS:
+        return Estimate(mean, NO_INTERVAL, len(found))
+    return Estimate(mean, bca_interval(found) if is_skewed(found) else t_interval(found), len(found))
+
+
+def difference(values: np.ndarray, others: np.ndarray) -> Estimate:
+    """The difference of two arms with the same seeds: of shares by Newcombe's interval, else that of the pairs.
+
+    Newcombe (1998). Interval estimation for the difference between independent proportions. Statistics in Medicine 17.
+    """
+    if values.dtype != bool:
+        return estimate(values.astype(float) - others.astype(float))
+    one, other = estimate(values), estimate(others)
+    mean = one.mean - other.mean
+    below = np.hypot(one.mean - one.interval.low, other.interval.high - other.mean)
+    above = np.hypot(one.interval.high - one.mean, other.mean - other.interval.low)
+    return Estimate(mean, Interval(mean - float(below), mean + float(above)), one.n)

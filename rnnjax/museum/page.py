@@ -1,0 +1,139 @@
+"""The page of an exhibit: published beside ours, every setting, every arm, a picture, and what a reader takes home."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from rnnjax.figure import make_figure, write_figure
+from rnnjax.files import write_whole
+from rnnjax.museum.exhibit import Criterion, Exhibit, Results
+from rnnjax.museum.judge import Estimate, Judgement, estimate, judge, verdict
+from rnnjax.museum.record import Record, results
+from rnnjax.report import rounding
+from rnnjax.report.page import Block, Heading, Paragraph, Picture, Table, to_markdown
+from rnnjax.run.results import make_directory
+
+PICTURE = (8.0, 4.5)
+"""Inches."""
+
+
+def write_page(exhibit: Exhibit, record: Record, folder: Path, name: str) -> list[str]:
+    """Writes the page `name`.md and its picture.
+
+    Returns:
+      The names of the files.
+    """
+    make_directory(folder)
+    figure = make_figure(*PICTURE)
+    exhibit.picture(figure, results(record))
+    write_figure(folder / f"{name}.png", figure)
+    text = to_markdown(title(exhibit), blocks(exhibit, record, name), ".")
+    write_whole(folder / f"{name}.md", f"{text}\n*{made_by(record)}*\n")
+    return [f"{name}.md", f"{name}.png"]
+
+
+def title(exhibit: Exhibit) -> str:
+    """Authors, year and place."""
+    return f"{exhibit.paper.split('. ')[0]}: {exhibit.place}"
+
+
+def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
+    """The page from top to bottom."""
+    found = results(record)
+    judgements = judge(exhibit, found)
+    warning: list[Block] = [
+        Paragraph("A quick run: fewer seeds, or smaller. Its verdict is not the museum's.", warns=True)
+    ]
+    return [
+        Paragraph(exhibit.claim),
+        Paragraph(f"{exhibit.paper}. {exhibit.place}."),
+        *(warning if record["quick"] else []),
+        Heading(f"Verdict: {verdict(judgements)}"),
+        published_beside_ours(judgements),
+        Picture(name, exhibit.place, b"", b""),
+        *learned(exhibit),
+        Heading("Settings"),
+        settings(exhibit),
+        Heading("Arms"),
+        arms(found, record),
+    ]
+
+
+def learned(exhibit: Exhibit) -> list[Block]:
+    """The paragraphs for a reader to take home."""
+    return [Heading("Learned"), *map(Paragraph, exhibit.learned)] if exhibit.learned else []
+
+
+def published_beside_ours(judgements: list[Judgement]) -> Table:
+    """A row for each criterion."""
+    rows = []
+    for criterion, found, judged in judgements:
+        paper = criterion.published
+        place = f" ({paper.place})" if paper else ""
+        rows.append([f"{criterion.claim}{place}", published(criterion), *ours(found), wanted(criterion), judged])
+    columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
+    caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
+    return Table(caption, columns, rows, text_columns=("Verdict",))
+
+
+def published(criterion: Criterion) -> str:
+    """The paper's number or word; empty where it has none."""
+    value = criterion.published.value if criterion.published else ""
+    return value if isinstance(value, str) else f"{value:,g}"
+
+
+def ours(found: Estimate | None) -> list[str]:
+    """Mean, interval and seeds as texts."""
+    if found is None:
+        return ["not run", "", ""]
+    return [rounding.number(found.mean, found.interval), rounding.interval(found.interval), str(found.n)]
+
+
+def wanted(criterion: Criterion) -> str:
+    """The range of a criterion in words."""
+    low, high = criterion.low, criterion.high
+    minus = f", less {criterion.than}" if criterion.than else ""
+    if math.isinf(low):
+        return f"at most {high:,g}{minus}"
+    return f"at least {low:,g}{minus}" if math.isinf(high) else f"{low:,g} to {high:,g}{minus}"
+
+
+def settings(exhibit: Exhibit) -> Table:
+    """The paper's settings, and where and why ours differ."""
+    rows = [[name, paper, own or "the same", why] for name, paper, own, why in exhibit.settings]
+    return Table(
+        "Deviations are what is not the same.", ["Setting", "Paper", "Ours", "Why"], rows, ("Paper", "Ours", "Why")
+    )
+
+
+def arms(found: Results, record: Record) -> Table:
+    """The mean of every measure that is one number a seed, with its interval."""
+    measures = list(dict.fromkeys(name for of in found.values() for name, values in of.items() if values.ndim == 1))
+    rows = []
+    for arm, of in found.items():
+        about = record["arms"][arm]
+        cells = [mean_and_interval(of[name]) if name in of else "" for name in measures]
+        rows.append([arm, str(len(about["seeds"])), *cells, f"{about['seconds']:,.0f}"])
+    return Table("Means over seeds, with 95% intervals.", ["Arm", "Seeds", *measures, "Seconds"], rows)
+
+
+def mean_and_interval(values: np.ndarray) -> str:
+    """As in 0.5 [0.4, 0.6]."""
+    found = estimate(values)
+    if found.n == 0:
+        return "none"
+    ends = rounding.interval(found.interval) if found.interval.high > found.interval.low else ""
+    return f"{rounding.number(found.mean, found.interval)} {ends}".strip()
+
+
+def made_by(record: Record) -> str:
+    """The command, the seeds and the machine of the numbers."""
+    about, seeds = record["machine"], [seed for of in record["arms"].values() for seed in of["seeds"]]
+    packages = about.get("packages", {})
+    command = f"python -m rnnjax.museum {record['exhibit']}{' --quick' if record['quick'] else ''}"
+    return (
+        f"Made by `{command}`: seeds {min(seeds)} to {max(seeds)}, on {about.get('machine')} "
+        f"({about.get('cores')} cores, {about.get('platform')}), python {about.get('python')}, "
+        f"jax {packages.get('jax')}, rnnjax {packages.get('rnnjax')}."
+    )

@@ -1,0 +1,47 @@
+"""The museum's own results: their numbers go into the package, and their pages into the documentation."""
+
+from pathlib import Path
+
+from rnnjax.errors import UserError
+from rnnjax.files import write_whole
+from rnnjax.museum.board import RESULTS, board
+from rnnjax.museum.exhibit import load
+from rnnjax.museum.page import write_page
+from rnnjax.museum.record import read
+from rnnjax.report.page import Paragraph, to_markdown
+
+DOCS = Path(__file__).parents[2] / "docs" / "museum"
+
+ABOUT = (
+    "Published results on recurrent networks, each reproduced in its original settings by one command, over many seeds "
+    "and against criteria written before the runs; the verdict is computed from them. A result that does not come out "
+    "stays here too."
+)
+
+
+def publish(name: str, path: Path) -> None:
+    """Copies a record into the package, and writes its page and the list into the documentation.
+
+    Raises:
+      UserError: outside a checkout of the project.
+    """
+    if not DOCS.is_dir():
+        raise UserError(f"--publish: {DOCS} is not there; it is for a checkout of the project")
+    write_whole(RESULTS / f"{name}.json", path.read_bytes())
+    write_pages()
+
+
+def write_pages(folder: Path = DOCS) -> None:
+    """Writes the list and the page of every result in the package."""
+    published = sorted(path.stem for path in RESULTS.glob("*.json"))
+    for name in published:
+        write_page(load(name), read(RESULTS / f"{name}.json"), folder, name)
+    write_whole(folder / "index.md", index(published))
+
+
+def index(published: list[str]) -> str:
+    """The list as a page, each exhibit with a result linked to its own."""
+    text = to_markdown("The museum", [Paragraph(ABOUT), board()], ".")
+    for name in published:
+        text = text.replace(f"\n| {name} |", f"\n| [{name}]({name}.md) |")
+    return text

@@ -1,0 +1,84 @@
+"""The numbers of an exhibit: one JSON file, written whole after each batch of seeds; a killed run goes on from it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from rnnjax.errors import UserError
+from rnnjax.files import write_whole
+from rnnjax.museum.exhibit import Exhibit, Results
+from rnnjax.run.results import plain
+
+Record = dict[str, Any]
+"""exhibit, quick, options of each arm, machine, and for each arm its seeds, seconds and measures."""
+
+
+def carry_out(
+    name: str, exhibit: Exhibit, path: Path, seeds: list[int], quick: bool, machine: dict, tell: Callable[[str], None]
+) -> Record:
+    """Runs every arm on the seeds that the file at `path` does not have yet."""
+    record = open_record(name, exhibit, path, quick, machine)
+    for arm, options in exhibit.plan(quick).items():
+        done = record["arms"].setdefault(arm, {"seeds": [], "seconds": 0.0, "measures": {}})
+        todo = [seed for seed in seeds if seed not in done["seeds"]]
+        for first in range(0, len(todo), exhibit.batch):
+            batch, began = todo[first : first + exhibit.batch], perf_counter()
+            found = exhibit.run(np.asarray(batch), **options)
+            for measure, values in found.items():
+                done["measures"].setdefault(measure, []).extend(to_json(np.asarray(values)))
+            done["seeds"] += batch
+            done["seconds"] += perf_counter() - began
+            write_whole(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            tell(f"{arm}: {len(done['seeds'])} seeds, {done['seconds']:.0f} s")
+    return record
+
+
+def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:
+    """The record of a run that goes on, or that of one that begins.
+
+    Raises:
+      UserError: if the file is of other options, whose numbers may not be mixed with these.
+    """
+    options = {arm: {key: str(value) for key, value in of.items()} for arm, of in exhibit.plan(quick).items()}
+    if not path.exists():
+        return {"exhibit": name, "quick": quick, "options": options, "machine": machine, "arms": {}}
+    record = read(path)
+    if (record["quick"], record["options"]) != (quick, options):
+        raise UserError(f"{path} has numbers of other settings; move it away, or take another --out")
+    return record
+
+
+def read(path: Path) -> Record:
+    """A record that was written.
+
+    Raises:
+      UserError: if the file is not one.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        _ = record["quick"], record["options"], record["arms"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is no record of an exhibit; move it away") from None
+    return record
+
+
+def results(record: Record) -> Results:
+    """The measures of each arm as arrays; what is missing is not a number."""
+    return {arm: {name: array(values) for name, values in of["measures"].items()} for arm, of in record["arms"].items()}
+
+
+def to_json(values: np.ndarray) -> list:
+    """Values for JSON; curves keep four digits, as only the picture reads them."""
+    if values.ndim > 1 and values.dtype.kind == "f":
+        values = np.vectorize(lambda value: float(f"{value:.4g}"))(values)
+    return plain(values)
+
+
+def array(values: list) -> np.ndarray:
+    """Values of JSON as an array, of booleans or of floats."""
+    found = np.asarray(values)
+    return found if found.dtype == bool else np.asarray(values, float)  # null becomes nan

@@ -1,0 +1,140 @@
+"""The museum: verdicts follow from numbers, a killed run goes on, and what is published is what was run."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from rnnjax.errors import UserError
+from rnnjax.museum import board, publish
+from rnnjax.museum.__main__ import main
+from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
+from rnnjax.museum.exhibits import influence_balancing
+from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion
+from rnnjax.museum.record import carry_out, read, results
+from rnnjax.museum.trials import until_solved
+
+
+def verdict_on(values, **criterion):
+    arms = {"a": {"m": np.asarray(values)}, "b": {"m": np.zeros(len(values), np.asarray(values).dtype)}}
+    return of_criterion(Criterion("", "a", "m", **criterion), arms).verdict
+
+
+def test_a_verdict_follows_from_the_whole_interval():
+    spread = np.linspace(9, 11, 30)  # mean 10, 95% interval 10 ± 0.23
+    assert verdict_on(spread, low=9.5, high=10.5) == REPRODUCED
+    assert verdict_on(spread, low=10.5) == REFUTED
+    assert verdict_on(spread, low=10) == NOT_SETTLED
+    assert verdict_on(spread, low=9.5, than="b") == REPRODUCED
+    assert verdict_on([10.0] * 30, low=10, high=10) == REPRODUCED
+    assert verdict_on([np.nan] * 30, low=10) == NOT_SETTLED
+    assert verdict_on([9.0, 11.0], low=0) == NOT_SETTLED  # too few seeds for an interval
+
+
+def test_a_share_has_an_exact_interval_even_where_every_seed_agrees():
+    assert estimate(np.ones(30, bool)).interval == pytest.approx((0.025 ** (1 / 30), 1))
+    assert estimate(np.zeros(100, bool)).interval == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
+    assert verdict_on([True] * 5, low=0.8) == NOT_SETTLED
+    assert verdict_on([True] * 30, low=0.8) == REPRODUCED
+    assert verdict_on([True] * 30, low=0.5, than="b") == REPRODUCED
+    assert verdict_on([False] * 30, low=0.8) == REFUTED
+
+
+def toy(**changes):
+    """Measures that are the seed itself, and a count of the calls."""
+    calls = []
+
+    def run(seeds, scale):
+        calls.append(list(seeds))
+        if len(calls) == 2 and changes.get("dies"):
+            raise KeyboardInterrupt
+        return {"value": seeds * scale, "nothing": np.full(len(seeds), np.nan)}
+
+    criteria = (Criterion("it is near 3", "once", "value", 1, 5),)
+    exhibit = Exhibit("A (2000). B. C", "Table 1", "c", (), {"once": {"scale": 1.0}}, run, criteria, None, batch=4)
+    return exhibit, calls
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
+    path, seeds = tmp_path / "toy.json", list(range(10))
+    exhibit, calls = toy(dies=True)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out("toy", exhibit, path, seeds, False, {}, lambda text: None)
+    exhibit, calls = toy()
+    record = carry_out("toy", exhibit, path, seeds, False, {}, lambda text: None)
+    assert calls == [[4, 5, 6, 7], [8, 9]]
+    assert record == read(path)
+    assert results(read(path))["once"]["value"].tolist() == list(range(10))
+    assert np.isnan(results(read(path))["once"]["nothing"]).all()
+    other = dataclasses.replace(exhibit, arms={"once": {"scale": 2.0}})
+    with pytest.raises(UserError, match="other settings"):
+        carry_out("toy", other, path, seeds, False, {}, lambda text: None)
+
+
+def test_published_pages_are_what_the_published_numbers_say(tmp_path):
+    publish.write_pages(tmp_path)
+    for page in tmp_path.glob("*.md"):
+        assert page.read_text("utf-8") == (publish.DOCS / page.name).read_text("utf-8"), page.name
+    for path in board.RESULTS.glob("*.json"):
+        record, exhibit = json.loads(path.read_text("utf-8")), load(path.stem)
+        assert not record["quick"]
+        assert {arm: len(of["seeds"]) for arm, of in record["arms"].items()} == dict.fromkeys(
+            exhibit.arms, exhibit.seeds
+        )
+        assert exhibit.seeds >= 30
+
+
+def test_every_exhibit_says_all_that_the_museum_asks_for():
+    for name in names():
+        exhibit = load(name)
+        assert set(exhibit.quick_arms) <= set(exhibit.arms), name
+        assert {criterion.arm for criterion in exhibit.criteria} <= set(exhibit.arms), name
+        assert all(setting.why for setting in exhibit.settings if setting.ours), name
+
+
+def test_the_sign_of_the_sensitivity_turns_where_the_page_says():
+    state, sums = np.zeros(influence_balancing.UNITS), []
+    for _ in range(400):
+        state = state / 2 + np.append(state[1:], 0) / 2 + influence_balancing.SIGNS
+        sums.append(state[0])
+    averages = np.cumsum(sums) / np.arange(1, 401)
+    assert (np.argmax(np.less(sums, 0)) + 1, np.argmax(averages < 0) + 1) == (41, 110)
+    assert sums[-1] == pytest.approx(-6)
+    assert max(sums) == pytest.approx(16.5, abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_wrong_sign_of_the_rate_refutes_influence_balancing():
+    exhibit, seeds = influence_balancing.EXHIBIT, np.arange(30)
+    chosen = {arm: exhibit.arms[arm] for arm in ("truncated at 1", "UORO")}
+    assert verdicts(exhibit, chosen, seeds) == {REPRODUCED}
+    wrong = {arm: {**options, "rate": -options["rate"]} for arm, options in chosen.items()}
+    assert verdicts(exhibit, wrong, seeds) == {REFUTED}
+
+
+def verdicts(exhibit, arms, seeds):
+    """The verdicts on the criteria of these arms."""
+    found = {arm: exhibit.run(seeds, **options) for arm, options in arms.items()}
+    return {judged for criterion, _, judged in judge(exhibit, found) if criterion.arm in arms}
+
+
+def test_the_door_lists_and_refuses(capsys):
+    assert main([]) == 0
+    assert "influence_balancing: reproduced\n" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"no exhibit reber_; there are .*influence_balancing"):
+        main(["reber_"])
+
+
+def test_a_trial_ends_when_it_has_solved_its_task():
+    goals = np.array([3, 25, 10, 1000, 7, 10])
+    states = {"goal": goals, "count": np.zeros(6, int), "sum": np.zeros(6)}
+
+    def update(state, t):
+        return {**state, "count": state["count"] + 1, "sum": state["sum"] + t}
+
+    found = until_solved(states, update, lambda state: state["count"] >= state["goal"], budget=50, every=5)
+    assert found.updates.tolist()[:3] == [5, 25, 10]
+    assert found.solved.tolist() == [True, True, True, False, True, True]
+    assert found.states["count"].tolist() == [5, 25, 10, 50, 10, 10]
+    assert found.states["sum"].tolist() == [n * (n - 1) / 2 for n in (5, 25, 10, 50, 10, 10)]
