@@ -22,6 +22,7 @@ from benchmarks.spread import spread
 from rnnjax.build import make_text_model
 from rnnjax.gradients import manual
 from rnnjax.model.network import Batch
+from rnnjax.model.rnn import Inputs
 from rnnjax.training.state import init_state
 
 
@@ -74,11 +75,11 @@ def make_parts(cell: str, size: Size) -> dict[str, Callable]:
         return jax.lax.fori_loop(0, size.length, turn, first)
 
     read = jax.jit(lambda layer, x: manual.read(layer, x)[0])
-    forward = jax.jit(lambda layer, s, a: manual.forward(model.cell, layer, hyper, s, a, None, None, 1))
+    forward = jax.jit(lambda layer, s, a: manual.forward(model.cell, layer, hyper, s, Inputs(a), 1))
     readout = jax.jit(lambda params, hs, batch: manual.readout(params, hs, batch, "cross_entropy"))
-    backward = jax.jit(lambda layer, *found: manual.backward(model.cell, layer, hyper, *found, None, None, 1))
+    backward = jax.jit(lambda layer, *found: manual.backward(model.cell, layer, hyper, *found, 1))
     recurrent = jax.jit(manual.recurrent_weights)
-    inputs = jax.jit(lambda layer, x, d_a, d: manual.input_weights(layer, manual.Reading(x, None), d_a, d))
+    inputs = jax.jit(lambda layer, x, d_a, d: manual.input_weights(layer, manual.InputTape(x, None), d_a, d))
     products = jax.jit(loop)
 
     a = read(layer, batch.x)

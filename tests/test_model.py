@@ -34,7 +34,7 @@ def one_hot_loss(params, x, model, carry, batch):
     """The loss with the first layer's look-up replaced by what it is given: ids or real vectors."""
     hs = x
     for layer, state in zip(params.layers, carry, strict=True):
-        _, hs = unroll(model.cell, layer, Hyper(), state, input_to_hidden(layer, hs))
+        _, hs = unroll(model.cell, layer, Hyper(), state, Inputs(input_to_hidden(layer, hs)))
     return weighted_mean(cross_entropy(hs @ params.V + params.by, batch.y))
 
 

@@ -38,7 +38,7 @@ def forward(change):
 
 def backward(before=lambda **args: args, after=lambda *result: result):
     """A mutant of the reverse recurrence, by its arguments or by its results (d_a, d_z, d_state)."""
-    names = ("cell", "layer", "hyper", "tape", "d_state", "d_hs", "valid", "reset", "scan_unroll")
+    names = ("cell", "layer", "hyper", "tape", "d_state", "d_hs", "scan_unroll")
 
     def wrap(true):
         def mutant(*args):
@@ -73,8 +73,18 @@ def from_derivative(derivative):
 
 
 def backwards_in_time(**args):
-    names = ("tape", "d_hs", "valid", "reset")
+    names = ("tape", "d_hs")
     return args | {name: jax.tree.map(lambda leaf: leaf[::-1], args[name]) for name in names}
+
+
+def masks_back(change):
+    """A mutant of the masks that the reverse recurrence reads: change(tape) gives those that are others."""
+    return backward(lambda tape, **_: {"tape": tape._replace(**change(tape))})
+
+
+def masks_there(**changed):
+    """A mutant of the masks that each step on the way there reads."""
+    return patched("cell_step", lambda true: lambda *args: true(*args[:-1], args[-1]._replace(**changed)))
 
 
 LOOP = {  # seen by manual and by its custom_vjp
@@ -100,12 +110,12 @@ LOOP = {  # seen by manual and by its custom_vjp
     "errors one step late": backward(lambda d_hs, **_: {"d_hs": jnp.roll(d_hs, 1, 0)}),
     "time runs forward": backward(backwards_in_time, lambda d_a, d_z, d_state: (d_a[::-1], d_z[::-1], d_state)),
     "d_carry left out": backward(after=lambda d_a, d_z, d_state: (d_a, d_z, 0 * d_state)),
-    "reset ignored on the way back": backward(lambda **_: {"reset": None}),
-    "valid ignored on the way back": backward(lambda **_: {"valid": None}),
-    "error of a held step lost": backward(lambda d_hs, valid, **_: {"d_hs": jnp.where(valid[..., None], d_hs, 0)}),
-    "valid and reset exchanged": backward(lambda valid, reset, **_: {"valid": ~reset, "reset": ~valid}),
-    "reset ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:6], None)),
-    "valid ignored on the way there": patched("cell_step", lambda true: lambda *args: true(*args[:5], None, args[6])),
+    "reset ignored on the way back": masks_back(lambda tape: {"reset": None}),
+    "valid ignored on the way back": masks_back(lambda tape: {"valid": None}),
+    "error of a held step lost": backward(lambda d_hs, tape, **_: {"d_hs": jnp.where(tape.valid[..., None], d_hs, 0)}),
+    "valid and reset exchanged": masks_back(lambda tape: {"valid": ~tape.reset, "reset": ~tape.valid}),
+    "reset ignored on the way there": masks_there(reset=None),
+    "valid ignored on the way there": masks_there(valid=None),
     "outer product: one row left out": patched("outer", lambda true: lambda x, d: true(x[1:], d[1:])),
 }
 

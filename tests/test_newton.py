@@ -11,7 +11,7 @@ from cases import HYPER
 
 from rnnjax.model.cells import CELLS
 from rnnjax.model.network import Layer
-from rnnjax.model.rnn import unroll
+from rnnjax.model.rnn import Inputs, unroll
 from rnnjax.parallel import layer, newton, smoother
 from rnnjax.parallel.newton import Solver
 from rnnjax.parallel.trajectory import Transition, trajectory
@@ -54,15 +54,15 @@ def draw_layer(cell, T, batch, seed=0, units=4, normalised=False):
     weights = Layer(normal(1, gates), W, normal(gates), None, gain, gain, normal(width), own)
     reset = rng.uniform(size=(T, *batch)) < 0.2
     masks = jnp.asarray(rng.uniform(size=(T, *batch)) < 0.7), jnp.asarray(reset)
-    return weights, normal(*batch, width), (normal(T, *batch, gates), *masks)
+    return weights, normal(*batch, width), Inputs(normal(T, *batch, gates), *masks)
 
 
 @pytest.mark.parametrize("cell", [*CELLS.values(), own_cells.independent], ids=lambda cell: f"{cell}-{cell.activation}")
 def test_a_layer_in_parallel_is_the_layer_in_sequence(cell):
     for T, solver, batch in ((1, "deer", ()), (2, "quasi", (2,)), (64, "deer", (2, 2))):
         weights, first, x = draw_layer(cell, T, batch)
-        last, hs = unroll(cell, weights, HYPER, first, *x)
-        found = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[solver]))(weights, HYPER, first, *x)
+        last, hs = unroll(cell, weights, HYPER, first, x)
+        found = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[solver]))(weights, HYPER, first, x)
         scale = jnp.maximum(1, jnp.abs(hs))
         assert jnp.max(jnp.abs(found.states[..., :4] - hs) / scale) < 1e-7, (T, solver)
         assert jnp.max(jnp.abs(found.states[-1] - last)) < 1e-7 * jnp.max(scale), (T, solver)
@@ -75,12 +75,12 @@ def test_every_solver_finds_the_trajectory_of_an_lstm(name):
     weights, first, x = draw_layer(cell, T, (3,))
     truth = in_sequence(layer.transition_of(cell, False), (weights, HYPER), first, x)
     run = jax.jit(partial(layer.unroll, cell, solver=SOLVERS[name]))
-    found = run(weights, HYPER, first, *x)
+    found = run(weights, HYPER, first, x)
     np.testing.assert_allclose(found.states, truth, atol=1e-8)
     if name != "elk" and name != "quasi_elk":  # at least one more step exact an iteration
         assert jnp.all(found.iterations <= T + 1 + 3 * (name == "in chunks"))
         assert not jnp.any(found.sequential)
-    alone = run(weights, HYPER, first[1], *(leaf[:, 1] for leaf in x))
+    alone = run(weights, HYPER, first[1], jax.tree.map(lambda leaf: leaf[:, 1], x))
     np.testing.assert_allclose(alone.states, found.states[:, 1], rtol=1e-13)
     assert alone.iterations == found.iterations[1]
 
@@ -102,7 +102,7 @@ def test_jacobians_put_together_are_those_of_autodiff():
         )
         np.testing.assert_allclose(found, pushed, atol=1e-14)
         t, b = 2, 3
-        here = (x[0][t, b], x[1][t, b], x[2][t, b])
+        here = Inputs(*(leaf[t, b] for leaf in x))
         full = jax.jacfwd(transition.f, argnums=1)(params, s[t, b], here).reshape(n, -1, n, s.shape[-1] // n)
         np.testing.assert_allclose(found[t, b], np.einsum("ibjb->bij", full), atol=1e-14)
 
@@ -155,10 +155,10 @@ def test_derivatives_are_those_of_the_loop(kind):
     out = jnp.asarray(np.random.default_rng(1).normal(size=(7, *first.shape)))
 
     def loss(run, weights, first, a):
-        return jnp.sum(jnp.sin(out * run((weights, HYPER), first, (a, *x[1:]))))
+        return jnp.sum(jnp.sin(out * run((weights, HYPER), first, x._replace(a=a))))
 
     in_parallel = lambda *given: trajectory(transition, Solver(kind, tolerance=1e-12), *given, None).states
-    at = weights, first, x[0]
+    at = weights, first, x.a
     expected = jax.grad(partial(loss, partial(in_sequence, transition)), argnums=(0, 1, 2))(*at)
     run = partial(loss, in_parallel)
     found = jax.jit(jax.grad(run, argnums=(0, 1, 2)))(*at)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnjax.model.cells import Cell, Hyper, built_in
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.rnn import cell_step, embed, input_to_hidden, split, upward
+from rnnjax.model.rnn import Inputs, cell_step, embed, input_to_hidden, split, upward
 
 Array = jax.Array
 
@@ -67,8 +67,8 @@ def values(model: Model, params: Params, hyper: Hyper, before: Carry, batch: Bat
     """Values of each layer's nonlinearities at every step, from the states before it, by name: [T, *B, H] each."""
     x, found = embed(params, batch.x), []
     for level, (layer, state) in enumerate(zip(params.layers, before, strict=True)):
-        a = input_to_hidden(layer, x)
-        parts, saved = cell_step(model.cell, layer, hyper, split(state, model.cell), a, batch.valid, batch.reset)
+        inputs = Inputs(input_to_hidden(layer, x), batch.valid, batch.reset)
+        parts, saved = cell_step(model.cell, layer, hyper, split(state, model.cell), inputs)
         found.append(model.cell.named_values(saved.cell))
         x = upward(model, level, hyper, x, parts[0], batch.noise)
     return found

@@ -25,7 +25,7 @@ from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.leaves import put, reals
 from rnnjax.model.network import Batch, Layer
 from rnnjax.model.recurrence import Recurrence, losses, precision, total_weight
-from rnnjax.model.rnn import cell_step, join, split
+from rnnjax.model.rnn import Inputs, cell_step, join, split
 
 Array = jax.Array
 
@@ -77,24 +77,16 @@ def reweighted(state: Array, factor: Array) -> Array:
 
 
 def unroll(
-    factor: Array,
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: Array,
-    a: Array,
-    valid: Array | None = None,
-    reset: Array | None = None,
-    scan_unroll: int = 1,
+    factor: Array, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
 ) -> tuple[Array, Array]:
     """`model.rnn.unroll`, with the adjoint of the state before each step multiplied by ρₜ [T, B, 1]."""
 
-    def body(state: Array, step: tuple) -> tuple[Array, Array]:
-        factor_t, *rest = step
-        parts, _ = cell_step(cell, layer, hyper, split(reweighted(state, factor_t), cell), *rest)
+    def body(state: Array, step_t: tuple[Array, Inputs]) -> tuple[Array, Array]:
+        factor_t, inputs_t = step_t
+        parts, _ = cell_step(cell, layer, hyper, split(reweighted(state, factor_t), cell), inputs_t)
         return join(parts), parts[0]
 
-    return jax.lax.scan(body, state, (factor, a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    return jax.lax.scan(body, state, (factor, inputs), unroll=min(scan_unroll, inputs.a.shape[0]))
 
 
 def draw(key: Array, recurrence: Recurrence, params: Any, state: Any, T: int, *, probability: float) -> Cuts:

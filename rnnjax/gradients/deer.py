@@ -22,7 +22,7 @@ from rnnjax.gradients.stepwise import structure
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Carry, Layer, Model, Params
 from rnnjax.model.recurrence import Recurrence, losses, total_weight, window_loss
-from rnnjax.model.rnn import hidden
+from rnnjax.model.rnn import Inputs, hidden
 from rnnjax.parallel import any_step
 from rnnjax.parallel import layer as parallel
 from rnnjax.parallel.newton import Solution, Solver
@@ -65,17 +65,10 @@ def of_layers(
     width, solutions = structure(recurrence).hidden, []
 
     def unroll(
-        cell: Cell,
-        layer: Layer,
-        hyper: Hyper,
-        state: Array,
-        a: Array,
-        valid: Array | None = None,
-        reset: Array | None = None,
-        scan_unroll: int = 1,
+        cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int
     ) -> tuple[Array, Array]:
         """`model.rnn.unroll`, in parallel; `scan_unroll` is of no use here."""
-        solutions.append(parallel.unroll(cell, layer, hyper, state, a, valid, reset, solver=solver))
+        solutions.append(parallel.unroll(cell, layer, hyper, state, inputs, solver=solver))
         return solutions[-1].states[-1], hidden(solutions[-1].states, width)
 
     loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, unroll)

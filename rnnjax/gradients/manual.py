@@ -31,12 +31,14 @@ from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
-from rnnjax.model.loss import LOSSES, Loss, as_wide, denominator, make_loss
+from rnnjax.model.error import error_by_hand
+from rnnjax.model.loss import Loss, denominator, make_loss
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
-from rnnjax.model.product import to_hidden, to_weights
+from rnnjax.model.product import outer, rows, to_hidden, to_weights, total
 from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import (
+    Inputs,
     Saved,
     backward_in_time,
     cell_step,
@@ -67,10 +69,13 @@ class Tape(NamedTuple):
     Attributes:
       h_prev: the h that met W at each step [T, B, H].
       saved: the values that each step's adjoint needs, [T, B, ...].
+      valid, reset: the masks of the layer's `Inputs`.
     """
 
     h_prev: Array
     saved: Saved
+    valid: Array | None
+    reset: Array | None
 
 
 class Adjoints(NamedTuple):
@@ -95,15 +100,14 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     model, (params, hyper, carry, batch, *_) = recurrence.model, window
     refuse_resets(model, batch)
     check_given(model, params, carry, batch)
-    masks = (batch.valid, batch.reset)
     x, readings, tapes, states = embed(params, batch.x), [], [], []
     for level in range(model.layers):
         outputs = []
         for index, order in passes(model, level):
             layer = params.layers[index]
             a, reading = read(layer, x)
-            a, valid, reset = order((a, *masks))
-            state, hs, tape = forward(model.cell, layer, hyper, carry[index], a, valid, reset, model.scan_unroll)
+            inputs = order(Inputs(a, batch.valid, batch.reset))
+            state, hs, tape = forward(model.cell, layer, hyper, carry[index], inputs, model.scan_unroll)
             readings.append(reading)
             tapes.append(tape)
             states.append(state)
@@ -119,8 +123,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         d_x = d_x if model.residual and level else jnp.zeros((), d_x.dtype)
         for (index, order), d_h in zip(passes(model, level), jnp.split(d_hs, model.directions, -1), strict=True):
             layer, tape, end = params.layers[index], tapes[index], jnp.zeros_like(states[index])
-            d_h, valid, reset = order((d_h, *masks))
-            found = backward(model.cell, layer, hyper, tape, end, d_h, valid, reset, model.scan_unroll)
+            found = backward(model.cell, layer, hyper, tape, end, order(d_h), model.scan_unroll)
             d_layer = recurrent_weights(layer, tape, found)
             d_layers[index], d_below = input_weights(layer, readings[index], order(found.a), d_layer)
             d_carry[index] = found.state
@@ -145,41 +148,25 @@ def read(layer: Layer, x: Array) -> tuple[Array, InputTape]:
 
 
 def forward(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: Array,
-    a: Array,
-    valid: Array | None,
-    reset: Array | None,
-    scan_unroll: int,
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int
 ) -> tuple[Array, Array, Tape]:
     """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape."""
-
     cell = with_adjoint(cell)
 
-    def body(state: State, step: tuple) -> tuple[State, tuple[Array, Saved]]:
-        state, saved = cell_step(cell, layer, hyper, state, *step)
+    def body(state: State, inputs_t: Inputs) -> tuple[State, tuple[Array, Saved]]:
+        state, saved = cell_step(cell, layer, hyper, state, inputs_t)
         return state, (state[0], saved)
 
     first = split(state, cell)
-    last, (hs, saved) = jax.lax.scan(body, first, (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    last, (hs, saved) = jax.lax.scan(body, first, inputs, unroll=min(scan_unroll, inputs.a.shape[0]))
     h_prev = jnp.concatenate([first[0][None], hs[:-1]])
-    if reset is not None:
-        h_prev = jnp.where(reset[..., None], 0 if layer.s0 is None else split(layer.s0, cell)[0], h_prev)
-    return join(last), hs, Tape(h_prev, saved)
+    if inputs.reset is not None:
+        h_prev = jnp.where(inputs.reset[..., None], 0 if layer.s0 is None else split(layer.s0, cell)[0], h_prev)
+    return join(last), hs, Tape(h_prev, saved, inputs.valid, inputs.reset)
 
 
 def backward(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    tape: Tape,
-    d_state: Array,
-    d_hs: Array,
-    valid: Array | None,
-    reset: Array | None,
-    scan_unroll: int,
+    cell: Cell, layer: Layer, hyper: Hyper, tape: Tape, d_state: Array, d_hs: Array, scan_unroll: int
 ) -> Adjoints:
     """The reverse recurrence of one layer.
 
@@ -207,7 +194,7 @@ def backward(
 
     last = split(d_state, cell)
     first = last, None if layer.s0 is None else jax.tree.map(jnp.zeros_like, last)
-    steps = (local, tape.saved.normalized, d_hs, valid, reset)
+    steps = (local, tape.saved.normalized, d_hs, tape.valid, tape.reset)
     unroll = min(scan_unroll, d_hs.shape[0])
     (d_first, d_s0), (d_a, d_z, d_own) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
     return Adjoints(
@@ -241,42 +228,13 @@ def readout(params: Params, hs: Array, batch: Batch, loss: str | Loss) -> tuple[
     Returns:
       The loss, ∂L/∂hs [T, B, H], dV [H, V] and dby [V].
     """
-    losses, error = error_of(loss)(hs @ params.V + params.by, batch.y)
+    of_loss = error_by_hand(loss) or partial(error_by_jax, make_loss(loss))
+    losses, error = of_loss(hs @ params.V + params.by, batch.y)
     share = 1 / denominator(batch.shape, batch.weight)
     scale = share if batch.weight is None else (batch.weight * share)[..., None]
     d_out = error * scale
     total_loss = jnp.sum(losses if batch.weight is None else losses * batch.weight) * share
     return total_loss, d_out @ params.V.T, outer(hs, d_out), total(d_out)
-
-
-def error_of(loss: str | Loss) -> Callable[[Array, Array], tuple[Array, Array]]:
-    """(ŷ, y) -> the loss of each step and its derivative: by hand for the losses with a name, or else by JAX."""
-    by_hand = {"cross_entropy": of_cross_entropy, "squared_error": of_squared_error, "bernoulli": of_bernoulli}
-    name = loss if isinstance(loss, str) else next((key for key, value in LOSSES.items() if value is loss), "")
-    return by_hand[name] if name in by_hand else partial(error_by_jax, make_loss(loss))
-
-
-def of_cross_entropy(logits: Array, y: Array) -> tuple[Array, Array]:
-    """Softmax cross-entropy and ŷ - y, the softmax less the one-hot target."""
-    shifted = logits - jnp.max(logits, axis=-1, keepdims=True)
-    exponentials = jnp.exp(shifted)
-    normaliser = jnp.sum(exponentials, axis=-1, keepdims=True)
-    is_target = y[..., None].astype(jnp.int32) == jnp.arange(logits.shape[-1], dtype=jnp.int32)
-    surprise = jnp.log(normaliser[..., 0]) - jnp.sum(jnp.where(is_target, shifted, 0), axis=-1)
-    return surprise, exponentials / normaliser - is_target
-
-
-def of_squared_error(y_hat: Array, y: Array) -> tuple[Array, Array]:
-    """‖ŷ - y‖² and 2 (ŷ - y)."""
-    off = y_hat - as_wide("squared_error", y_hat, y)
-    return jnp.sum(off * off, axis=-1), 2 * off
-
-
-def of_bernoulli(logits: Array, y: Array) -> tuple[Array, Array]:
-    """The surprise at labels that are each true or not, and σ(ŷ) - y."""
-    y = as_wide("bernoulli", logits, y)
-    surprise = jnp.maximum(logits, 0) + jnp.log1p(jnp.exp(-jnp.abs(logits))) - y * logits
-    return jnp.sum(surprise, axis=-1), 0.5 + 0.5 * jnp.tanh(0.5 * logits) - y
 
 
 def recurrent_weights(layer: Layer, tape: Tape, found: Adjoints) -> Layer:
@@ -311,55 +269,33 @@ def input_weights(layer: Layer, reading: InputTape, d_a: Array, d_layer: Layer) 
     return d_layer, 0.0 if is_ids else d_product @ layer.U.T
 
 
-def rows(table: Array, ids: Array, d: Array) -> Array:
-    """The gradient of a table that is read by id: row i is the sum of d over the steps whose input was i."""
-    return jnp.zeros_like(table).at[ids].add(d, mode="promise_in_bounds")
-
-
-def outer(x: Array, d: Array) -> Array:
-    """Σ xᵀ d over all leading axes: [..., I] and [..., J] give [I, J]."""
-    return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
-
-
-def total(d: Array) -> Array:
-    """Σ d over all leading axes."""
-    return jnp.sum(d, axis=tuple(range(d.ndim - 1)))
-
-
 def method(config: GradientConfig) -> Method:
     return Method(gradient, claim=Claim("exact", adjoints=True))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 7))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 5))
 def unroll(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: Array,
-    a: Array,
-    valid: Array | None = None,
-    reset: Array | None = None,
-    scan_unroll: int = 1,
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
 ) -> tuple[Array, Array]:
     """`model.rnn.unroll` with the hand-written derivative, for any loss: pass it to `model.rnn.apply`.
 
     Reverse mode only; for forward mode keep the plain one. Not differentiated with respect to `hyper`: nan.
     """
-    state, hs, _ = forward(cell, layer, hyper, state, a, valid, reset, scan_unroll)
+    state, hs, _ = forward(cell, layer, hyper, state, inputs, scan_unroll)
     return state, hs
 
 
-def _unroll_forward(cell, layer, hyper, state, a, valid, reset, scan_unroll):
-    state, hs, tape = forward(cell, layer, hyper, state, a, valid, reset, scan_unroll)
-    return (state, hs), (layer, hyper, tape, valid, reset)
+def _unroll_forward(cell, layer, hyper, state, inputs, scan_unroll):
+    state, hs, tape = forward(cell, layer, hyper, state, inputs, scan_unroll)
+    return (state, hs), (layer, hyper, tape)
 
 
 def _unroll_backward(cell, scan_unroll, residuals, cotangents):
-    layer, hyper, tape, valid, reset = residuals
+    layer, hyper, tape = residuals
     d_state, d_hs = cotangents
-    found = backward(cell, layer, hyper, tape, d_state, d_hs, valid, reset, scan_unroll)
+    found = backward(cell, layer, hyper, tape, d_state, d_hs, scan_unroll)
     d_hyper = jax.tree.map(lambda number: jnp.full_like(number, jnp.nan), hyper)
-    return recurrent_weights(layer, tape, found), d_hyper, found.state, found.a, None, None
+    return recurrent_weights(layer, tape, found), d_hyper, found.state, Inputs(found.a)
 
 
 unroll.defvjp(_unroll_forward, _unroll_backward)

@@ -1,4 +1,5 @@
-"""The recurrent product h W of a cell and its adjoints: dense with W [H, G·H], diagonal with W [G·H], or none."""
+"""The recurrent product h W of a cell and its adjoints: dense with W [H, G·H], diagonal with W [G·H], or none. The
+adjoints of all weights are sums over time and batch, one product each."""
 
 from collections.abc import Callable
 
@@ -30,10 +31,25 @@ def to_weights(W: Array | None, h: Array, d: Array) -> Array | None:
     if W is None:
         return None
     if W.ndim == 1:
-        return jnp.sum(beside(h, W) * d, axis=tuple(range(d.ndim - 1)))
-    return h.reshape(-1, h.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+        return total(beside(h, W) * d)
+    return outer(h, d)
 
 
 def beside(h: Array, W: Array) -> Array:
     """h once for each gate, side by side: [..., H] gives [..., G·H]."""
     return jnp.tile(h, W.shape[-1] // h.shape[-1])
+
+
+def rows(table: Array, ids: Array, d: Array) -> Array:
+    """The gradient of a table that is read by id: row i is the sum of d over the steps whose input was i."""
+    return jnp.zeros_like(table).at[ids].add(d, mode="promise_in_bounds")
+
+
+def outer(x: Array, d: Array) -> Array:
+    """Σ xᵀ d over all leading axes: [..., I] and [..., J] give [I, J]."""
+    return x.reshape(-1, x.shape[-1]).T @ d.reshape(-1, d.shape[-1])
+
+
+def total(d: Array) -> Array:
+    """Σ d over all leading axes."""
+    return jnp.sum(d, axis=tuple(range(d.ndim - 1)))

@@ -21,8 +21,23 @@ from rnnjax.model.shapes import check_given
 
 Array = jax.Array
 
-Unroll = Callable[..., tuple[Array, Array]]
-"""(cell, layer, hyper, state, a, valid, reset, scan_unroll) -> (state, hs): how a layer is run over time."""
+
+class Inputs(NamedTuple):
+    """Input of a layer over time; of one step the same without the axis T.
+
+    Attributes:
+      a: [T, B, G·H], from `input_to_hidden`.
+      valid: bool [T, B] or None, see `Batch`.
+      reset: bool [T, B] or None, see `Batch`.
+    """
+
+    a: Array
+    valid: Array | None = None
+    reset: Array | None = None
+
+
+Unroll = Callable[[Cell, Layer, Hyper, Array, Inputs, int], tuple[Array, Array]]
+"""(cell, layer, hyper, state, inputs, scan_unroll) -> (state, hs): how a layer is run over time."""
 
 
 def embed(params: Params, x: Array) -> Array:
@@ -88,15 +103,7 @@ def join(state: State) -> Array:
     return state[0] if len(state) == 1 else jnp.concatenate(state, axis=-1)
 
 
-def cell_step(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: State,
-    a_t: Array,
-    valid_t: Array | None = None,
-    reset_t: Array | None = None,
-) -> tuple[State, Saved]:
+def cell_step(cell: Cell, layer: Layer, hyper: Hyper, state: State, inputs_t: Inputs) -> tuple[State, Saved]:
     """One time step of one layer.
 
     Args:
@@ -105,6 +112,7 @@ def cell_step(
     Returns:
       The new state, and what the step's adjoint needs.
     """
+    a_t, valid_t, reset_t = inputs_t
     if reset_t is not None:
         first: tuple = (0,) * len(cell.states) if layer.s0 is None else split(layer.s0, cell)
         state = tuple(jnp.where(reset_t[..., None], start, part) for start, part in zip(first, state, strict=True))
@@ -116,36 +124,27 @@ def cell_step(
 
 
 def unroll(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: Array,
-    a: Array,
-    valid: Array | None = None,
-    reset: Array | None = None,
-    scan_unroll: int = 1,
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
 ) -> tuple[Array, Array]:
     """Runs one layer over time with a single `lax.scan`; the same as
 
         for t in range(T):
-            state = cell_step(cell, layer, hyper, state, a[t], valid[t], reset[t])
+            state = cell_step(cell, layer, hyper, state, inputs[t])
             hs[t] = state[0]
 
     Args:
       state: [B, states·H], before the first step.
-      a: [T, B, G·H], from `input_to_hidden`.
-      valid: bool [T, B] or None, see `Batch`.
-      reset: bool [T, B] or None, see `Batch`.
+      scan_unroll: time steps that one turn of the compiled loop computes.
 
     Returns:
       The state after the last step, and h of every step [T, B, H].
     """
 
-    def body(state: State, step: tuple) -> tuple[State, Array]:
-        state, _ = cell_step(cell, layer, hyper, state, *step)
+    def body(state: State, inputs_t: Inputs) -> tuple[State, Array]:
+        state, _ = cell_step(cell, layer, hyper, state, inputs_t)
         return state, state[0]
 
-    last, hs = jax.lax.scan(body, split(state, cell), (a, valid, reset), unroll=min(scan_unroll, a.shape[0]))
+    last, hs = jax.lax.scan(body, split(state, cell), inputs, unroll=min(scan_unroll, inputs.a.shape[0]))
     return join(last), hs
 
 
@@ -188,8 +187,8 @@ def run_layers(
             index = level * model.directions + direction
             layer = params.layers[index]
             along = backward_in_time if direction else unchanged
-            a, valid, reset = along((input_to_hidden(layer, x), batch.valid, batch.reset))
-            state, hs = unroll(model.cell, layer, hyper, carry[index], a, valid, reset, model.scan_unroll)
+            inputs = along(Inputs(input_to_hidden(layer, x), batch.valid, batch.reset))
+            state, hs = unroll(model.cell, layer, hyper, carry[index], inputs, model.scan_unroll)
             states.append(state)
             outputs.append(along(hs))
         hs = jnp.concatenate(outputs, axis=-1) if model.bidirectional else outputs[0]
@@ -249,8 +248,8 @@ def step(model: Model, params: Params, hyper: Hyper, carry: Carry, batch_t: Batc
     check_given(model, params, carry, batch_t)
     x, states = embed(params, batch_t.x), []
     for level, (layer, state) in enumerate(zip(params.layers, carry, strict=True)):
-        a_t = input_to_hidden(layer, x)
-        parts, _ = cell_step(model.cell, layer, hyper, split(state, model.cell), a_t, batch_t.valid, batch_t.reset)
+        inputs_t = Inputs(input_to_hidden(layer, x), batch_t.valid, batch_t.reset)
+        parts, _ = cell_step(model.cell, layer, hyper, split(state, model.cell), inputs_t)
         x = upward(model, level, hyper, x, parts[0], batch_t.noise)
         states.append(join(parts))
     return tuple(states), hidden_to_output(params, x)

@@ -14,34 +14,21 @@ import jax.numpy as jnp
 
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Layer
-from rnnjax.model.rnn import cell_step, hidden_to_hidden, join, split
+from rnnjax.model.rnn import Inputs, cell_step, hidden_to_hidden, join, split
 from rnnjax.parallel.newton import Solution, Solver
 from rnnjax.parallel.trajectory import Transition, trajectory
 
 Array = jax.Array
-Reads = tuple[Array, Array | None, Array | None]
-"""Inputs of a step: a [..., G·H], valid and reset [...]."""
 
 
-def unroll(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: Array,
-    a: Array,
-    valid: Array | None = None,
-    reset: Array | None = None,
-    *,
-    solver: Solver,
-) -> Solution:
+def unroll(cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, *, solver: Solver) -> Solution:
     """Runs one layer over a window.
 
     Args:
       state: state before the first step, [B, states·H].
-      a, valid, reset: as in `model.rnn.unroll`.
     """
     transition = transition_of(cell, layer.gain_z is not None)
-    return trajectory(transition, solver, (layer, hyper), state, (a, valid, reset), None)
+    return trajectory(transition, solver, (layer, hyper), state, inputs, None)
 
 
 @lru_cache
@@ -52,18 +39,18 @@ def transition_of(cell: Cell, normalised: bool) -> Transition:
     on itself alone, and a layer of units that are linear in their state is solved at once.
     """
 
-    def f(params: tuple[Layer, Hyper], s: Array, x: Reads) -> Array:
+    def f(params: tuple[Layer, Hyper], s: Array, x: Inputs) -> Array:
         layer, hyper = params
-        return join(cell_step(cell, layer, hyper, split(s, cell), *x)[0])
+        return join(cell_step(cell, layer, hyper, split(s, cell), x)[0])
 
-    def jacobian(params: tuple[Layer, Hyper], s: Array, x: Reads, n: int) -> Array:
+    def jacobian(params: tuple[Layer, Hyper], s: Array, x: Inputs, n: int) -> Array:
         return of_cell(cell, *params, s, x, n)
 
     plain = cell.recurrence == "dense" and not (normalised or cell.own)
     return Transition(f, len(cell.states), cell.recurrence != "dense", jacobian if plain else None)
 
 
-def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Reads, n: int) -> Array:
+def of_cell(cell: Cell, layer: Layer, hyper: Hyper, s: Array, x: Inputs, n: int) -> Array:
     """Jacobian of `cell_step` at each s, in blocks of size n, which is `states` or all of S."""
     a, valid, reset = x
     state = split(s, cell)
