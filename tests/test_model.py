@@ -19,7 +19,7 @@ from rnnjax.model.initializers import count_parameters, init_params
 from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Model, zero_carry
 from rnnjax.model.recurrence import of_network
-from rnnjax.model.rnn import apply, input_to_hidden, run_layers, unroll
+from rnnjax.model.rnn import Inputs, apply, input_to_hidden, run_layers, unroll
 from rnnjax.model.sampling import absorb, draw, generate, generate_textbook, gumbel_noise
 
 
