@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from rnnjax.files import write_whole
 
@@ -12,11 +12,25 @@ if TYPE_CHECKING:  # late where it runs: the import takes half a second
     from matplotlib.figure import Figure
 
 
-def make_figure(width: float, height: float, layout: Literal["constrained", "tight"] = "constrained") -> Figure:
+Layout = Literal["constrained", "tight"]
+
+
+def make_figure(width: float, height: float, layout: Layout = "constrained") -> Figure:
     """An empty figure of so many inches."""
     import matplotlib.figure
 
     return matplotlib.figure.Figure(figsize=(width, height), layout=layout)
+
+
+def make_panels(
+    width: float, height: float, columns: int = 1, layout: Layout = "constrained", **shared: Any
+) -> tuple[Figure, list[Any]]:
+    """An empty figure of so many inches, with panels side by side on a pale grid."""
+    figure = make_figure(width, height, layout)
+    panels = list(figure.subplots(1, columns, squeeze=False, **shared)[0])
+    for axes in panels:
+        axes.grid(alpha=0.3)
+    return figure, panels
 
 
 def write_figure(path: Path, figure: Figure) -> None:

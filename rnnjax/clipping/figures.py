@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnjax.clipping.tables import shown
-from rnnjax.figure import make_figure, write_figure
+from rnnjax.figure import make_panels, write_figure
 
 STYLES = {
     "value": ("C3", "-", "by value (the book's code)"),
@@ -17,9 +17,8 @@ STYLES = {
 def plot_clipping(directory: Path, found: dict) -> list[str]:
     """clipping.png and clipping_leaves.png. Returns their names."""
     title = f"{found['name']}: medians over {found['windows']} training windows"
-    figure = make_figure(13, 4.8)
+    figure, (left, middle, right) = make_panels(13, 4.8, 3)
     figure.suptitle(title)
-    left, middle, right = figure.subplots(1, 3)
     multiples = found["sweep"]["multiples_of_median_norm"]
     for kind, (color, line, label) in STYLES.items():
         curve = found["sweep"][kind]
@@ -37,10 +36,7 @@ def plot_clipping(directory: Path, found: dict) -> list[str]:
     middle.set_title("direction after clipping", fontsize="medium")
     right.set(xlabel="length kept (%)", ylabel="angle to the gradient (degrees)")
     right.set_title("direction at the same length", fontsize="medium")
-    for axes in (left, middle, right):
-        axes.grid(alpha=0.3)
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     write_figure(directory / "clipping.png", figure)
     _leaves(directory / "clipping_leaves.png", found, title)
     return ["clipping.png", "clipping_leaves.png"]
@@ -51,9 +47,8 @@ def _leaves(path: Path, found: dict, title: str) -> None:
     row = shown(found)
     rows = {other["kind"]: other for other in found["rows"] if other["which"] == row["which"]}
     names = list(row["leaves"])
-    figure = make_figure(13, 1.8 + 0.75 * len(names))
+    figure, (left, right) = make_panels(13, 1.8 + 0.75 * len(names), 2, sharey=True)
     figure.suptitle(f"{title}\nthreshold {row['threshold']:.3g} ({row['which']} norm)")
-    left, right = figure.subplots(1, 2, sharey=True)
     place = np.arange(len(names))
     before = [100 * found["share_of_length"][name] for name in names]
     left.barh(place - 0.3, before, 0.2, color="0.6", label="before clipping")
@@ -68,6 +63,6 @@ def _leaves(path: Path, found: dict, title: str) -> None:
     right.set(xlabel="angle between the leaf before and after (degrees)")
     right.set_title("direction of each leaf", fontsize="medium")
     for axes in (left, right):
-        axes.grid(alpha=0.3, axis="x")
+        axes.grid(False, axis="y")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     write_figure(path, figure)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from rnnjax.screen import make_table
+
 
 def tables(found: dict) -> Iterator[Table | str]:
     """Tables and lines to print, one by one."""
@@ -13,10 +15,8 @@ def tables(found: dict) -> Iterator[Table | str]:
         f"{norm['smallest']:.3g} to {norm['largest']:.3g}; the config clips by {config['clip']}, threshold "
         f"{config['clip_threshold']:g}"
     )
-    table = Table(title="the whole gradient (medians over the windows; angle in degrees, share of elements changed)")
-    table.add_column("clip", no_wrap=True)
-    for column in ("threshold", "x median norm", "before", "after", "angle", "changed"):
-        table.add_column(column, justify="right")
+    title = "the whole gradient (medians over the windows; angle in degrees, share of elements changed)"
+    table = make_table(title, "clip", "threshold", "x median norm", "before", "after", "angle", "changed")
     for index, row in enumerate(found["rows"]):
         ends = index + 1 == len(found["rows"]) or found["rows"][index + 1]["kind"] != row["kind"]
         table.add_row(
@@ -25,13 +25,10 @@ def tables(found: dict) -> Iterator[Table | str]:
     yield table
 
     row = shown(found)
-    table = Table(title=f"leaf by leaf, threshold {row['threshold']:.3g} ({row['which']} norm)")
-    table.add_column("leaf", no_wrap=True)
-    table.add_column("clip", no_wrap=True)
-    for column in ("before", "after", "angle", "changed"):
-        table.add_column(column, justify="right")
+    title = f"leaf by leaf, threshold {row['threshold']:.3g} ({row['which']} norm)"
+    table = make_table(title, "leaf", "clip", "before", "after", "angle", "changed", words=2)
+    same = [other for other in found["rows"] if other["which"] == row["which"]]
     for name in row["leaves"]:
-        same = [other for other in found["rows"] if other["which"] == row["which"]]
         for other in same:
             table.add_row(name, other["kind"], *effect(other["leaves"][name]), end_section=other is same[-1])
     yield table

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rnnjax.figure import make_figure, write_figure
+from rnnjax.figure import make_panels, write_figure
 
 MOST_CHARACTERS = 80
 MOST_ARTISTS = 10
@@ -29,8 +29,7 @@ def _characters(found: dict[str, Any], title: str):
     total = found["characters_in"]["train"]
     most = sorted(found["vocabulary"], key=lambda entry: -entry["count"])
     shown = most[:MOST_CHARACTERS]
-    figure = make_figure(11, 4.2, "tight")
-    axes = figure.add_subplot()
+    figure, (axes,) = make_panels(11, 4.2, layout="tight")
     shares = [100 * entry["count"] / total for entry in shown]
     axes.bar(range(len(shown)), shares)
     axes.set_xticks(range(len(shown)), [_sign(entry["character"]) for entry in shown], parse_math=False)
@@ -42,7 +41,7 @@ def _characters(found: dict[str, Any], title: str):
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
     _title(axes, f"{title}: characters")
-    axes.grid(axis="y", alpha=0.3)
+    axes.grid(False, axis="x")
     return figure
 
 
@@ -58,8 +57,7 @@ def _sign(character: str) -> str:
 
 
 def _ngrams(found: dict[str, Any], title: str):
-    figure = make_figure(7, 4.2, "tight")
-    axes = figure.add_subplot()
+    figure, (axes,) = make_panels(7, 4.2, layout="tight")
     texts = found["ngram_bits"]
     width = 0.8 / len(texts)
     for number, (name, bits) in enumerate(texts.items()):
@@ -70,15 +68,14 @@ def _ngrams(found: dict[str, Any], title: str):
     axes.axhline(uniform, color="C3", linestyle="--", label=f"all {found['ids']} ids equally likely: {uniform:.2f}")
     axes.set(xlabel="characters of context", ylabel="bits per character", ylim=(0, 1.25 * uniform))
     _title(axes, f"{title}: n-gram models on held-out text")
-    axes.legend(framealpha=0.8, loc="upper right", ncols=len(texts) + 1, fontsize=8)
-    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="upper right", ncols=len(texts) + 1, fontsize=8)
+    axes.grid(False, axis="x")
     axes.set_axisbelow(True)
     return figure
 
 
 def _song_lengths(found: dict[str, Any], title: str):
-    figure = make_figure(7, 4.2, "tight")
-    axes = figure.add_subplot()
+    figure, (axes,) = make_panels(7, 4.2, layout="tight")
     lengths, histogram = found["song_lengths"], found["song_lengths"]["histogram"]
     axes.stairs(histogram["counts"], histogram["edges"], fill=True, alpha=0.7)
     for number, name in enumerate(("median", "mean")):
@@ -87,16 +84,14 @@ def _song_lengths(found: dict[str, Any], title: str):
     longer = f" (not shown: {histogram['longer']:,} of up to {lengths['max']:,})"
     axes.set(xlabel=f"characters of a song{longer if histogram['longer'] else ''}", ylabel="songs")
     _title(axes, f"{title}: lengths of the songs")
-    axes.legend(framealpha=0.8)
-    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 
 def _artists(found: dict[str, Any], title: str):
     songs = found["songs_of_artist"]
     first = list(songs.items())[:MOST_ARTISTS][::-1]
-    figure = make_figure(11, 4.2, "tight")
-    most, all_artists = figure.subplots(1, 2)
+    figure, (most, all_artists) = make_panels(11, 4.2, 2, layout="tight")
     bars = most.barh(range(len(first)), [count for _, count in first])
     most.bar_label(bars, padding=2, fontsize=8)
     most.margins(x=0.1)
@@ -109,8 +104,8 @@ def _artists(found: dict[str, Any], title: str):
     mean = found["songs_per_artist"]["mean"]
     all_artists.axhline(mean, color="C1", linestyle="--", label=f"mean: {mean:.2f}")
     all_artists.set(xlabel=f"{len(songs):,} artists, by their number of songs", ylabel="songs", ylim=(0, None))
-    all_artists.legend(framealpha=0.8)
-    all_artists.grid(alpha=0.3)
+    all_artists.legend()
+    most.grid(False)
     return figure
 
 

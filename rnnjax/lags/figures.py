@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnjax.figure import make_figure, write_figure
+from rnnjax.figure import make_panels, write_figure
 from rnnjax.lags.tables import character
 
 SMALLEST_BIAS = 1e-14
@@ -50,16 +50,14 @@ def plot_side_by_side(directory: Path, networks: list[dict], lags: int, descript
         _exponents(right, found, label, f"C{index}")
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, title=description, title_fontsize="small")
-    for axes in (left, middle, right):
-        axes.grid(alpha=0.3)
     write_figure(directory / "side_by_side.png", figure)
     return ["side_by_side.png"]
 
 
 def _panels(count: int, title: str, height: float = 4.6) -> tuple:
-    figure = make_figure(7 if count == 1 else 4.6 * count, height)
+    figure, panels = make_panels(7 if count == 1 else 4.6 * count, height, count)
     figure.suptitle(title)
-    return figure, list(np.ravel(figure.subplots(1, count)))
+    return figure, panels
 
 
 def _gradient_norm(axes, found: dict, lags: int, label: str | None, color: str) -> None:
@@ -97,9 +95,8 @@ def _exponents(axes, found: dict, label: str | None, color: str) -> None:
 
 def _finish(figure, panels: list, description: str, path: Path) -> None:
     for axes in panels:
-        axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(framealpha=0.8)
+            axes.legend()
     width = int(13 * figure.get_figwidth())
     figure.supxlabel("\n".join(textwrap.wrap(description, width)), fontsize="small", color="0.35")
     write_figure(path, figure)

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from rnnjax.screen import make_table
+
 
 def tables(found: dict, lags: int) -> Iterator[Table | str]:
     """Tables and lines about one network, one by one."""
     norm, truncation = found["gradient_norm"], found["truncation"]
-    table = Table(title="the gradient against the lag, and truncation after as many steps")
-    for column in ("lag k", "|dL_t/dh_(t-k)|", "keep k steps", "relative bias", "cosine"):
-        table.add_column(column, justify="right")
+    columns = ("lag k", "|dL_t/dh_(t-k)|", "keep k steps", "relative bias", "cosine")
+    table = make_table("the gradient against the lag, and truncation after as many steps", *columns, words=0)
     for k in marks(lags):
         kept = (f"{k}", f"{truncation['bias'][k - 1]:.2e}", f"{truncation['cosine'][k - 1]:.4f}") if k else ("", "", "")
         table.add_row(f"{k}", f"{norm['mean'][k]:.2e}", *kept)
@@ -30,20 +31,16 @@ def tables(found: dict, lags: int) -> Iterator[Table | str]:
         f"{exponents[0]:+.3f}{margin} nats per step, {above} above 0"
     )
 
-    table = Table(title="recurrent weights, by layer")
-    for column in ("layer", "block", "spectral radius", "largest singular value"):
-        table.add_column(column, justify="right")
-    for block in found["recurrent_weights"]:
-        table.add_row(
-            f"{block.layer}", block.name, f"{block.spectral_radius:.3f}", f"{block.largest_singular_value:.3f}"
-        )
+    sizes = ("spectral radius", "largest singular value")
+    table = make_table("recurrent weights, by layer", "layer", "block", *sizes, words=2)
+    for layer, name, *values in found["recurrent_weights"]:
+        table.add_row(f"{layer}", name, *(f"{value:.3f}" for value in values))
     yield table
 
-    table = Table(title="units near the end of their range (gate < 0.01 or > 0.99, |tanh| > 0.99, relu at 0)")
-    for column in ("layer", "unit", "low end", "high end"):
-        table.add_column(column, justify="right")
-    for share in found["saturation"]:
-        table.add_row(f"{share.layer}", share.name, *(percent(value) for value in (share.low, share.high)))
+    title = "units near the end of their range (gate < 0.01 or > 0.99, |tanh| > 0.99, relu at 0)"
+    table = make_table(title, "layer", "unit", "low end", "high end", words=2)
+    for layer, name, *shares in found["saturation"]:
+        table.add_row(f"{layer}", name, *map(percent, shares))
     yield table
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnnjax.figure import make_figure, save_png
+from rnnjax.figure import make_panels, save_png
 from rnnjax.report.read import Record, are_numbers
 from rnnjax.report.statistics import t_interval
 from rnnjax.report.summary import ArmSummary, floors_of
@@ -96,8 +96,7 @@ def curve_columns(study: Record) -> list[str]:
 
 def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
     """Draws mean and band of some arms, one panel for each column."""
-    figure = make_figure(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown))
-    panels = figure.subplots(1, len(columns), squeeze=False)[0]
+    figure, panels = make_panels(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown), len(columns))
     for axes, column in zip(panels, columns, strict=True):
         means: list[float] = []
         for index, arm in enumerate(sorted(shown, key=lambda arm: arm.baseline)):
@@ -110,7 +109,6 @@ def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
             means += list(found["mean"])
         _scale(axes, means, _floors(axes, column, shown))
         axes.set(xlabel="training step", ylabel=column)
-        axes.grid(alpha=0.3)
     _legend(figure, panels[0])
     return figure
 
@@ -158,8 +156,7 @@ def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
 
 def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     """Draws the metric along one axis: a line for each setting of the others, or points if these are many."""
-    figure = make_figure(8, 5.2)
-    axes = figure.add_subplot()
+    figure, (axes,) = make_panels(8, 5.2)
     place = places_on(axes, "x", field, study.values(field))
     at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
     lines: dict[tuple[str, ...], list[ArmSummary]] = {}
@@ -179,7 +176,6 @@ def along(study: Record, found: list[ArmSummary], field: str) -> Any:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
     _scale(axes, [value for arm in found for value in arm.values.values()], _floors(axes, study.metric, found))
     axes.set_ylabel(study.metric)
-    axes.grid(alpha=0.3)
     _legend(figure, axes)
     return figure
 

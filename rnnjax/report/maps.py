@@ -111,6 +111,6 @@ def _scatter(axes: Any, arms: list[ArmSummary], pair: tuple[str, str], values: t
     )
     if spoilt := [arm for arm in arms if arm.spoilt]:
         axes.scatter(*at(spoilt), marker="x", color="C3", label="lost seeds: no mean")
-        axes.legend(framealpha=0.8)
+        axes.legend()
     axes.grid(alpha=0.3)
     return image

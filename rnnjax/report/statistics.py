@@ -43,9 +43,8 @@ def t_interval(values: Values, confidence: float = 0.95) -> Interval:
 
     if not has_spread(values):
         return NO_INTERVAL
-    mean, error = standard_error(values)
-    reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return Interval(mean - reach, mean + reach)
+    ends = stats.t.interval(confidence, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    return Interval(*map(float, ends))
 
 
 def t_test(differences: Values) -> float:
@@ -57,13 +56,7 @@ def t_test(differences: Values) -> float:
 
     if not has_spread(differences):
         return float("nan")
-    mean, error = standard_error(differences)
-    return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
-
-
-def standard_error(values: Values) -> tuple[float, float]:
-    """The mean of values `[n]` and its standard error s / √n."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
 def has_spread(values: Values) -> bool:
@@ -94,7 +87,7 @@ def bca_interval(values: Values, confidence: float = 0.95, statistic: Callable[.
         vectorized=True,
         rng=np.random.default_rng(0),
     )
-    return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return Interval(*map(float, found.confidence_interval))
 
 
 def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
@@ -110,10 +103,9 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
 
 def skewness(values: Values) -> float:
     """Skewness g = m₃ / m₂^(3/2), from the central moments of values `[n]`; 0 without spread."""
-    if not has_spread(values):
-        return 0.0
-    centred = np.asarray(values, float) - np.mean(values)
-    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
+    from scipy import stats
+
+    return float(stats.skew(values)) if has_spread(values) else 0.0
 
 
 def is_skewed(values: Values) -> bool:

@@ -76,22 +76,19 @@ def _pictures(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
         yield Heading("Learning curves")
     for index, shown in enumerate(parts if columns else ()):
         part = f" (part {index + 1} of {len(parts)}, the best arms first)" if len(parts) > 1 else ""
-        light, dark = drawn(figures.curves, study, shown, columns)
         yield Picture(
             f"curves-{index + 1}" if len(parts) > 1 else "curves",
             f"{' and '.join(columns)}{part}: mean over seeds and its 95% t interval at each step, not corrected. A "
             "curve ends where one of its seeds diverged (x) or has not come further.",
-            light,
-            dark,
+            *drawn(figures.curves, study, shown, columns),
         )
     ended = any(arm.values or arm.spoilt for arm in arms)
     if ended and study.fields:
         yield Heading("Along the axes")
     for field in study.fields if ended else ():
-        light, dark = drawn(figures.along, study, arms, field)
         said = "seeds (points), means with 95% t intervals, not corrected; an arm with lost seeds (x) has no mean."
         caption = f"{study.metric} against {field}: {said}"
-        yield Picture(f"axis-{field}", caption, light, dark)
+        yield Picture(f"axis-{field}", caption, *drawn(figures.along, study, arms, field))
     yield from _map(study, arms)
 
 
@@ -99,10 +96,9 @@ def _map(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
     pair = maps.pair_of(study)
     if pair is None or not maps.can_draw(study, arms, pair):
         return
-    light, dark = drawn(maps.over, study, arms, pair)
     caption = f"{study.metric} over {' and '.join(pair)}: means over seeds, bright is better"
     caption += "; lost: seeds without a value, so no mean; *: seeds not finished." if len(arms) > 1 else "."
-    yield Picture("map", caption, light, dark)
+    yield Picture("map", caption, *drawn(maps.over, study, arms, pair))
 
 
 def _cost(outcome: pd.DataFrame) -> Iterator[Block]:

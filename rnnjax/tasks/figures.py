@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.figure import make_figure
+from rnnjax.figure import make_figure, make_panels
 
 MOST_NUMBERED = 20
 """Most labels of a confusion matrix with counts written into it."""
@@ -49,16 +49,14 @@ def confusion(
 
 def curves(series: dict[str, list[float]], levels: dict[str, float], xlabel: str, ylabel: str, title: str) -> Any:
     """Draws series against their index, and levels as horizontal lines."""
-    figure = make_figure(7, 4.2)
-    axes = figure.add_subplot()
+    figure, (axes,) = make_panels(7, 4.2)
     for name, values in series.items():
         axes.plot(values, label=name)
     for name, level in levels.items():
         axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.set_ylim(bottom=0)
-    axes.legend(framealpha=0.8)
-    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 
@@ -68,21 +66,19 @@ def against_floor(found: list[dict[str, Any]], floor_is: str, unit: str, title: 
     Args:
       found: length, loss, floor and accuracy at each length.
     """
-    figure = make_figure(8, 3.8)
-    of_loss, of_accuracy = figure.subplots(1, 2)
+    figure, (of_loss, of_accuracy) = make_panels(8, 3.8, 2)
     lengths = [row["length"] for row in found]
     of_loss.plot(lengths, [row["loss"] for row in found], "o-", label="the network")
     of_loss.plot(lengths, [row["floor"] for row in found], "--", color="0.4", label=f"without memory: {floor_is}")
     of_accuracy.plot(lengths, [100 * row["accuracy"] for row in found], "o-")
     of_loss.set(ylabel=unit)
     of_loss.set_ylim(bottom=0)
-    of_loss.legend(framealpha=0.8, fontsize="small")
+    of_loss.legend(fontsize="small")
     of_accuracy.set(ylabel="sequences wholly right (%)", ylim=(-3, 103))
     for axes in (of_loss, of_accuracy):
         axes.set_xscale("log", base=2)
         axes.set_xticks(lengths, [str(length) for length in lengths])
         axes.set(xlabel="length (the first is that of training)")
-        axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize="medium")
     return figure
 
@@ -94,8 +90,7 @@ def forecast(found: dict[str, list[float]], name: str, title: str) -> Any:
       found: truth and predicted, in the unit of the file; and step, if there is an answer at each step.
     """
     over_time = "step" in found
-    figure = make_figure(9, 3.6) if over_time else make_figure(4.6, 4.4)
-    axes = figure.add_subplot()
+    figure, (axes,) = make_panels(*((9, 3.6) if over_time else (4.6, 4.4)))
     truth, predicted = found["truth"], found["predicted"]
     if over_time:
         axes.plot(found["step"], truth, color="0.45", linewidth=2.5, label="truth")
@@ -106,7 +101,6 @@ def forecast(found: dict[str, list[float]], name: str, title: str) -> Any:
         axes.axline((truth[0], truth[0]), slope=1, color="0.45", linewidth=1)
         axes.plot(truth, predicted, ".", color="tab:red", alpha=0.6)
         axes.set(xlabel=f"{name}, truth", ylabel=f"{name}, as the network says")
-    axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize="medium")
     return figure
 
