@@ -6,9 +6,8 @@ take turns, so that a busy moment of the machine falls on all; compilation is ap
 """
 
 import argparse
-import json
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe
-from benchmarks.spread import spread
+from benchmarks.saving import save
+from benchmarks.spread import seconds, spread
 from rnnjax.config import Config, DataConfig, GradientConfig, ModelConfig, TrainingConfig
 from rnnjax.quantities import in_time
 from rnnjax.run.device import set_up
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     found = [measure(options, batch, method) for batch in options.batch for method in options.methods]
     Console(highlight=False).print(table(found, options.arms))
     about = {"machine": describe(), "options": {name: str(value) for name, value in vars(options).items()}}
-    options.out.write_text(json.dumps({**about, "measured": [m._asdict() for m in found]}, indent=1) + "\n")
+    save(options.out, {**about, "measured": [one._asdict() for one in found]})
 
 
 def measure(options: argparse.Namespace, batch: int, method: str) -> Measured:
@@ -91,15 +91,13 @@ def measure(options: argparse.Namespace, batch: int, method: str) -> Measured:
 def runner(chunk: Callable, state: Any, data: Any, steps: int) -> Callable[[], float]:
     """Returns a function that goes on training, and tells how long it took with the metrics read out."""
 
-    def run() -> float:
+    def train() -> None:
         nonlocal state
-        began = time.perf_counter()
         state, infos = chunk(state, data, np.int32(steps))
         jax.device_get(infos)
-        return time.perf_counter() - began
 
-    run()
-    return run
+    train()
+    return partial(seconds, train)
 
 
 def table(found: list[Measured], arms: int) -> Table:

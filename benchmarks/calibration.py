@@ -6,10 +6,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from benchmarks.spread import seconds
+
 CPU_GEMM, GPU_GEMM = 2048, 8192
 """A large matrix: its product takes so long that the call does not count."""
 
 TURNS = 10_000
+BLOCK_SECONDS = 0.2
 
 
 def device_kind() -> str:
@@ -37,12 +40,10 @@ def loop_latency(batch: int, hidden: int) -> float:
     return _best_time(partial(loop, a)) / turns
 
 
-def _best_time(program, seconds: float = 0.2) -> float:
+def _best_time(program) -> float:
     """The shortest of the runs that fit into some time: what else the machine does can only add to it."""
-    jax.block_until_ready(program())
-    times, end = [], time.perf_counter() + seconds
+    seconds(program)
+    times, end = [], time.perf_counter() + BLOCK_SECONDS
     while len(times) < 3 or time.perf_counter() < end:
-        began = time.perf_counter()
-        jax.block_until_ready(program())
-        times.append(time.perf_counter() - began)
+        times.append(seconds(program))
     return min(times)

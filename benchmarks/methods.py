@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
+from benchmarks import saving
 from benchmarks.memory import gradient_memory
 from rnnjax.build import make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
@@ -53,16 +54,15 @@ def main(argv: list[str] | None = None) -> None:
             for method in options.methods:
                 rows.append(run(problem, method, Path(runs)))
                 print(f"{problem} {method}: {rows[-1].bits:.3f} bits, {rows[-1].seconds:.0f} s", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = added(options.out / "methods.json", rows)
-    Console().print(table(rows))
-    (options.out / "methods.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
-    (options.out / "methods.md").write_text(markdown(rows))
+    path = options.out / "methods"
+    rows = added(path, rows)
+    Console().print(Markdown(markdown(rows)))
+    saving.save(path, [row._asdict() for row in rows], markdown(rows))
 
 
 def added(path: Path, rows: list[Row]) -> list[Row]:
     """The rows that a file has from before and the new ones in the place of their like, in the order of a whole run."""
-    earlier = [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    earlier = [Row(**row) for row in saving.load(path) or []]
     found = {(row.problem, row.method): row for row in earlier + rows}
     return [found[key] for key in sorted(found)]
 
@@ -92,25 +92,15 @@ def memory_of(config: Config) -> int:
     return gradient_memory(config, make_text_model(config, load_corpus(config.data).vocabulary))
 
 
-def table(rows: list[Row]) -> Table:
-    result = Table("problem", "method", title="Gradient methods at equal steps (test text)")
-    for column in ("bits per character", "seconds", "memory (kB)"):
-        result.add_column(column, justify="right")
-    for row in rows:
-        result.add_row(row.problem, row.method, f"{row.bits:.3f}", f"{row.seconds:.0f}", f"{row.memory / 1e3:,.0f}")
-    return result
-
-
 def markdown(rows: list[Row]) -> str:
     """Methods down, problems across; the recall task's floors below."""
     problems = list(dict.fromkeys(row.problem for row in rows))
-    head = "| method | " + " | ".join(f"{p}: bits per character | seconds | memory (kB)" for p in problems) + " |"
-    lines = [head, "|---" * (1 + 3 * len(problems)) + "|"]
-    for method in dict.fromkeys(row.method for row in rows):
-        cells = [
-            f"{row.bits:.3f} | {row.seconds:.0f} | {row.memory / 1e3:,.0f}" for row in rows if row.method == method
-        ]
-        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    columns = [name for p in problems for name in (f"{p}: bits per character", "seconds", "memory (kB)")]
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        cells = found.setdefault(row.method, [f"`{row.method}`"])
+        cells += [f"{row.bits:.3f}", f"{row.seconds:.0f}", f"{row.memory / 1e3:,.0f}"]
+    lines = saving.table(["method", *columns], found.values())
     if "recall" in problems:
         lag = read(["--config", str(CONFIGS / "recall.yaml")]).data.recall_lag
         with_memory, without = (recall_floor(lag, remembers) / NATS_PER_BIT for remembers in (True, False))

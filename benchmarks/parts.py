@@ -7,7 +7,6 @@ step of training takes.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import jax
@@ -18,11 +17,12 @@ from rich.table import Table
 from benchmarks.calibration import gemm_rate
 from benchmarks.peers.rnnjax_ import make_config
 from benchmarks.problem import GATES, SIZES, VOCABULARY, Size, make_text, readout_flops, recurrent_flops
-from benchmarks.spread import spread
+from benchmarks.spread import seconds, spread
 from rnnjax.build import make_text_model
 from rnnjax.gradients import manual
 from rnnjax.model.network import Batch
 from rnnjax.model.rnn import Inputs
+from rnnjax.screen import make_table
 from rnnjax.training.state import init_state
 
 
@@ -44,13 +44,10 @@ def measure(cell: str, name: str, repetitions: int) -> Table:
     times: dict[str, list[float]] = {part: [] for part in parts}
     for _ in range(repetitions):
         for part, run in parts.items():
-            began = time.perf_counter()
-            jax.block_until_ready(run())
-            times[part].append(time.perf_counter() - began)
+            times[part].append(seconds(run))
     rate = gemm_rate()
-    table = Table("part", title=f"{cell}, size {name}, large products at {rate / 1e9:.0f} GFLOP/s")
-    for column in ("ms", "quartiles", "its products at that rate"):
-        table.add_column(column, justify="right")
+    title = f"{cell}, size {name}, large products at {rate / 1e9:.0f} GFLOP/s"
+    table = make_table(title, "part", "ms", "quartiles", "its products at that rate")
     for part, taken in times.items():
         of_part = spread(taken)
         low, median, high = (f"{1e3 * value:.3g}" for value in (of_part.quartile_1, of_part.median, of_part.quartile_3))

@@ -1,17 +1,16 @@
 """The results of `benchmarks.training`: a table on the terminal, JSON, Markdown and a picture."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import chart
+from benchmarks import chart, saving
 from benchmarks.problem import SIZES, flops
 from benchmarks.programs import Program
 from benchmarks.spread import spread
 from rnnjax.quantities import in_time
+from rnnjax.screen import make_table
 
 REFERENCE = ("rnnjax", "manual")
 """Program in the denominator of the ratios."""
@@ -105,10 +104,8 @@ def cells_of(case: Case, program: Program) -> list[str]:
 
 def show(case: Case) -> None:
     """Prints a case."""
-    table = Table(title=case.title, caption="\n".join([case.calibration, *case.notes]), caption_justify="left")
-    table.add_column("program", no_wrap=True)
-    for column in COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = make_table(case.title, "program", *COLUMNS)
+    table.caption, table.caption_justify = "\n".join([case.calibration, *case.notes]), "left"
     for program in case.programs:
         table.add_row(program.title, *cells_of(case, program))
     console = Console(highlight=False, markup=False)
@@ -118,10 +115,8 @@ def show(case: Case) -> None:
 
 def save(path: Path, machine: dict, cases: list[Case]) -> None:
     """Writes path.json, path.md and path.png."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine, "cases": [as_json(case) for case in cases]}
-    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(machine, cases), encoding="utf-8")
+    saving.save(path, content, markdown(machine, cases))
     chart.draw(path.with_suffix(".png"), machine, cases)
 
 
@@ -166,7 +161,6 @@ def markdown(machine: dict, cases: list[Case]) -> str:
     ]
     for case in cases:
         lines += ["", f"## {case.title}", "", case.calibration, ""]
-        lines += ["| program | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
-        lines += [f"| {p.title} | " + " | ".join(cells_of(case, p)) + " |" for p in case.programs]
+        lines += saving.table(["program", *COLUMNS], ([p.title, *cells_of(case, p)] for p in case.programs))
         lines += ["", *(f"- {note}" for note in case.notes)] if case.notes else []
     return "\n".join(lines) + "\n"

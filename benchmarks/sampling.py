@@ -5,8 +5,6 @@ from the weights to text, once all is compiled. The book's program writes 1,870 
 """
 
 import argparse
-import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +16,8 @@ from rich.table import Table
 from benchmarks.calibration import device_kind
 from benchmarks.machine import describe
 from benchmarks.problem import VOCABULARY
-from benchmarks.spread import spread
+from benchmarks.saving import save
+from benchmarks.spread import seconds, spread
 from rnnjax.config import Config
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.model.cells import Hyper
@@ -26,6 +25,7 @@ from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Model, zero_carry
 from rnnjax.model.sampling import generate, gumbel_noise
 from rnnjax.sample import CHUNK, make_writer
+from rnnjax.screen import make_table
 from rnnjax.trained import Trained
 
 HIDDEN = 100
@@ -51,12 +51,11 @@ def main(argv: list[str] | None = None) -> None:
     rates: dict[tuple, list[float]] = {key: [] for key in programs}
     for repetition in range(options.repetitions + 1):
         for key, program in programs.items():
-            began = time.perf_counter()
-            program()
+            taken = seconds(program)
             if repetition:  # the first compiles
-                rates[key].append(LENGTH * key[1] / (time.perf_counter() - began))
+                rates[key].append(LENGTH * key[1] / taken)
     Console(highlight=False).print(table(rates))
-    save(options.out / options.name, rates)
+    save(options.out / options.name, content_of(rates))
 
 
 def make_generate(model: Model, params, batch: int):
@@ -68,7 +67,7 @@ def make_generate(model: Model, params, batch: int):
         start = zero_carry(model, (batch,), jnp.dtype("float32"))
         return generate(model, params, Hyper(), start, jnp.zeros(batch, jnp.uint8), noise, TEMPERATURE)
 
-    return lambda: jax.block_until_ready(program(params, jax.random.key(0)))
+    return lambda: program(params, jax.random.key(0))
 
 
 def make_sample(model: Model, params, batch: int):
@@ -81,9 +80,8 @@ def make_sample(model: Model, params, batch: int):
 
 
 def table(rates: dict[tuple, list[float]]) -> Table:
-    result = Table("", title=f"H = {HIDDEN}, V = {VOCABULARY}, {LENGTH:,} characters a text")
-    for column in ("texts at once", "characters/s", "quartiles", "× the book's"):
-        result.add_column(column, justify="right")
+    title = f"H = {HIDDEN}, V = {VOCABULARY}, {LENGTH:,} characters a text"
+    result = make_table(title, "", "texts at once", "characters/s", "quartiles", "× the book's")
     for (name, batch), values in rates.items():
         rate = spread(values)
         quartiles = f"{rate.quartile_1:,.0f} – {rate.quartile_3:,.0f}"
@@ -91,21 +89,15 @@ def table(rates: dict[tuple, list[float]]) -> Table:
     return result
 
 
-def save(path: Path, rates: dict[tuple, list[float]]) -> None:
-    """Writes path.json."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def content_of(rates: dict[tuple, list[float]]) -> dict:
+    """The content of sampling.json."""
     rows = [
         {"program": name, "texts_at_once": batch, "characters_per_s": spread(values)._asdict()}
         for (name, batch), values in rates.items()
     ]
     network = {"hidden": HIDDEN, "vocabulary": VOCABULARY, "length": LENGTH}
-    content = {
-        "machine": describe() | {"device": device_kind()},
-        **network,
-        "book_characters_per_s": BOOK,
-        "rows": rows,
-    }
-    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    machine = describe() | {"device": device_kind()}
+    return {"machine": machine, **network, "book_characters_per_s": BOOK, "rows": rows}
 
 
 if __name__ == "__main__":

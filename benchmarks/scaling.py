@@ -9,25 +9,23 @@ gradient, against T and H. The methods that carry an influence from step to step
 """
 
 import argparse
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
-from benchmarks import scaling_chart
+from benchmarks import saving, scaling_chart
 from benchmarks.calibration import device_kind
 from benchmarks.machine import describe
 from benchmarks.memory import gradient_memory
 from benchmarks.peers.rnnjax_ import CELLS, make_config
 from benchmarks.problem import STEPS_PER_DISPATCH, VOCABULARY, Size, make_text
-from benchmarks.spread import spread
+from benchmarks.spread import seconds, spread
 from rnnjax.build import make_text_model
 from rnnjax.gradients import METHODS
 from rnnjax.run.device import set_up
@@ -94,14 +92,14 @@ def main(argv: list[str] | None = None) -> None:
         curves += times(options.cell, options.methods, base, axis, values[axis], options.repetitions)
     for axis in [axis for axis in ("length", "hidden") if axis in values and "memory" in options.quantities]:
         curves += [memory(options.cell, method, base, axis, values[axis]) for method in options.methods]
-    Console(highlight=False).print(table(curves))
+    Console().print(Markdown(markdown(options.cell, base, curves)))
     path = options.out / options.name
-    save(path, options.cell, base, added(path.with_suffix(".json"), options.cell, base, curves))
+    save(path, options.cell, base, added(path, options.cell, base, curves))
 
 
 def added(path: Path, cell: str, base: dict[str, int], curves: list[Curve]) -> list[Curve]:
     """The curves that a file of the same cell and base has from before, the new ones in the place of their like."""
-    content = json.loads(path.read_text()) if path.exists() else {}
+    content = saving.load(path) or {}
     same = (content.get("cell"), content.get("base")) == (cell, base)
     earlier = [Curve(*(row[field] for field in Curve._fields)) for row in content["curves"]] if same else []
     found = {(curve.quantity, curve.axis, curve.method): curve for curve in earlier + curves}
@@ -147,15 +145,14 @@ def stepper(cell: str, method: str, **shape: int) -> Callable[[], float]:
     chunk = make_chunk(config, model, shardings(mesh, state))
     streams = divide(mesh, make_text(Size(shape["batch"], shape["length"], shape["hidden"])).streams)
 
-    def run(count: int) -> float:
+    def train(count: int) -> Any:
         nonlocal state
-        began = time.perf_counter()
-        state, _ = jax.block_until_ready(chunk(state, streams, np.int32(count)))
-        return (time.perf_counter() - began) / count
+        state, infos = chunk(state, streams, np.int32(count))
+        return infos
 
-    run(1)
-    count = int(np.clip(BLOCK_SECONDS / run(1), 1, STEPS_PER_DISPATCH))
-    return lambda: run(count)
+    seconds(lambda: train(1))
+    count = int(np.clip(BLOCK_SECONDS / seconds(lambda: train(1)), 1, STEPS_PER_DISPATCH))
+    return lambda: seconds(lambda: train(count)) / count
 
 
 def memory(cell: str, method: str, base: dict[str, int], axis: str, values: list[int]) -> Curve:
@@ -168,16 +165,6 @@ def memory(cell: str, method: str, base: dict[str, int], axis: str, values: list
     return Curve(method, axis, "memory", values, found)
 
 
-def table(curves: list[Curve]) -> Table:
-    result = Table("method", "quantity", "against", "values", title="Exponents over all points, and the last two")
-    for column in ("all", "last"):
-        result.add_column(column, justify="right")
-    for curve in curves:
-        exponents = f"{curve.exponent:.2f}", f"{curve.last_exponent:.2f}"
-        result.add_row(curve.method, curve.quantity, NAMES[curve.axis], in_words(curve), *exponents)
-    return result
-
-
 def in_words(curve: Curve) -> str:
     """The values of a curve, each with its place."""
     unit, scale = ("ms", 1e3) if curve.quantity == "time" else ("MB", 1e-6)
@@ -186,20 +173,21 @@ def in_words(curve: Curve) -> str:
 
 def save(path: Path, cell: str, base: dict[str, int], curves: list[Curve]) -> None:
     """Writes path.json, path.md and path.png."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{**c._asdict(), "exponent": c.exponent, "last_exponent": c.last_exponent} for c in curves]
     content = {"machine": describe() | {"device": device_kind()}, "cell": cell, "base": base, "curves": rows}
-    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    saving.save(path, content, markdown(cell, base, curves))
+    scaling_chart.draw(path.with_suffix(".png"), curves, NAMES)
+
+
+def markdown(cell: str, base: dict[str, int], curves: list[Curve]) -> str:
     where = ", ".join(f"{NAMES[axis]} = {base[axis]}" for axis in ("length", "batch", "hidden"))
     lines = [f"# How a training step grows ({cell}, around {where}, one layer on one device)", ""]
     lines += ["Exponents p of value = c · at^p, fitted over all points, and over the last two.", ""]
-    lines += ["| method | quantity | against | values | p, all | p, last |", "|---|---|---|---|---:|---:|"]
-    lines += [
-        f"| {c.method} | {c.quantity} | {NAMES[c.axis]} | {in_words(c)} | {c.exponent:.2f} | {c.last_exponent:.2f} |"
-        for c in curves
-    ]
-    path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    scaling_chart.draw(path.with_suffix(".png"), curves, NAMES)
+    columns = ["method", "quantity", "against", "values", "p, all", "p, last"]
+    exponents = [(f"{c.exponent:.2f}", f"{c.last_exponent:.2f}") for c in curves]
+    rows = [(c.method, c.quantity, NAMES[c.axis], in_words(c), *p) for c, p in zip(curves, exponents, strict=True)]
+    lines += saving.table(columns, rows, words=4)
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

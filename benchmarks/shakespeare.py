@@ -18,7 +18,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import machine
+from benchmarks import machine, saving
 from rnnjax.data.corpus import load_corpus
 from rnnjax.model.initializers import count_parameters
 from rnnjax.run.metrics import read_metrics
@@ -56,10 +56,8 @@ def main(argv: list[str] | None = None) -> None:
     for cell in options.cells:
         train(cell, options.runs, more)
         rows.append(read(cell, options.runs / f"shakespeare_{cell}"))
-    options.out.mkdir(parents=True, exist_ok=True)
     results = {"machine": machine.describe(), "runs": [row._asdict() for row in rows]}
-    (options.out / "shakespeare.json").write_text(json.dumps(results, indent=2) + "\n")
-    (options.out / "shakespeare.md").write_text(markdown(rows))
+    saving.save(options.out / "shakespeare", results, markdown(rows))
     Console().print(Markdown(markdown(rows)))
 
 
@@ -95,16 +93,13 @@ def seconds_of(metrics: list[dict]) -> float:
 
 
 def markdown(rows: list[Row]) -> str:
-    lines = [
-        "| `configs/` | parameters | passes | minutes | validation | best published | test |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+    columns = ["`configs/`", "parameters", "passes", "minutes", "validation", "best published", "test"]
+    cells = [
+        [f"{row.name}.yaml", f"{row.parameters:,}", f"{row.passes:.0f}", f"{row.seconds / 60:.0f}"]
+        + [f"{loss:.3f}" for loss in (row.validation_loss, row.published, row.test_loss)]
+        for row in rows
     ]
-    for row in rows:
-        lines.append(
-            f"| {row.name}.yaml | {row.parameters:,} | {row.passes:.0f} | {row.seconds / 60:.0f} "
-            f"| {row.validation_loss:.3f} | {row.published:.3f} | {row.test_loss:.3f} |"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join(saving.table(columns, cells)) + "\n"
 
 
 if __name__ == "__main__":

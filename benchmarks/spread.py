@@ -1,8 +1,18 @@
-"""Repetitions in short."""
+"""Repetitions: the time of one, and many in short."""
 
-from typing import NamedTuple
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Seconds that a function takes, its arrays computed."""
+    began = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - began
 
 
 class Spread(NamedTuple):
