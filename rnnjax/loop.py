@@ -28,7 +28,7 @@ from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, read_json
+from rnnjax.run.directory import RunDirectory, as_begun, read_json
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.metrics import read_metrics, steps_told
 from rnnjax.run.plots import plot_run
@@ -56,6 +56,7 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
     Raises:
       UserError: for unusable data, a config other than the one the run was started with, or a diverging run.
     """
+    config = as_begun(config, Path(config.run.root) / config.run.name)
     task = hosts.each(partial(make, config))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)

@@ -132,14 +132,13 @@ def make_writer(trained: Trained, options: Namespace, count: int, chunk: int) ->
     import jax.numpy as jnp
     import numpy as np
 
-    from rnnjax.model.network import initial_carry
     from rnnjax.model.sampling import absorb, generate, gumbel_noise
 
     model, params, hyper, vocabulary = trained.model, trained.params, trained.hyper, trained.vocabulary
     dtype = params.V.dtype
     prime = vocabulary.encode(options.prime) if options.prime else vocabulary.song_start(trained.config.data.separator)
     before = jnp.tile(jnp.asarray(prime)[:, None], (1, count))
-    start = initial_carry(model, params, (count,))
+    start = trained.left_off(count)
     if len(prime) > 1:
         start = jax.jit(partial(absorb, model))(params, hyper, start, before[:-1])
 

@@ -11,7 +11,7 @@ import numpy as np
 from rnnjax import own_cell
 from rnnjax.build import check_writes_text, make_hyper, make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
-from rnnjax.config import Config
+from rnnjax.config import OLDER, Config
 from rnnjax.data.arrays import inputs_of
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
@@ -20,7 +20,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint
-from rnnjax.run.directory import CELL, read_json, read_yaml
+from rnnjax.run.directory import CELL, completed, read_json, read_yaml
 from rnnjax.run.progress import warn
 from rnnjax.tasks import NETWORKS, series
 from rnnjax.tasks.task import AnswerOptions, Network
@@ -41,6 +41,7 @@ class Trained:
       hyper: numbers that are neither weights nor shape.
       step: training steps taken.
       names: content of the run's vocabulary.json.
+      carry: state in which training left the first stream of a text: [1, states·H] for each layer; None without one.
     """
 
     config: Config
@@ -50,10 +51,20 @@ class Trained:
     hyper: Hyper
     step: int
     names: dict[str, Any] = field(default_factory=dict)
+    carry: Carry | None = None
 
     def start(self, *batch: int) -> Carry:
         """State before the first step, for streams with these batch axes: [*batch, states·H] for each layer."""
         return initial_carry(self.model, self.params, batch)
+
+    def left_off(self, count: int) -> Carry:
+        """State in which training left off, for streams side by side: [count, states·H] for each layer.
+
+        A network that has only ever read the midst of a text knows no state of zeros, and may never leave it.
+        """
+        if self.carry is None:
+            return self.start(count)
+        return jax.tree.map(lambda h: jnp.broadcast_to(h, (count, *h.shape[1:])), self.carry)
 
     def apply(self, x: Any, state: Carry | None = None) -> tuple[Carry, Array]:
         """Reads a window of streams.
@@ -122,7 +133,7 @@ def read_config(run: Path) -> Config:
     parser = make_parser("train", "")
     add_config(parser)
     try:
-        config = config_of(parser, parser.parse_object(read_yaml(path)))
+        config = config_of(parser, parser.parse_object(completed(read_yaml(path), OLDER)))
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return with_kept_cell(config, run)
@@ -181,7 +192,17 @@ def load(run: str | Path, checkpoint: str = "best") -> Trained:
         params = from_arrays(template, found.arrays, "params.")
     except ValueError as error:
         raise UserError(f"the checkpoint does not fit the run's config.yaml: {error}") from None
-    return Trained(config, vocabulary, model, params, make_hyper(config, dtype), found.step, names)
+    carry = first_stream(model, params, found.arrays) if config.task.is_text else None
+    return Trained(config, vocabulary, model, params, make_hyper(config, dtype), found.step, names, carry)
+
+
+def first_stream(model: Model, params: Any, arrays: dict[str, np.ndarray]) -> Carry | None:
+    """State of the first stream in a checkpoint's arrays; None where they have no such state."""
+    first = {name: array[:1] for name, array in arrays.items() if name.startswith("carry.") and array.ndim}
+    try:
+        return from_arrays(jax.eval_shape(lambda: initial_carry(model, params, (1,))), first, "carry.")
+    except ValueError:
+        return None
 
 
 def network_of(config: Config, names: dict[str, Any], run: Path) -> Network:

@@ -13,8 +13,9 @@ from rnnjax.compare import __main__ as compare
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig
 from rnnjax.explore import __main__ as explore
 from rnnjax.lags import __main__ as lags
-from rnnjax.run.directory import RunDirectory
+from rnnjax.run.directory import RunDirectory, as_begun
 from rnnjax.textbook import __main__ as textbook
+from rnnjax.trained import read_config
 
 
 @pytest.fixture
@@ -147,6 +148,14 @@ def test_a_changed_config_lists_the_differences_and_touches_nothing(here):
     assert "model.hidden_size: 4 -> 8" in line
     assert "training.seed: 0 -> 3" in line
     assert contents(run) == before
+
+
+def test_a_run_that_is_older_than_a_field_goes_on_as_it_began(here):
+    kept = started(here) / "config.yaml"
+    kept.write_text("".join(line for line in kept.open() if "windows" not in line))
+    assert as_begun(Config(), kept.parent).training.windows == "fixed"
+    assert read_config(kept.parent).training.windows == "fixed"
+    assert as_begun(Config(), here).training.windows == "shifted"
 
 
 def test_a_damaged_config_of_a_run(here):

@@ -35,6 +35,7 @@ from rnnjax.model.network import Batch, Model, zero_carry
 from rnnjax.model.rnn import apply
 from rnnjax.training.evaluation import WINDOW, fold, make_evaluate
 from rnnjax.training.step import window_at
+from rnnjax.training.windows import share_read, window_start
 
 ALL = {"validation_fraction": 0.0, "test_fraction": 0.0}
 
@@ -190,13 +191,23 @@ def test_a_text_one_character_too_short_is_refused():
 
 def test_windows_follow_each_other_and_start_anew_after_a_pass():
     streams = fold_into_streams(np.arange(24, dtype=np.int32), 2, 3)  # stretches of 11: three windows of 3, 2 left over
-    at = jax.jit(functools.partial(window_at, jnp.asarray(streams), length=3))
-    for step in range(7):
-        batch, starts_pass = at(step=jnp.int32(step))
-        first = 3 * (step % 3)
-        np.testing.assert_array_equal(batch.x, streams[:, first : first + 3].T)
-        np.testing.assert_array_equal(batch.y, streams[:, first + 1 : first + 4].T)
-        assert bool(starts_pass) == (step % 3 == 0)
+    for kind, shifts in (("fixed", (0, 0, 0, 0, 0)), ("shifted", (0, 2, 1, 0, 2))):
+        at = jax.jit(functools.partial(window_at, jnp.asarray(streams), length=3, kind=kind))
+        for step in range(15):
+            batch, starts_pass = at(step=jnp.int32(step))
+            first = 3 * (step % 3) + shifts[step // 3]
+            np.testing.assert_array_equal(batch.x, streams[:, first : first + 3].T)
+            np.testing.assert_array_equal(batch.y, streams[:, first + 1 : first + 4].T)
+            assert bool(starts_pass) == (step % 3 == 0)
+
+
+@given(st.sampled_from(("fixed", "shifted")), st.integers(1, 60), st.integers(1, 20), st.integers(1, 150))
+def test_the_share_that_is_read_is_counted(kind, stretch, length, steps):
+    length = min(length, stretch)
+    starts = [int(window_start(step, stretch, length, kind)[0]) for step in range(steps)]
+    read = {place for start in starts for place in range(start, start + length)}
+    assert read <= set(range(stretch))
+    assert share_read(steps, stretch, length, kind) == pytest.approx(len(read) / stretch)
 
 
 @settings(deadline=None, max_examples=30)

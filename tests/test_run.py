@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
@@ -21,6 +22,7 @@ from rnnjax.files import write_whole
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum, forget_abandoned_work
 from rnnjax.run.directory import RunDirectory
 from rnnjax.run.metrics import MetricsLog
+from rnnjax.trained import load
 from rnnjax.training.state import StepInfo
 
 
@@ -393,6 +395,18 @@ def test_a_text_is_the_same_when_streamed(write):
 
 def test_the_likeliest_of_one_is_temperature_zero(write):
     assert write("--temperature", "0").stdout == write("--top-k", "1").stdout
+
+
+def test_a_text_begins_in_the_state_that_training_left(place, write):
+    dtype, shape, held = saved_arrays(place[0] / "runs" / "tiny")[1]["carry.0"]
+    trained = load("runs/tiny", "newest")
+    state, text = (jnp.asarray(np.frombuffer(held, dtype).reshape(shape)[:1]),), ""
+    ids = trained.vocabulary.song_start(", ")
+    for _ in range(30):
+        state, logits = trained.apply(ids[:, None], state)
+        ids = np.argmax(logits[-1, :, :-1], axis=-1)
+        text += trained.vocabulary.decode(ids)
+    assert write("--temperature", "0", "--checkpoint", "newest").stdout == text + "\n"
 
 
 def test_a_checkpoint_is_chosen_by_name_or_step(write):

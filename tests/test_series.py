@@ -162,7 +162,7 @@ def test_a_whole_series_is_answered_at_its_own_end(kind, y, lost):
 def first_gradient(method, kind, x, y=None, lengths=None):
     """By a method, of the series that the first step of training reads."""
     config, task, state = make_task(kind, x, y, lengths, gradient={"method": method})
-    read = partial(task_of_series.read_window, 5) if len(x) == 1 else partial(task_of_series.read_batch, 4)
+    read = partial(task_of_series.read_window, 5, "fixed") if len(x) == 1 else partial(task_of_series.read_batch, 4)
     names = task_of_series.names_of(task.names)[0]
     recurrence, method = of_network(task_of_series.shape_of(config, names)), make_method(config.gradient)
 

@@ -156,7 +156,7 @@ def test_a_chunk_is_the_loop_over_single_steps():
 
 def test_one_step_is_clipping_then_adam_by_hand():
     state = begin()
-    batch, _ = window_at(jnp.asarray(STREAMS), jnp.int32(0), 4)
+    batch, _ = window_at(jnp.asarray(STREAMS), jnp.int32(0), 4, "fixed")
     gradient = autodiff.gradient(of_network(MODEL), Window(state.params, state.hyper, state.carry, batch))
     clipped = [np.clip(np.asarray(g, np.float64), -0.05, 0.05) for g in jax.tree.leaves(gradient.params)]
     rate = 0.02 / 3  # the first of three steps of warm-up

@@ -117,7 +117,7 @@ def gradients(network: TextNetwork, windows: int) -> Params:
 
     def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:
         carry, trace = loop
-        batch, _ = window_at(streams, step, T)
+        batch, _ = window_at(streams, step, T, config.training.windows)
         batch, noise = draw_noise_of(model, method, params, batch, seed, step)
         result = method.gradient(recurrence, Window(params, trained.hyper, carry, batch, trace, noise))
         return (result.new_carry, result.trace), result.params

@@ -15,7 +15,11 @@ from rnnjax.config.sampling import SamplingConfig
 from rnnjax.config.task import SERIES, TaskConfig, TaskName
 from rnnjax.config.training import TrainingConfig
 
+OLDER = {"training": {"windows": "fixed"}}
+"""Fields that configs of older versions lack, each with what was done before there was a choice."""
+
 __all__ = [
+    "OLDER",
     "Config",
     "DataConfig",
     "GradientConfig",

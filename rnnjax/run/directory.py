@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from rnnjax.config import Config
+from rnnjax.config import OLDER, Config
 from rnnjax.errors import UserError
 from rnnjax.files import write_whole
 from rnnjax.run.progress import warn
@@ -92,8 +92,8 @@ class RunDirectory:
           UserError: with the list of fields that differ.
         """
         path = self.path / "config.yaml"
-        new, defaults = dataclasses.asdict(config), dataclasses.asdict(Config())
-        pinned = completed(kept, defaults) if kept else self._pinned(defaults)
+        new = dataclasses.asdict(config)
+        pinned = completed(kept, as_then()) if kept else self._pinned()
         if pinned and (changed := changes(pinned, new, FREE_TO_CHANGE)):
             raise UserError(
                 f"{self.path} was started with another config ({changed}); choose another run.name, or "
@@ -103,11 +103,11 @@ class RunDirectory:
             warn(f"{path} was lost or changed; it is written anew, as the checkpoints have it")
         write_whole(path, yaml.safe_dump(new, sort_keys=False))
 
-    def _pinned(self, defaults: dict) -> dict | None:
-        """Config of a run that has begun. A field that did not exist then has its default."""
+    def _pinned(self) -> dict | None:
+        """Config of a run that has begun. A field that did not exist then is `as_then`."""
         path = self.path / "config.yaml"
         if path.exists():
-            return completed(read_yaml(path), defaults)
+            return completed(read_yaml(path), as_then())
         if any(self.checkpoints.glob("[0-9]*")):
             raise UserError(
                 f"{self.path} has checkpoints, but its config.yaml is gone; put it back, or remove the directory to "
@@ -159,6 +159,27 @@ def _differs(path: Path, kept: dict[str, Any]) -> bool:
         return read_yaml(path) != kept
     except UserError:
         return True
+
+
+def as_begun(config: Config, run: Path) -> Config:
+    """Config that goes on with a run: what the run's own is too old to say is as it was then."""
+    path = run / "config.yaml"
+    try:
+        kept = read_yaml(path) if path.exists() else None
+    except UserError:
+        return config  # said where it is pinned
+    for section, fields in OLDER.items() if kept else ():
+        then = {name: value for name, value in fields.items() if name not in (kept or {}).get(section, {})}
+        for name, value in then.items():
+            if getattr(getattr(config, section), name) != value:
+                warn(f"{run} is older than {section}.{name}; it goes on with {value}, as it began")
+        config = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **then)})
+    return config
+
+
+def as_then() -> dict:
+    """Fields of a config, each as it is in a run that is too old to say."""
+    return completed(OLDER, dataclasses.asdict(Config()))
 
 
 def completed(given: dict, defaults: dict) -> dict:

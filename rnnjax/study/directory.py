@@ -21,7 +21,7 @@ import yaml
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.run.directory import FREE_TO_CHANGE as FREE_IN_A_RUN
-from rnnjax.run.directory import Lock, changes, completed, read_yaml, write_environment, write_whole
+from rnnjax.run.directory import Lock, as_then, changes, completed, read_yaml, write_environment, write_whole
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
@@ -54,7 +54,7 @@ class StudyDirectory:
         new = {"name": new.pop("name"), **new, "command": command()}
         if path.exists():
             # A field that was not there when the study began was what it is by default.
-            pinned = completed(read_yaml(path), {"config": dataclasses.asdict(Config())})
+            pinned = completed(read_yaml(path), {"config": as_then()})
             if changed := changes(pinned, new, FREE_TO_CHANGE):
                 raise UserError(
                     f"{self.path} began as another study ({changed}); choose another name, or remove the "

@@ -33,6 +33,7 @@ from rnnjax.tasks.examples import conclude, figures, make_sample, report
 from rnnjax.tasks.sequences import as_batch, make_accuracy, make_network, make_outputs, make_sequence_task, weight_of
 from rnnjax.tasks.series_result import draw, level, loss_unit, said, score, score_lines, write
 from rnnjax.tasks.task import AnswerOptions, Network, Task
+from rnnjax.training import windows
 from rnnjax.training.examples import Surprise, batch_at, check_batch, in_blocks
 from rnnjax.training.state import TrainState
 
@@ -60,14 +61,16 @@ def of_series(config: Config, series: Series) -> Task:
         check_batch(data, B, "series")
     names = names_json(series, parts)
     of, outputs = network(config, names), make_outputs(shape_of(config, series.names))
+    places = config.training.windows
+    read = f"; {windows.in_words(config.training.steps, data.x.shape[1], T, places)}" if is_folded else ""
     about = {"task": config.task.name, "loss_is": config.task.series_loss}
     return make_sequence_task(
         config,
         of,
         parts.rows,
-        partial(read_window, T) if is_folded else partial(read_batch, B),
+        partial(read_window, T, places) if is_folded else partial(read_batch, B),
         T,
-        summary=summary(config, series, parts),
+        summary=f"{summary(config, series, parts)}{read}",
         names=names,
         counted="windows" if is_folded else "series",
         unit="step" if each_step else "series",
@@ -116,11 +119,11 @@ def shape_of(config: Config, names: Names) -> Model:
     return dataclasses.replace(model, loss=config.task.series_loss)
 
 
-def read_window(T: int, state: TrainState, data: Sequence) -> tuple[Batch, Array]:
+def read_window(T: int, places: str, state: TrainState, data: Sequence) -> tuple[Batch, Array]:
     """Reads the window of a step from every stretch `[B, S]`. Returns it, and True if the stretches begin anew."""
-    index = state.step % (data.x.shape[1] // T)
-    cut = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, index * T, T, axis=1)
-    return as_batch(jax.tree.map(cut, data), state.params.V.dtype), index == 0
+    start, starts_pass = windows.window_start(state.step, data.x.shape[1], T, places)
+    cut = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, T, axis=1)
+    return as_batch(jax.tree.map(cut, data), state.params.V.dtype), starts_pass
 
 
 def read_batch(B: int, state: TrainState, data: Sequence) -> tuple[Batch, bool]:

@@ -16,6 +16,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.model.network import Model, Params
 from rnnjax.tasks.task import Conclusion, Task
+from rnnjax.training import windows
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.state import TrainState, init_state
@@ -37,15 +38,16 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
     B, T = config.training.batch_size, config.training.sequence_length
     make_applicable(config.gradient, model, T, B, config.run.precision)
     sampler = make_sampler(config, model, corpus.vocabulary.song_start(config.data.separator))
+    streams, places = fold_into_streams(corpus.ids.train, B, T), config.training.windows
     validation = corpus.ids.validation[: config.training.eval_characters + 1]
     return Task(
-        summary=corpus.summary,
+        summary=f"{corpus.summary}; {windows.in_words(config.training.steps, streams.shape[1] - 1, T, places)}",
         fingerprint=corpus.sha256,
         names={"characters": corpus.vocabulary.characters},
         per_step=B * T,
         counted="chars",
         unit="character",
-        data=fold_into_streams(corpus.ids.train, B, T),
+        data=streams,
         start=partial(init_state, config, model, np.dtype(config.run.precision)),
         step=make_step(config, model),
         held_out=fold(validation) if validation.size else None,

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.model.cells import Hyper
-from rnnjax.model.network import Carry, Model, Params, initial_carry
+from rnnjax.model.network import Carry, Model, Params
 from rnnjax.model.sampling import absorb, generate, generate_textbook, gumbel_noise
 from rnnjax.training.randomness import random_key
 
@@ -20,8 +20,9 @@ Sampler = Callable[[Params, Hyper, Carry, Array, Array], Array]
 def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
     """Returns a jitted (params, hyper, carry, streams, step) -> ids [sampling.length].
 
-    The stateful method starts from the initial state and reads `prime`. The textbook's starts from the first stream's
-    state and a stretch of the text drawn at random, and uses no prime. All draws follow from seed and step alone.
+    Both methods start from the first stream's state, in which training has left it: from a state of zeros a network
+    that never saw one in the middle of a text may fall into another attractor. The stateful method then reads `prime`.
+    The textbook's reads a stretch of the text drawn at random, and uses no prime. All draws follow from seed and step.
 
     Args:
       prime: ids `[P]`, P >= 1.
@@ -34,18 +35,17 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
         dtype = params.V.dtype
         key_place, key_noise = jax.random.split(random_key(config.training.seed, "sample", step))
         noise = gumbel_noise(key_noise, 0, length, (1, model.vocabulary), dtype)
+        first = jax.tree.map(lambda h: h[:1], carry)
         if config.sampling.method == "textbook":
             row = streams[0]
             start = jax.random.randint(key_place, (), 0, row.shape[0] - window_length + 1)
             window = jax.lax.dynamic_slice_in_dim(row, start, window_length)[:, None]
-            first = jax.tree.map(lambda h: h[:1], carry)
             _, ids = generate_textbook(model, params, hyper, first, window, noise, temperature, top_k)
         else:
             ids_before = jnp.asarray(prime)[:, None]
-            start_carry = initial_carry(model, params, (1,))
             if len(prime) > 1:
-                start_carry = absorb(model, params, hyper, start_carry, ids_before[:-1])
-            _, ids = generate(model, params, hyper, start_carry, ids_before[-1], noise, temperature, top_k)
+                first = absorb(model, params, hyper, first, ids_before[:-1])
+            _, ids = generate(model, params, hyper, first, ids_before[-1], noise, temperature, top_k)
         return ids[:, 0]
 
     return jax.jit(sample)

@@ -17,6 +17,7 @@ from rnnjax.model.recurrence import of_network
 from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState
+from rnnjax.training.windows import window_start
 
 Array = jax.Array
 
@@ -24,7 +25,7 @@ Array = jax.Array
 Chunk = Callable[[TrainState, Any, Array], tuple[TrainState, StepInfo]]
 
 
-def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
+def window_at(streams: Array, step: Array, length: int, kind: str) -> tuple[Batch, Array]:
     """Reads the window of a step from every stream.
 
     A last window that ends exactly with the stream is read; the book's loop leaves it out.
@@ -32,14 +33,14 @@ def window_at(streams: Array, step: Array, length: int) -> tuple[Batch, Array]:
     Args:
       streams: ids `[B, S + 1]`.
       length: T.
+      kind: see `window_start`.
 
     Returns:
       The batch, x and y `[T, B]`, and a bool scalar, True if a new pass through the data begins.
     """
-    windows = (streams.shape[1] - 1) // length
-    index = step % windows
-    window = jax.lax.dynamic_slice_in_dim(streams, index * length, length + 1, axis=1).T
-    return Batch(window[:-1], window[1:]), index == 0
+    start, starts_pass = window_start(step, streams.shape[1] - 1, length, kind)
+    window = jax.lax.dynamic_slice_in_dim(streams, start, length + 1, axis=1).T
+    return Batch(window[:-1], window[1:]), starts_pass
 
 
 def draw_noise_of(
@@ -85,7 +86,8 @@ Read = Callable[[TrainState, Any], tuple[Batch, Any]]
 
 def make_step(config: Config, model: Model) -> Step:
     """Makes a training step on streams of text: window, gradient, update."""
-    read = lambda state, streams: window_at(streams, state.step, config.training.sequence_length)
+    T, kind = config.training.sequence_length, config.training.windows
+    read = lambda state, streams: window_at(streams, state.step, T, kind)
     return make_update(config, make_learn_window(model, make_method(config.gradient), read))
 
 
