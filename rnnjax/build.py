@@ -1,6 +1,7 @@
 """From a config to a network: its shape, its numbers, its first weights."""
 
 from collections.abc import Sized
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,11 @@ import jax.numpy as jnp
 from rnnjax import own_cell
 from rnnjax.config import Config, ModelConfig
 from rnnjax.errors import UserError
+from rnnjax.gradients.deer import make_solver
 from rnnjax.model.cells import Cell, Hyper, find
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Model, Params
+from rnnjax.parallel.layer import InParallel
 
 Array = jax.Array
 
@@ -51,7 +54,15 @@ def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
         bidirectional=config.model.bidirectional,
         dropout=config.model.dropout > 0,
         sparsity=config.model.sparsity,
+        over_time=make_way(config),
     )
+
+
+def make_way(config: Config) -> InParallel | None:
+    """The way in which a config's layers are run over time; None: one step after the other."""
+    if config.model.unroll == "sequential":
+        return None
+    return InParallel(make_solver(replace(config.gradient, solver=config.model.unroll)))
 
 
 def make_cell(config: ModelConfig) -> Cell:

@@ -1,8 +1,11 @@
 """Training with trajectories found in parallel: the same run as one step after the other, and what it tells of them."""
 
+import dataclasses
 import json
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import HYPER, Case, compute, compute_one, make
@@ -11,9 +14,12 @@ from command import TINY, call, write_songs
 from rnnjax import train
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
-from rnnjax.gradients import METHODS
+from rnnjax.gradients import METHODS, manual
 from rnnjax.gradients.method import Window
+from rnnjax.model import rnn
 from rnnjax.model.recurrence import of_network
+from rnnjax.parallel.layer import InParallel
+from rnnjax.parallel.newton import Solver
 
 RUN = [
     *TINY,
@@ -26,14 +32,23 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     write_songs("songs.csv")
     lines = {}
-    for method, options in (("manual", ()), ("deer", ()), ("deer", ("--gradient.iterations", "1"))):
-        answer = call(train.main, *RUN, "--gradient.method", method, *options, "--run.name", method + "".join(options))
+    ways = {
+        "plain": (),
+        "deer": ("--gradient.method", "deer"),
+        "cut": ("--gradient.method", "deer", "--gradient.iterations", "1"),
+        "mixed": ("--gradient.method", "manual", "--model.unroll", "quasi"),
+    }
+    for name, options in ways.items():
+        answer = call(train.main, *RUN, *options, "--run.name", name)
         assert answer.code == 0, answer.stderr
-        text = (tmp_path / "runs" / (method + "".join(options)) / "metrics.jsonl").read_text()
-        lines[method, bool(options)] = [json.loads(line) for line in text.splitlines()]
-    plain, found, cut = lines.values()
-    np.testing.assert_allclose([row["loss"] for row in found], [row["loss"] for row in plain], rtol=1e-9)
-    np.testing.assert_allclose([row["loss"] for row in cut], [row["loss"] for row in plain], rtol=1e-9)
+        text = (tmp_path / "runs" / name / "metrics.jsonl").read_text()
+        lines[name] = [json.loads(line) for line in text.splitlines()]
+    plain, found, cut, mixed = lines.values()
+    for key in ("loss", "validation_loss"):
+        for other in (found, cut, mixed):
+            of = lambda rows, key=key: [row[key] for row in rows if key in row]
+            np.testing.assert_allclose(of(other), of(plain), rtol=1e-9)
+    assert all(row["iterations"] > 2 and row["sequential"] == 0 for row in mixed)
     assert not {"iterations", "sequential"} & {*plain[0]}
     assert all(2 < row["iterations"] < 12 and row["sequential"] == 0 for row in found)
     assert all(row["iterations"] == 1 and row["sequential"] > 0.9 for row in cut)
@@ -56,6 +71,31 @@ def test_no_option_changes_the_gradient():
     for way, gradient in zip(ways, found, strict=True):
         for a, e in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-10, err_msg=str(way))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "min_gru"])
+def test_a_network_that_runs_in_parallel_has_the_same_gradient(cell):
+    (params, carry, batch), model = make(Case(cell, layers=2, masks="wvr", options="xs", T=7, batch=(2,)))
+    window = Window(params, HYPER, carry, batch)
+    expected = jax.jit(lambda: METHODS["manual"](GradientConfig()).gradient(of_network(model), window))()
+    assert expected.spent is None
+    for name, kind in (("manual", "quasi"), ("autodiff", "deer")):
+        at_once = dataclasses.replace(model, over_time=InParallel(Solver(kind)))
+        found = jax.jit(
+            lambda name=name, model=at_once: METHODS[name](GradientConfig()).gradient(of_network(model), window)
+        )()
+        assert 1 < found.spent.iterations <= (2 if cell == "min_gru" else 8)
+        for a, e in zip(jax.tree.leaves(found._replace(spent=None)), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-11)
+    sum_of = lambda unroll, at: jnp.sum(jnp.sin(rnn.apply(model, *at, carry, batch, unroll=unroll)[1]))
+    by_hand, at_once = (
+        jax.jit(jax.grad(partial(sum_of, way)))
+        for way in (manual.unroll, partial(manual.unroll, way=InParallel(Solver())))
+    )
+    for a, e in zip(
+        jax.tree.leaves(at_once((params, HYPER))[0]), jax.tree.leaves(by_hand((params, HYPER))[0]), strict=True
+    ):
+        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-11)
 
 
 def test_layers_back_in_time_are_solved_too():

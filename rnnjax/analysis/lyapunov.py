@@ -11,11 +11,15 @@ networks"). The adjoint δ of back-propagation goes through the transposes of th
 its length grows as exp(λ₁ k): below 0 gradients vanish, above 0 they explode.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from rnnjax.model.cells import Hyper
+from rnnjax.model.leaves import pack, unpack
 from rnnjax.model.network import Batch, Carry, Model, Params
+from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import step
 
 Array = jax.Array
@@ -53,6 +57,38 @@ def log_growth(
 
     (carry, directions), growth = jax.lax.scan(body, (carry, directions), batch)
     return carry, directions, growth
+
+
+def largest(
+    recurrence: Recurrence, params: Any, hyper: Any, state: Any, batch: Batch, settle: int = 0, seed: int = 0
+) -> Array:
+    """Largest exponent of each stream of any recurrence [*B], nats per step, from one direction that is pushed along.
+
+    Cost: about twice that of the steps. Leaves of the state that are not real are held fixed by the derivative.
+
+    Args:
+      state: before the window, each leaf [*B, ...].
+      batch: [T, *B].
+      settle: first steps that turn the direction into place and are left out of the mean, below T.
+    """
+    axes = len(recurrence.streams(state))
+    first = pack(state, axes)
+    direction = jax.random.normal(jax.random.key(seed), first.shape, first.dtype)
+
+    def body(loop: tuple[Any, Array], batch_t: Batch) -> tuple[tuple[Any, Array], Array]:
+        state, direction = loop
+
+        def advance(s: Array) -> tuple[Array, Any]:
+            new, _ = recurrence.step(params, hyper, unpack(s, state, axes), batch_t)
+            return pack(new, axes), new
+
+        _, pushed, new = jax.jvp(advance, (pack(state, axes),), (direction,), has_aux=True)
+        length = jnp.linalg.norm(pushed, axis=-1, keepdims=True)
+        return (new, jnp.where(length > 0, pushed / length, direction)), jnp.log(length[..., 0])
+
+    unit = direction / jnp.linalg.norm(direction, axis=-1, keepdims=True)
+    growth = jax.lax.scan(body, (state, unit), batch)[1]
+    return jnp.mean(growth[settle:], axis=0)
 
 
 def orthonormalise(A: Array) -> tuple[Array, Array]:

@@ -37,7 +37,7 @@ def fits(value: object, hint: Any) -> bool:
         return any(fits(value, option) for option in options)
     if hint in (int, float):
         return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
-    return isinstance(value, hint) if isinstance(hint, type) else True
+    return isinstance(value, hint) if isinstance(hint, type) and hint is not Any else True
 
 
 def in_words(hint: Any) -> str:

@@ -49,12 +49,13 @@ class GradientConfig:
       sigma: spsa: how far the parameters are moved along a direction.
       solver: deer: with whole Jacobians (deer), with what each unit does to itself (quasi), or with either in a trust
         region (elk, quasi_elk).
-      tolerance: deer: of each step, as a share of max(1, |state|); 0 is that of run.precision, 1e-12 or 3e-6.
-      iterations: deer: after as many, steps that are not within the tolerance are computed one after the other.
-      damping: deer: the share of the Jacobian that is left out, from 0 to 1.
-      chunk_steps: deer: steps that are solved at once, for what they take of memory; 0 is the whole window.
-      start: deer: the first guess, zeros, or the state before the window held throughout.
-      start_steps: deer: first steps of that guess that are computed one after the other; held then holds the last.
+      tolerance: deer, and model.unroll: of each step, as a share of max(1, |state|); 0 is that of run.precision, 1e-12
+        or 3e-6.
+      iterations: the same: after as many, steps that are not within the tolerance are computed one after the other.
+      damping: the same: the share of the Jacobian that is left out, from 0 to 1.
+      chunk_steps: the same: steps that are solved at once, for what they take of memory; 0 is the whole window.
+      start: the same: the first guess, zeros, or the state before the window held throughout.
+      start_steps: the same: first steps of that guess that are computed one after the other; held then holds the last.
     """
 
     method: GradientMethod = "manual"

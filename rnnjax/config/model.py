@@ -40,6 +40,9 @@ class ModelConfig:
         unused by uniform.
       forget_bias: added to the bias of the forget gate at the start, where a cell has one.
       sparsity: share of W's entries that are fixed at zero, drawn at the start; 0 is a dense W.
+      unroll: the way over time of the methods autodiff and manual and of every loss that is measured. sequential: one
+        step after the other. deer, quasi, elk, quasi_elk: all steps at once, by Newton's method as gradient.solver has
+        it, with gradient.tolerance, iterations, damping, chunk_steps, start and start_steps.
       scan_unroll: time steps in one turn of the compiled loop; changes speed, not results. More than 1
         takes longer to compile, and on the CPUs measured was no faster.
     """
@@ -60,6 +63,7 @@ class ModelConfig:
     init_scale: float | None = None
     forget_bias: float = 1.0
     sparsity: float = 0.0
+    unroll: Literal["sequential", "deer", "quasi", "elk", "quasi_elk"] = "sequential"
     scan_unroll: int = 1
 
     def __post_init__(self) -> None:

@@ -65,4 +65,6 @@ def make_applicable(config: GradientConfig, model: Model, T: int, B: int, dtype:
     method = make_method(config)
     if reason := method.refuse(model, T, B, dtype):
         raise UserError(f"gradient.method {config.method}: {reason}")
+    if model.over_time and (reason := deer.refuse(model, T, B, dtype, solver=model.over_time.solver)):
+        raise UserError(f"model.unroll {model.over_time.solver.kind}: {reason}")
     return method

@@ -7,6 +7,7 @@ import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.effort import noted
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import rnn
 from rnnjax.model.leaves import put, reals
@@ -22,13 +23,19 @@ def gradient(recurrence: Recurrence, window: Window, *, unroll: Unroll = rnn.unr
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
 
     Args:
-      unroll: the function that runs a layer of a network over time, and so is differentiated.
+      unroll: the function that runs a layer of a network over time, and so is differentiated; the plain one gives way
+        to the network's own, where it has one.
     """
 
-    def loss_of(params: Any, carry: Any) -> tuple[Array, Any]:
-        return window_loss(recurrence, params, window.hyper, carry, window.batch, unroll)
+    way = noted(recurrence) if unroll is rnn.unroll else None
 
-    return differentiate(loss_of, window)
+    def loss_of(params: Any, carry: Any) -> tuple[Array, Any]:
+        loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, way or unroll)
+        return loss, (new_carry, way.spent if way else None)
+
+    found = differentiate(loss_of, window)
+    new_carry, effort = found.new_carry
+    return found._replace(new_carry=new_carry, spent=effort)
 
 
 def differentiate(loss_of: Callable[[Any, Any], tuple[Array, Any]], window: Window) -> Gradient:

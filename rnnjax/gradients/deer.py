@@ -16,16 +16,14 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.autodiff import differentiate
 from rnnjax.gradients.claim import ROUNDING, Claim
+from rnnjax.gradients.effort import Noted, spent
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Spent, Window
-from rnnjax.gradients.stepwise import structure
-from rnnjax.model.cells import Cell, Hyper
-from rnnjax.model.network import Carry, Layer, Model, Params
+from rnnjax.model.network import Carry, Model, Params
 from rnnjax.model.recurrence import Recurrence, losses, total_weight, window_loss
-from rnnjax.model.rnn import Inputs, hidden
 from rnnjax.parallel import any_step
-from rnnjax.parallel import layer as parallel
-from rnnjax.parallel.newton import Solution, Solver
+from rnnjax.parallel.layer import InParallel
+from rnnjax.parallel.newton import Solver
 
 Array = jax.Array
 
@@ -62,26 +60,9 @@ def of_layers(
     recurrence: Recurrence, window: Window, solver: Solver, params: Params, carry: Carry
 ) -> tuple[Array, tuple[Carry, Spent]]:
     """Loss of a window of a network of cells, and the state after it, layer by layer."""
-    width, solutions = structure(recurrence).hidden, []
-
-    def unroll(
-        cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int
-    ) -> tuple[Array, Array]:
-        """`model.rnn.unroll`, in parallel; `scan_unroll` is of no use here."""
-        solutions.append(parallel.unroll(cell, layer, hyper, state, inputs, solver=solver))
-        return solutions[-1].states[-1], hidden(solutions[-1].states, width)
-
-    loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, unroll)
-    return loss, (new_carry, spent(solutions))
-
-
-def spent(found: list[Solution]) -> Spent:
-    """Effort of the solutions of all layers."""
-    T = found[0].states.shape[0]
-    iterations = jnp.stack([jnp.max(solution.iterations) for solution in found])
-    shares = jnp.stack([jnp.mean(solution.sequential) / T for solution in found])
-    dtype = found[0].states.dtype
-    return Spent(jnp.max(iterations).astype(dtype), jnp.mean(shares).astype(dtype))
+    way = Noted(InParallel(solver))
+    loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, way)
+    return loss, (new_carry, way.spent)
 
 
 def make_solver(config: GradientConfig) -> Solver:
@@ -120,6 +101,6 @@ def cost(model: Model, T: int, B: int, *, solver: Solver = Solver()) -> Cost:  #
 
 def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, solver: Solver = Solver()) -> str | None:  # noqa: B008
     """Memory grows with T·S², time with T·S³; by blocks with T·S."""
-    instead = "take gradient.solver quasi, gradient.chunk_steps, or manual"
+    instead = "take quasi, gradient.chunk_steps, or a loop over time (gradient.method manual)"
     what = "the Jacobians of all steps of a layer"
     return refuse_too_much(what, cost(model, T, B, solver=solver), plain(model, T, B), dtype, instead)

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import reverse
 from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.effort import noted
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model import dropout
@@ -100,6 +101,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     model, (params, hyper, carry, batch, *_) = recurrence.model, window
     refuse_resets(model, batch)
     check_given(model, params, carry, batch)
+    way = noted(recurrence)
     x, readings, tapes, states = embed(params, batch.x), [], [], []
     for level in range(model.layers):
         outputs = []
@@ -107,7 +109,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
             layer = params.layers[index]
             a, reading = read(layer, x)
             inputs = order(Inputs(a, batch.valid, batch.reset))
-            state, hs, tape = forward(model.cell, layer, hyper, carry[index], inputs, model.scan_unroll)
+            state, hs, tape = forward(model.cell, layer, hyper, carry[index], inputs, model.scan_unroll, way)
             readings.append(reading)
             tapes.append(tape)
             states.append(state)
@@ -129,7 +131,8 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
             d_carry[index] = found.state
             d_x = d_x + d_below
     d_embedding = None if params.embedding is None else rows(params.embedding, batch.x, d_x)
-    return Gradient(loss, Params(tuple(d_layers), d_V, d_by, d_embedding), tuple(d_carry), tuple(states))
+    d_params = Params(tuple(d_layers), d_V, d_by, d_embedding)
+    return Gradient(loss, d_params, tuple(d_carry), tuple(states), spent=way.spent if way else None)
 
 
 def passes(model: Model, level: int) -> Iterator[tuple[int, Callable]]:
@@ -148,9 +151,13 @@ def read(layer: Layer, x: Array) -> tuple[Array, InputTape]:
 
 
 def forward(
-    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int, way: Any = None
 ) -> tuple[Array, Array, Tape]:
-    """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape."""
+    """`model.rnn.unroll`, keeping the tape. Returns the last state, h of every step [T, B, H], and the tape.
+
+    Args:
+      way: finds all states at once, such as `parallel.layer.InParallel`: the tape is then that of T steps side by side.
+    """
     cell = with_adjoint(cell)
 
     def body(state: State, inputs_t: Inputs) -> tuple[State, tuple[Array, Saved]]:
@@ -158,7 +165,12 @@ def forward(
         return state, (state[0], saved)
 
     first = split(state, cell)
-    last, (hs, saved) = jax.lax.scan(body, first, inputs, unroll=min(scan_unroll, inputs.a.shape[0]))
+    if way:
+        states = way.solve(cell, layer, hyper, state, inputs).states
+        last = split(states[-1], cell)
+        _, (hs, saved) = body(split(jnp.concatenate([state[None], states[:-1]]), cell), inputs)
+    else:
+        last, (hs, saved) = jax.lax.scan(body, first, inputs, unroll=min(scan_unroll, inputs.a.shape[0]))
     h_prev = jnp.concatenate([first[0][None], hs[:-1]])
     if inputs.reset is not None:
         h_prev = jnp.where(inputs.reset[..., None], 0 if layer.s0 is None else split(layer.s0, cell)[0], h_prev)
@@ -273,24 +285,24 @@ def method(config: GradientConfig) -> Method:
     return Method(gradient, claim=Claim("exact", adjoints=True))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 5))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 5, 6))
 def unroll(
-    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1, way: Any = None
 ) -> tuple[Array, Array]:
     """`model.rnn.unroll` with the hand-written derivative, for any loss: pass it to `model.rnn.apply`.
 
     Reverse mode only; for forward mode keep the plain one. Not differentiated with respect to `hyper`: nan.
     """
-    state, hs, _ = forward(cell, layer, hyper, state, inputs, scan_unroll)
+    state, hs, _ = forward(cell, layer, hyper, state, inputs, scan_unroll, way)
     return state, hs
 
 
-def _unroll_forward(cell, layer, hyper, state, inputs, scan_unroll):
-    state, hs, tape = forward(cell, layer, hyper, state, inputs, scan_unroll)
+def _unroll_forward(cell, layer, hyper, state, inputs, scan_unroll, way):
+    state, hs, tape = forward(cell, layer, hyper, state, inputs, scan_unroll, way)
     return (state, hs), (layer, hyper, tape)
 
 
-def _unroll_backward(cell, scan_unroll, residuals, cotangents):
+def _unroll_backward(cell, scan_unroll, way, residuals, cotangents):
     layer, hyper, tape = residuals
     d_state, d_hs = cotangents
     found = backward(cell, layer, hyper, tape, d_state, d_hs, scan_unroll)

@@ -103,6 +103,8 @@ class Model:
       sparsity: the share of W's entries that are zero from the start, and stay so in training.
       inputs: the number of input ids, or the width of input vectors, where it is not V; 0: it is V.
       loss: a name in `loss.LOSSES`, or a function (output, y) -> scalar of one step of one stream.
+      over_time: runs a layer over time in the place of `rnn.unroll`, such as `parallel.layer.InParallel`, all steps at
+        once; None: one step after the other.
     """
 
     vocabulary: int
@@ -120,6 +122,7 @@ class Model:
     sparsity: float = 0.0
     inputs: int = 0
     loss: str | Callable[..., Array] = "cross_entropy"
+    over_time: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cell", find(self.cell, self.activation))

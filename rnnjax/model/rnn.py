@@ -148,6 +148,11 @@ def unroll(
     return join(last), hs
 
 
+def way_of(model: Model, asked: Unroll) -> Unroll:
+    """The function that runs a layer over time: the one that was asked for, or the model's own in place of `unroll`."""
+    return model.over_time if model.over_time and asked is unroll else asked
+
+
 def upward(model: Model, level: int, hyper: Hyper, x: Array, hs: Array, noise: tuple[Array, ...] | None) -> Array:
     """The output of a level: its h, thinned by dropout, and its input where the network is residual. [..., H]."""
     out = hs if noise is None else hs * dropout.mask(noise[level], hyper.dropout)
@@ -169,7 +174,8 @@ def run_layers(
 
     Args:
       carry: the state of each layer before the window.
-      unroll: runs a layer over time; `gradients.manual` passes its own, with a hand-written derivative.
+      unroll: runs a layer over time; `gradients.manual` passes its own, with a hand-written derivative. The plain one
+        gives way to the model's own, where it has one.
 
     Returns:
       The carry after the window, and what the last level hands up at every step [T, B, H].
@@ -180,6 +186,7 @@ def run_layers(
     """
     refuse_resets(model, batch)
     check_given(model, params, carry, batch)
+    unroll = way_of(model, unroll)
     x, states = embed(params, batch.x), []
     for level in range(model.layers):
         outputs = []

@@ -8,6 +8,7 @@ of which quasi keeps the blocks of a unit on itself.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +22,26 @@ from rnnjax.parallel.trajectory import Transition, trajectory
 Array = jax.Array
 
 
-def unroll(cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, *, solver: Solver) -> Solution:
-    """Runs one layer over a window.
+class InParallel(NamedTuple):
+    """A way to run a layer over time, in the place of `model.rnn.unroll`: all steps at once, by a solver."""
 
-    Args:
-      state: state before the first step, [B, states·H].
-    """
-    transition = transition_of(cell, layer.gain_z is not None)
-    return trajectory(transition, solver, (layer, hyper), state, inputs, None)
+    solver: Solver
+
+    def solve(self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs) -> Solution:
+        """Solves for the trajectory of one layer; the state before it is [B, states·H]."""
+        transition = transition_of(cell, layer.gain_z is not None)
+        return trajectory(transition, self.solver, (layer, hyper), state, inputs, None)
+
+    def __call__(
+        self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
+    ) -> tuple[Array, Array]:
+        """`model.rnn.unroll`; `scan_unroll` is of no use here."""
+        return hidden_of(cell, self.solve(cell, layer, hyper, state, inputs))
+
+
+def hidden_of(cell: Cell, found: Solution) -> tuple[Array, Array]:
+    """The state after the last step, and h of every step [T, B, H]."""
+    return found.states[-1], split(found.states, cell)[0]
 
 
 @lru_cache

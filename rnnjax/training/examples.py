@@ -5,12 +5,14 @@ a batch wait for the next epoch. So the batch is a function of seed and step, an
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.build import make_way
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.gradients import manual
@@ -69,6 +71,8 @@ def take(examples: Any, rows: Array) -> Any:
 def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
     """Returns (state, examples) -> the gradient of the mean surprise of a step's batch."""
     unroll = UNROLLS[config.gradient.method]
+    if (way := make_way(config)) and unroll is manual.unroll:
+        unroll = partial(manual.unroll, way=way)
 
     def learn(state: TrainState, examples: Any) -> Learned:
         batch = batch_at(examples, state.step, config.training.batch_size, state.seed)
