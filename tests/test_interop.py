@@ -16,6 +16,7 @@ from libraries import require
 
 from rnnjax import interop
 from rnnjax.errors import UserError
+from rnnjax.interop import weights
 from rnnjax.interop.safetensors import Network
 from rnnjax.interop.torch import Names
 from rnnjax.model.network import Batch, zero_carry
@@ -261,7 +262,7 @@ def test_a_safetensors_file_that_is_not_ours_or_damaged_is_one_line(change, tmp_
     path = tmp_path / "a.safetensors"
     interop.safetensors.save(path, Network(model, params, HYPER, "ab"))
     arrays, about = interop.safetensors.read(path)
-    library = interop.safetensors.library()
+    library = weights.library("safetensors", "numpy")
     library.numpy.save_file(arrays, path, metadata=about | change)
     with pytest.raises(UserError, match=f"{path}"):
         interop.safetensors.load(path)

@@ -1,22 +1,25 @@
 """The measurement: the gradients of training windows, clipped in every way."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jsonargparse import Namespace
 
+from rnnjax.analysis.clipping import Effect, effect, value_threshold
+from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
+from rnnjax.gradients import make_applicable
+from rnnjax.gradients.method import Window
+from rnnjax.model.initializers import count_parameters
+from rnnjax.model.network import Carry, Params, initial_carry
+from rnnjax.model.norm import global_norm
+from rnnjax.model.recurrence import of_network
 from rnnjax.quantities import in_bytes
 from rnnjax.text_network import TextNetwork, leaf_names
-
-if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
-    import jax
-
-    from rnnjax.analysis.clipping import Effect
-    from rnnjax.model.network import Params
+from rnnjax.training.optimizer import CLIPS, clipped_by
+from rnnjax.training.step import draw_noise_of, window_at
 
 KINDS = ("value", "global_norm", "per_leaf_norm")
 
@@ -88,17 +91,6 @@ def gradients(network: TextNetwork, windows: int) -> Params:
     Raises:
       UserError: if the text has fewer windows, or their gradients are too big to keep.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.data.streams import fold_into_streams
-    from rnnjax.gradients import make_applicable
-    from rnnjax.gradients.method import Window
-    from rnnjax.model.initializers import count_parameters
-    from rnnjax.model.network import Carry, initial_carry
-    from rnnjax.model.recurrence import of_network
-    from rnnjax.training.step import draw_noise_of, window_at
-
     trained = network.trained
     config, model, params = trained.config, trained.model, trained.params
     T, B = config.training.sequence_length, config.training.batch_size
@@ -136,11 +128,6 @@ def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
       The norm [N], the threshold by value that leaves SHARE of it [N], and the length of each leaf as a share of the
       norm [N, leaves].
     """
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.analysis.clipping import value_threshold
-    from rnnjax.model.norm import global_norm
 
     def of_one(g: Params) -> tuple:
         norm = global_norm(g)
@@ -159,11 +146,6 @@ def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, E
     Returns:
       The effect on the whole gradient [M, N], and on each leaf [M, N, leaves].
     """
-    import jax
-    import jax.numpy as jnp
-
-    from rnnjax.analysis.clipping import effect
-    from rnnjax.training.optimizer import CLIPS, clipped_by
 
     def of_window(threshold: jax.Array, g: Params) -> tuple[Effect, Effect]:
         return effect(partial(clipped_by, CLIPS[kind](threshold)), g)

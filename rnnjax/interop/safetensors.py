@@ -5,7 +5,6 @@ all that it takes to run the network: its shape, its numbers that are no weights
 import dataclasses
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -48,7 +47,7 @@ def save(path: Path, network: Network) -> None:
         "hyper": json.dumps({name: float(value) for name, value in network.hyper._asdict().items()}),
         "characters": network.characters,
     }
-    weights.write(path, library().numpy.save(to_arrays(network.params), metadata=about))
+    weights.write(path, weights.library("safetensors", "numpy").numpy.save(to_arrays(network.params), metadata=about))
 
 
 def load(path: Path | str) -> Network:
@@ -102,7 +101,7 @@ def to_named_shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays and the metadata of a file."""
-    open_file = library().safe_open
+    open_file = weights.library("safetensors").safe_open
     weights.read(path)
     try:
         with open_file(path, framework="numpy") as file:
@@ -117,17 +116,3 @@ def logits(path: Path, ids: np.ndarray) -> np.ndarray:
     carry = initial_carry(network.model, network.params, ids.shape[1:])
     batch = Batch(jnp.asarray(ids), jnp.asarray(ids))
     return np.asarray(apply(network.model, network.params, network.hyper, carry, batch)[1])
-
-
-def library() -> ModuleType:
-    """Safetensors, with its part for NumPy.
-
-    Raises:
-      UserError: if it is not installed.
-    """
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError:
-        raise UserError("safetensors is not installed; pip install 'rnnjax[interop]' adds it") from None
-    return safetensors

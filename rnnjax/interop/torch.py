@@ -8,7 +8,6 @@ read and write its files, and to build its modules.
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -105,7 +104,7 @@ def save(path: Path, model: Model, params: Params) -> None:
       UserError: if PyTorch is missing, or its cells cannot express the network.
     """
     state = to_state_dict(model, params)
-    torch = library()
+    torch = weights.library("torch")
     content = io.BytesIO()
     torch.save({name: torch.from_numpy(np.array(leaf)) for name, leaf in state.items()}, content)
     weights.write(path, content.getvalue())
@@ -140,7 +139,7 @@ def to_numpy(tensor: Any, name: str, source: str) -> np.ndarray:
 
 def read(path: Path) -> dict[str, Any]:
     """The tensors of a file, by name."""
-    torch = library()
+    torch = weights.library("torch")
     content = weights.read(path)
     try:
         tensors = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
@@ -158,7 +157,7 @@ def module(model: Model) -> Any:
       UserError: if PyTorch is missing, or its cells cannot express the network.
     """
     refuse(model)
-    nn: Any = library().nn
+    nn: Any = weights.library("torch").nn
 
     class Network(nn.Module):
         def __init__(self) -> None:
@@ -181,22 +180,9 @@ def module(model: Model) -> Any:
 
 def logits(path: Path, model: Model, ids: np.ndarray) -> np.ndarray:
     """Logits of PyTorch with a file's weights, from ids [T, B], from the state zero: [T, B, V]."""
-    torch = library()
+    torch = weights.library("torch")
     state = read(path)
     network = module(model).to(next(iter(state.values())).dtype)
     network.load_state_dict(state)
     with torch.no_grad():
         return network(torch.from_numpy(np.asarray(ids, np.int64)))[0].numpy()
-
-
-def library() -> ModuleType:
-    """PyTorch.
-
-    Raises:
-      UserError: if it is not installed.
-    """
-    try:
-        import torch
-    except ImportError:
-        raise UserError("PyTorch is not installed; pip install 'rnnjax[interop]' adds it") from None
-    return torch

@@ -1,7 +1,9 @@
 """Parts that all layouts share: a network as arrays by name, and one line for arrays that do not fit."""
 
 from collections.abc import Collection, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -15,6 +17,18 @@ from rnnjax.model.network import Model
 Array = jax.Array
 Named = Mapping[str, Any]
 """Arrays, or their shapes, by name."""
+
+
+def library(name: str, *parts: str) -> ModuleType:
+    """An optional library, with some of its submodules. Raises UserError where it is not installed."""
+    try:
+        module = import_module(name)
+        for part in parts:
+            import_module(f"{name}.{part}")
+    except ImportError:
+        title = {"torch": "PyTorch"}.get(name, name)
+        raise UserError(f"{title} is not installed; pip install 'rnnjax[interop]' adds it") from None
+    return module
 
 
 def refuse_options(model: Model, library: str, cells: Collection[str]) -> None:

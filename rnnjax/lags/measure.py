@@ -1,18 +1,22 @@
 """Windows of the held-out text, and the measurement of one network on them."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jsonargparse import Namespace
 
+from rnnjax.analysis import lags, lyapunov, units
+from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
+from rnnjax.model.initializers import count_parameters
+from rnnjax.model.network import Batch, initial_carry
 from rnnjax.text_network import TextNetwork, leaf_names
+from rnnjax.trained import Trained
 
-if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
-    from rnnjax.model.network import Batch
-    from rnnjax.trained import Trained
+trajectory, by_lag, spectra = (jax.jit(f, static_argnums=0) for f in (lags.trajectory, lags.by_lag, lyapunov.spectra))
 
 
 class AnalysedText(NamedTuple):
@@ -35,11 +39,6 @@ def cut(network: TextNetwork, options: Namespace) -> AnalysedText:
     Raises:
       UserError: if the text is too short.
     """
-    import jax.numpy as jnp
-
-    from rnnjax.data.streams import fold_into_streams
-    from rnnjax.model.network import Batch
-
     name, ids = network.held_out
     T, K, B = options.window, options.lags, options.streams
     needed = 2 * T * B + 1
@@ -60,9 +59,6 @@ def cut(network: TextNetwork, options: Namespace) -> AnalysedText:
 
 def refuse_too_much(trained: Trained, options: Namespace) -> None:
     """Raises UserError, before the analysis begins, where it is too big; the message has its size."""
-    from rnnjax.analysis import lags, lyapunov
-    from rnnjax.model.initializers import count_parameters
-
     model, weights = trained.model, count_parameters(trained.params)
     if reason := lags.refuse(model, weights, options.window, options.streams):
         raise UserError(f"--window {options.window} x --streams {options.streams} take {reason}; lower one")
@@ -83,19 +79,11 @@ def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace)
     Raises:
       UserError: if its gradient is too long for float64.
     """
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from rnnjax.analysis import lags, units
-    from rnnjax.model.network import initial_carry
-
     model, params, hyper = trained.model, trained.params, trained.hyper
     start = initial_carry(model, params, (text.streams,))
-    walk, of_lags, of_directions = compiled()
-    _, after = walk(model, params, hyper, start, text.before)
+    _, after = trajectory(model, params, hyper, start, text.before)
     carry = jax.tree.map(lambda states: states[-1], after)
-    report = of_lags(model, params, hyper, carry, text.batch)
+    report = by_lag(model, params, hyper, carry, text.batch)
     sizes = jax.tree.map(np.asarray, report.sizes)
     if not all(np.isfinite(size).all() for size in sizes):
         raise UserError(f"{name}: the gradient of {text.window} steps is too long for float64; lower --window")
@@ -108,14 +96,14 @@ def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace)
     S = state_size(trained)
     directions = jax.random.orthogonal(jax.random.key(0), S, dtype=jnp.float64)[:, : options.exponents]
     batch = text.batch._replace(weight=None)
-    exponents = np.asarray(of_directions(model, params, hyper, start, text.before, batch, directions))
+    exponents = np.asarray(spectra(model, params, hyper, start, text.before, batch, directions))
     # Over a finite time directions of nearly the same growth may still come in another order.
     exponents = exponents[:, np.argsort(-exponents.mean(0))]
     spread = np.full(exponents.shape[1], np.nan)
     if text.streams > 1:
         finite = np.isfinite(exponents).all(0)  # a direction in which nothing at all is left: minus infinity
         spread[finite] = exponents[:, finite].std(0, ddof=1)
-    before, _ = walk(model, params, hyper, carry, batch)
+    before, _ = trajectory(model, params, hyper, carry, batch)
     return {
         "name": name,
         "loss": float(report.loss),
@@ -136,12 +124,3 @@ def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace)
         "recurrent_weights": units.spectra(model, params, hyper),
         "saturation": units.saturation(model, params, hyper, before, batch),
     }
-
-
-def compiled() -> tuple:
-    """Programs of an analysis, compiled once for all networks of a shape."""
-    import jax
-
-    from rnnjax.analysis import lags, lyapunov
-
-    return tuple(jax.jit(f, static_argnums=0) for f in (lags.trajectory, lags.by_lag, lyapunov.spectra))
