@@ -21,7 +21,7 @@ def read(
     """Parameters, state and window as arrays that fit the step.
 
     Args:
-      step, loss: for one stream at one time.
+      step: for one stream at one time, as is the loss.
       masks: valid, reset and weight [T, *B], each None where there is none. Without a weight each valid step counts 1.
 
     Raises:

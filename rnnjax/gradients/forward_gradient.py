@@ -28,7 +28,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Unbiased within the window; the variance is about P/K times the squared norm of the gradient.
 
     Args:
-      noise: the K directions, any that have E[v vᵀ] = 1.
+      window: its noise is the K directions, any that have E[v vᵀ] = 1.
     """
     window.check("noise")
     params, hyper, carry, batch, _, noise = window

@@ -56,7 +56,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Cost: O(T·S²·G·H) time, which is O(T·H³), and O(S·G·H) memory a stream, whatever T is. Unbiased at fixed parameters.
 
     Args:
-      noise: a sign ±1 for each step and matrix [T, B, matrices].
+      window: its noise is a sign ±1 for each step and matrix [T, B, matrices].
 
     Returns:
       Its `carry` is ∂L/∂ the state with which the trace began.

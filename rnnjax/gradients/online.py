@@ -68,8 +68,10 @@ def online(
     1.0 2.0 0.0
     2.25 4.5 3.0
 
+    `step`, `loss`, `batch_axes`, `initial` and `options` are as in `gradient`; x_t and y_t lead with the batch axes,
+    without time.
+
     Args:
-      step, loss, batch_axes, initial, options: as in `gradient`; x_t and y_t lead with the batch axes, without time.
       method: rtrl, snap or uoro; uoro takes a new key at each step.
       reduce: sum: over the streams. mean: Σ wᵦ Lᵦ / Σ wᵦ over those of each step.
 

@@ -77,9 +77,10 @@ def unroll(
     >>> bool(jnp.allclose(at_once.states, in_turn.states)), int(at_once.iterations[0]) < 10, int(at_once.sequential[0])
     (True, True, 0)
 
+    `params`, `state`, `xs`, `valid`, `reset`, `batch_axes` and `initial` are as in `rnnjax.gradient`.
+
     Args:
       step: (params, state, x_t) -> (state, output) of one stream at one time.
-      params, state, xs, valid, reset, batch_axes, initial: as in `rnnjax.gradient`.
       method: sequential; deer: Newton's method, T·S² memory and S³ work a step; quasi: with the diagonal of the
         Jacobian, T·S; elk, quasi_elk: the same two in a trust region.
       start: the first guess: zeros, held (the state before the window), or states such as `Trajectory.states` of the

@@ -29,7 +29,7 @@ def gradient(recurrence: Recurrence, window: Window, *, sigma: float) -> Gradien
     memory: the directions, and h of every step. Its bias is O(σ²); the variance is that of the forward gradient.
 
     Args:
-      noise: the K directions.
+      window: its noise is the K directions.
       sigma: the length of the move of the parameters along each.
     """
     window.check("noise")

@@ -43,7 +43,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     variance grows with the time since the trace began.
 
     Args:
-      noise: ν, signs of ±1 [T, B, S].
+      window: its noise is ν, signs of ±1 [T, B, S].
 
     Returns:
       Its `carry` estimates ∂L/∂ the state with which the trace began.

@@ -24,7 +24,8 @@ def confusion(
     Args:
       counts: `[labels, labels]`, truth by row, answer by column.
       counted: name of the things counted.
-      rows, columns: names of the axes.
+      rows: name of the axis of truth.
+      columns: name of the axis of answers.
     """
     from matplotlib.ticker import MaxNLocator
 
