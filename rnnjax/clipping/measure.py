@@ -51,26 +51,14 @@ def measure(network: TextNetwork, grads: Params, options: Namespace) -> dict:
     config = network.trained.config.optimizer
     wanted = {"config": config.clip_threshold}
     wanted |= {f"{multiple:g} x median": multiple * median for multiple in options.multiples}
-    thresholds = np.array([*wanted.values(), *(median * SWEEP)])
     names = leaf_names(network.trained.params)
     rows, sweeps, same_length = [], {}, {}
     for kind in KINDS:
-        # Every window meets the same thresholds, and then its own, which leaves it a share of its length.
         own = for_share if kind == "value" else SHARE * norms
-        whole, leaves = effects(kind, np.vstack([np.tile(thresholds[:, None], len(norms)), own]), grads)
-        kept = np.median(whole.after / np.maximum(norms, TINY), axis=1)
-        shares_after = np.median(leaves.after / np.maximum(whole.after, TINY)[..., None], axis=1)
-        for index, (which, threshold) in enumerate(wanted.items()):
-            by_leaf = {
-                name: {**medians(leaves, (index, ..., leaf)), "share_of_length": shares_after[index, leaf]}
-                for leaf, name in enumerate(names)
-            }
-            row = {"kind": kind, "which": which, "threshold": threshold}
-            rows.append({**row, "whole": medians(whole, index), "leaves": by_leaf})
-        swept = slice(len(wanted), len(thresholds))
-        sweeps[kind] = {"length_kept": kept[swept], "angle": np.median(whole.angle[swept], axis=1)}
+        of_kind, sweeps[kind], same = measure_kind(kind, wanted, own, norms, names, grads)
+        rows += of_kind
         if kind != "per_leaf_norm":  # which has no threshold that leaves every leaf the same share
-            same_length[kind] = {"threshold": np.median(own), "length_kept": kept[-1], **medians(whole, -1)}
+            same_length[kind] = same
     return {
         "name": network.name,
         "windows": options.windows,
@@ -81,6 +69,33 @@ def measure(network: TextNetwork, grads: Params, options: Namespace) -> dict:
         "same_length": {"share_of_length": SHARE, **same_length},
         "sweep": {"multiples_of_median_norm": SWEEP, **sweeps},
     }
+
+
+def measure_kind(
+    kind: str, wanted: dict[str, float], own: np.ndarray, norms: np.ndarray, names: list[str], grads: Params
+) -> tuple[list[dict], dict, dict]:
+    """Effect of one kind at the thresholds of the table, along the sweep, and at each window's own threshold.
+
+    Args:
+      wanted: thresholds of the table, by name.
+      own: threshold of each window that leaves it a share of its length [N].
+      norms: norm of each window's gradient [N].
+    """
+    thresholds = np.array([*wanted.values(), *(np.median(norms) * SWEEP)])
+    whole, leaves = effects(kind, np.vstack([np.tile(thresholds[:, None], len(norms)), own]), grads)
+    kept = np.median(whole.after / np.maximum(norms, TINY), axis=1)
+    shares = np.median(leaves.after / np.maximum(whole.after, TINY)[..., None], axis=1)
+    rows = []
+    for index, (which, threshold) in enumerate(wanted.items()):
+        by_leaf = {
+            name: {**medians(leaves, (index, ..., leaf)), "share_of_length": shares[index, leaf]}
+            for leaf, name in enumerate(names)
+        }
+        row = {"kind": kind, "which": which, "threshold": threshold}
+        rows.append({**row, "whole": medians(whole, index), "leaves": by_leaf})
+    swept = slice(len(wanted), len(thresholds))
+    sweep = {"length_kept": kept[swept], "angle": np.median(whole.angle[swept], axis=1)}
+    return rows, sweep, {"threshold": np.median(own), "length_kept": kept[-1], **medians(whole, -1)}
 
 
 def gradients(network: TextNetwork, windows: int) -> Params:
@@ -94,31 +109,32 @@ def gradients(network: TextNetwork, windows: int) -> Params:
     trained = network.trained
     config, model, params = trained.config, trained.model, trained.params
     T, B = config.training.sequence_length, config.training.batch_size
-    folded = fold_into_streams(network.corpus.ids.train, B, T)
-    if (has := (folded.shape[1] - 1) // T) < windows + 1:
+    streams = jnp.asarray(fold_into_streams(network.corpus.ids.train, B, T))
+    check_size(windows, (streams.shape[1] - 1) // T, count_parameters(params))
+    method, recurrence = make_applicable(config.gradient, model, T, B, "float64"), of_network(model)
+
+    def body(loop: tuple[Carry, object], step: jax.Array) -> tuple[tuple[Carry, object], Params]:
+        carry, trace = loop
+        batch, _ = window_at(streams, step, T, config.training.windows)
+        batch, noise = draw_noise_of(model, method, params, batch, jnp.int32(config.training.seed), step)
+        result = method.gradient(recurrence, Window(params, trained.hyper, carry, batch, trace, noise))
+        return (result.new_carry, result.trace), result.params
+
+    carry = initial_carry(model, params, (B,))
+    after_first, _ = jax.jit(body)((carry, method.init(recurrence, params, carry)), jnp.int32(0))
+    run_windows = jax.jit(lambda loop: jax.lax.scan(body, loop, 1 + jnp.arange(windows, dtype=jnp.int32))[1])
+    return run_windows(after_first)
+
+
+def check_size(windows: int, has: int, weights: int) -> None:
+    """Raises UserError where the text has too few windows, or their gradients are too big to keep."""
+    if has < windows + 1:
         raise UserError(f"--windows is {windows}, but the training text has {has} windows, one of them for the state")
-    weights = count_parameters(params)
     if (size := 8 * windows * weights) > MOST_BYTES:
         raise UserError(
             f"--windows {windows} x {weights:,} weights are {in_bytes(size)} of gradients, more than "
             f"{in_bytes(MOST_BYTES)}; lower one"
         )
-    method = make_applicable(config.gradient, model, T, B, "float64")
-    recurrence = of_network(model)
-    streams, seed = jnp.asarray(folded), jnp.int32(config.training.seed)
-
-    def body(loop: tuple, step) -> tuple[tuple[Carry, object], Params]:
-        carry, trace = loop
-        batch, _ = window_at(streams, step, T, config.training.windows)
-        batch, noise = draw_noise_of(model, method, params, batch, seed, step)
-        result = method.gradient(recurrence, Window(params, trained.hyper, carry, batch, trace, noise))
-        return (result.new_carry, result.trace), result.params
-
-    carry = initial_carry(model, params, (B,))
-    start = carry, method.init(recurrence, params, carry)
-    after_first, _ = jax.jit(body)(start, jnp.int32(0))
-    run_windows = jax.jit(lambda loop: jax.lax.scan(body, loop, 1 + jnp.arange(windows, dtype=jnp.int32))[1])
-    return run_windows(after_first)
 
 
 def lengths(grads: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

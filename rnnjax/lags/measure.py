@@ -12,7 +12,7 @@ from rnnjax.analysis import lags, lyapunov, units
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
-from rnnjax.model.network import Batch, initial_carry
+from rnnjax.model.network import Batch, Carry, initial_carry
 from rnnjax.text_network import TextNetwork, leaf_names
 from rnnjax.trained import Trained
 
@@ -79,48 +79,57 @@ def analyse(name: str, trained: Trained, text: AnalysedText, options: Namespace)
     Raises:
       UserError: if its gradient is too long for float64.
     """
-    model, params, hyper = trained.model, trained.params, trained.hyper
-    start = initial_carry(model, params, (text.streams,))
-    _, after = trajectory(model, params, hyper, start, text.before)
+    network = trained.model, trained.params, trained.hyper
+    start = initial_carry(trained.model, trained.params, (text.streams,))
+    _, after = trajectory(*network, start, text.before)
     carry = jax.tree.map(lambda states: states[-1], after)
-    report = by_lag(model, params, hyper, carry, text.batch)
-    sizes = jax.tree.map(np.asarray, report.sizes)
-    if not all(np.isfinite(size).all() for size in sizes):
+    report = by_lag(*network, carry, text.batch)
+    if not all(np.isfinite(size).all() for size in report.sizes):
         raise UserError(f"{name}: the gradient of {text.window} steps is too long for float64; lower --window")
-    whole, leaves = lags.truncation(report.sizes)
-    whole, leaves = jax.tree.map(np.asarray, (whole, leaves))
-
-    K = text.lags
-    norms = np.asarray(report.norms)[: K + 1, K:].reshape(K + 1, -1)
-    low, median, high = np.quantile(norms, [0.1, 0.5, 0.9], axis=1)
-    S = state_size(trained)
-    directions = jax.random.orthogonal(jax.random.key(0), S, dtype=jnp.float64)[:, : options.exponents]
-    batch = text.batch._replace(weight=None)
-    exponents = np.asarray(spectra(model, params, hyper, start, text.before, batch, directions))
-    # Over a finite time directions of nearly the same growth may still come in another order.
-    exponents = exponents[:, np.argsort(-exponents.mean(0))]
-    spread = np.full(exponents.shape[1], np.nan)
-    if text.streams > 1:
-        finite = np.isfinite(exponents).all(0)  # a direction in which nothing at all is left: minus infinity
-        spread[finite] = exponents[:, finite].std(0, ddof=1)
-    before, _ = trajectory(model, params, hyper, carry, batch)
+    before, _ = trajectory(*network, carry, text.batch)
     return {
         "name": name,
         "loss": float(report.loss),
+        **reach(report, text, leaf_names(trained.params), options.bias),
+        "lyapunov": exponents(trained, text, start, options.exponents),
+        "recurrent_weights": units.spectra(*network),
+        "saturation": units.saturation(*network, before, text.batch),
+    }
+
+
+def reach(report: lags.LagReport, text: AnalysedText, names: list[str], wanted: float) -> dict:
+    """Gradient norm at every lag, and truncation at every k, of the whole gradient and of each leaf."""
+    K = text.lags
+    norms = np.asarray(report.norms)[: K + 1, K:].reshape(K + 1, -1)
+    low, median, high = np.quantile(norms, [0.1, 0.5, 0.9], axis=1)
+    sizes, whole, leaves = jax.tree.map(np.asarray, (report.sizes, *lags.truncation(report.sizes)))
+    return {
         "gradient_norm": {"mean": norms.mean(1), "p10": low, "median": median, "p90": high},
         "truncation": {"k": list(range(1, text.window + 1)), "bias": whole.bias, "cosine": whole.cosine},
-        "wanted": {"bias": options.bias, "k": lags.steps_for(whole.bias[: K + 1], options.bias)},
+        "wanted": {"bias": wanted, "k": lags.steps_for(whole.bias[: K + 1], wanted)},
         "parts_against_bptt": float(whole.bias[-1]),
         "leaves": {
-            leaf: {
+            name: {
                 "norm": math.sqrt(sizes.whole[index]),
                 "norm_by_lag": np.sqrt(sizes.part[:, index]),
                 "bias": leaves.bias[:, index],
                 "cosine": leaves.cosine[:, index],
             }
-            for index, leaf in enumerate(leaf_names(params))
+            for index, name in enumerate(names)
         },
-        "lyapunov": {"exponents": exponents.mean(0), "standard_error": spread / math.sqrt(text.streams), "state": S},
-        "recurrent_weights": units.spectra(model, params, hyper),
-        "saturation": units.saturation(model, params, hyper, before, batch),
     }
+
+
+def exponents(trained: Trained, text: AnalysedText, start: Carry, count: int) -> dict:
+    """The largest Lyapunov exponents, mean over the streams, with their standard error."""
+    network, S = (trained.model, trained.params, trained.hyper), state_size(trained)
+    directions = jax.random.orthogonal(jax.random.key(0), S, dtype=jnp.float64)[:, :count]
+    window = text.batch._replace(weight=None)
+    found = np.asarray(spectra(*network, start, text.before, window, directions))
+    # Over a finite time directions of nearly the same growth may still come in another order.
+    found = found[:, np.argsort(-found.mean(0))]
+    spread = np.full(found.shape[1], np.nan)
+    if text.streams > 1:
+        finite = np.isfinite(found).all(0)  # a direction in which nothing at all is left: minus infinity
+        spread[finite] = found[:, finite].std(0, ddof=1)
+    return {"exponents": found.mean(0), "standard_error": spread / math.sqrt(text.streams), "state": S}
