@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnjax.data.ngrams import HIGHEST_ORDER
+from rnnjax.screen import make_table
 
 MOST_ARTISTS = 10
 MOST_CHARACTERS = 200
@@ -76,9 +77,7 @@ def _show_artists(console: Console, found: dict[str, Any]) -> None:
         f"{found['artists']:,} artists{without}; songs of an artist: mean {per_artist['mean']:.2f}, "
         f"median {per_artist['median']:g}"
     )
-    console.print("\nartists with most songs")
-    table = Table("artist")
-    table.add_column("songs", justify="right")
+    table = make_table("artists with most songs", "artist", "songs")
     for artist, songs in first:
         table.add_row(Text(printable(artist)), f"{songs:,}")
     console.print(table)
@@ -108,9 +107,8 @@ def _percent(share: float) -> str:
 
 def _ngram_table(found: dict[str, Any]) -> Table:
     texts = found["ngram_bits"]
-    table = Table(title="n-gram models: bits per character of held-out text", title_justify="left")
-    for heading in ("characters of context", *texts, ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = "n-gram models: bits per character of held-out text"
+    table = make_table(title, "characters of context", *texts, "", words=0)
     uniform = f"{math.log2(found['ids']):.4f}"
     table.add_row("none", *[uniform] * len(texts), f"all {found['ids']} ids alike")
     for order in next(iter(texts.values())):
