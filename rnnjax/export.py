@@ -48,9 +48,9 @@ def export(options: Namespace) -> int:
     from rnnjax.trained import load_trained, read_config
 
     path = Path(options.run)
-    here = read_config(path).run
-    set_up("cpu", here.precision, compilation_cache=here.compilation_cache)
-    trained = load_trained(path, options.checkpoint)
+    config = read_config(path)
+    set_up("cpu", config.run.precision, compilation_cache=config.run.compilation_cache)
+    trained = load_trained(path, options.checkpoint, config)
     out = Path(options.out) if options.out else path / f"weights.{EXTENSIONS[options.format]}"
     write(options.format, out, trained)
     units = f"{trained.model.layers} x {trained.model.hidden} {trained.model.cell.name} units"

@@ -29,6 +29,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     sync_folder(path.parent)
 
 
+def remove_parts(folder: Path) -> None:
+    """Removes what a process that was killed while it wrote has left in a folder and below it."""
+    for part in folder.rglob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
 def sync_folder(path: Path) -> None:
     """Writes through to the disk which names a folder has."""
     folder = os.open(path, os.O_RDONLY)

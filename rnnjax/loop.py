@@ -28,9 +28,10 @@ from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, as_begun, read_json
+from rnnjax.run.directory import RunDirectory, as_begun, read_json, write_again
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
-from rnnjax.run.metrics import read_metrics, steps_told
+from rnnjax.run.metrics import tells_all
+from rnnjax.run.origin import origin_of
 from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
@@ -56,7 +57,8 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
     Raises:
       UserError: for unusable data, a config other than the one the run was started with, or a diverging run.
     """
-    config = as_begun(config, Path(config.run.root) / config.run.name)
+    run = Path(config.run.root) / config.run.name
+    config = as_begun(config, run, origin_of(run).get("config"))
     task = hosts.each(partial(make, config))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)
@@ -81,10 +83,12 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
     directory.pin_config(config, kept.get("config"))
     about = environment()
     if own_cell.is_file(config.model.cell):
-        about["cell_sha256"] = directory.pin_cell(own_cell.read(config.model.cell))
+        about["cell_sha256"] = directory.pin_cell(own_cell.read(config.model.cell), kept.get("cell"))
     directory.pin_data(task.fingerprint, about, kept.get("data"))
-    write_whole(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
-    checkpoints.origin = {"config": asdict(config), "data": task.fingerprint, "names": text_checksum(task.names)}
+    write_again(path / "vocabulary.json", json.dumps(task.names, ensure_ascii=False) + "\n")
+    checkpoints.origin = {"config": asdict(config), "data": task.fingerprint, "names": task.names}
+    if "cell_sha256" in about:
+        checkpoints.origin["cell"] = about["cell_sha256"]
     return directory, checkpoints
 
 
@@ -93,11 +97,11 @@ def finish(
 ) -> None:
     """Draws the curves of a run; if it is finished, writes and prints its result."""
     result = conclude(task, data, directory, checkpoints) if finished else None
-    drawn = (directory.path / "loss.png").exists()
-    if not finished or not drawn or steps_told([*read_metrics(directory.metrics)]) >= config.training.steps:
+    total, drawn = config.training.steps, (directory.path / "loss.png").exists()
+    if not finished or not drawn or tells_all(directory.metrics, total, checkpoints.mark(total)):
         plot_run(directory.path, config.run.name, task.unit, task.in_nats, task.levels)
     else:
-        warn(f"{directory.metrics} has lost lines; loss.png and gradient_norm.png stay as they were drawn before")
+        warn("loss.png and gradient_norm.png stay as they were drawn before")
     if result is not None:
         for name, figure in task.figures(result).items():
             write_figure(directory.path / name, figure)
@@ -159,6 +163,8 @@ def learn(
         return True
     if step:
         reporter.say(f"going on from step {step:,} of {directory.path}")
+        if hosts.leads():
+            tells_all(directory.metrics, step, checkpoints.mark(step))
 
     began = time.monotonic()
     chunk, sample, evaluate, begin = compile_together(

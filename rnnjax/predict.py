@@ -64,7 +64,7 @@ def predict(options: Namespace) -> str:
     given = options.file if config.task.is_series else read_input(options)
     set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
     asked = ("length", "temperature", "seed", "beam")
-    return load(path, options.checkpoint).answer(given, **{name: getattr(options, name) for name in asked})
+    return load(path, options.checkpoint, config).answer(given, **{name: getattr(options, name) for name in asked})
 
 
 if __name__ == "__main__":

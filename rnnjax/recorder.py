@@ -107,7 +107,7 @@ class Recorder:
         if self._skipped_in_a_row and self.step < self._config.training.steps:
             return  # a run that is going wrong must not push out the last good checkpoint
         self._log.sync()
-        self._checkpoints.save(self.step, to_arrays(whole(state)), self._loss)
+        self._checkpoints.save(self.step, to_arrays(whole(state)), self._loss, self._log.mark)
         self.saved = self.step
 
     def close(self) -> None:

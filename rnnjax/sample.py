@@ -49,9 +49,9 @@ def print_texts(options: Namespace) -> int:
     from rnnjax.trained import load_trained, read_config
 
     path = Path(options.run)
-    here = read_config(path).run
-    set_up(options.platform, here.precision, compilation_cache=here.compilation_cache)
-    trained = load_trained(path, options.checkpoint)
+    config = read_config(path)
+    set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
+    trained = load_trained(path, options.checkpoint, config)
     check_prime(trained, options.prime, "--prime")
     texts = [""] * options.num
     if options.stream:  # one after the other, as nobody can read two at once
@@ -161,11 +161,11 @@ def make_writer(trained: Trained, options: Namespace, count: int, chunk: int) ->
 def _report_copies(trained: Trained, run: Path, texts: list[str]) -> None:
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.novelty import longest_copied
-    from rnnjax.run.directory import read_json
+    from rnnjax.run.origin import data_of
 
     try:
         corpus = load_corpus(trained.config.data)
-        if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):
+        if corpus.sha256 != data_of(run):
             raise UserError("data.path holds another text now")
     except UserError as error:
         print(f"(the training text cannot be read to look for copies: {error})", file=sys.stderr)

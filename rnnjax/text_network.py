@@ -88,14 +88,14 @@ def read_text_network(command: str, parser: Parser, options: Namespace) -> TextN
         return TextNetwork(f"{config.run.name} at initialisation", fresh(config, corpus), corpus, True, out)
 
     check_platform(options)
-    from rnnjax.run.directory import read_json
+    from rnnjax.run.origin import data_of
 
     run = Path(options.run)
     config = read_config(run)
     set_up(options.platform, "float64", compilation_cache=config.run.compilation_cache)
-    trained = load_trained(run, options.checkpoint)
+    trained = load_trained(run, options.checkpoint, config)
     corpus = load_corpus(config.data)
-    if corpus.sha256 != read_json(run / "environment.json").get("text_sha256"):
+    if corpus.sha256 != data_of(run):
         raise UserError(f"data.path: the text is not the one that {run} was started with")
     name = f"{config.run.name}, step {trained.step:,}"
     return TextNetwork(name, in_float64(trained), corpus, False, Path(options.out or run / command))

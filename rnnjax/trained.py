@@ -19,8 +19,9 @@ from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint
-from rnnjax.run.directory import CELL, completed, read_json, read_yaml
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint, text_checksum
+from rnnjax.run.directory import CELL, completed, difference, read_json, read_yaml
+from rnnjax.run.origin import cell_of, origin_of
 from rnnjax.run.progress import warn
 from rnnjax.tasks import NETWORKS, series
 from rnnjax.tasks.task import AnswerOptions, Network
@@ -120,20 +121,22 @@ class Trained:
 
 
 def read_config(run: Path) -> Config:
-    """Reads the config that a run was started with.
+    """Reads the config that a run was started with, by its checkpoints where they know it.
 
     Raises:
       UserError: if there is no such run.
     """
-    path = run / "config.yaml"
-    if not path.is_file():
+    path, kept = run / "config.yaml", origin_of(run).get("config")
+    if kept and (how := difference(path, kept)):
+        warn(f"{path} {how}; the checkpoints say what it was")
+    if not kept and not path.is_file():
         runs = sorted(p.parent.name for p in run.parent.glob("*/config.yaml")) if run.parent.is_dir() else []
         known = f"; {run.parent} has {', '.join(runs)}" if runs else ""
         raise UserError(f"--run: {run} is not a run (it has no config.yaml){known}")
     parser = make_parser("train", "")
     add_config(parser)
     try:
-        config = config_of(parser, parser.parse_object(completed(read_yaml(path), OLDER)))
+        config = config_of(parser, parser.parse_object(completed(kept or read_yaml(path), OLDER)))
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return with_kept_cell(config, run)
@@ -149,24 +152,53 @@ def with_kept_cell(config: Config, run: Path) -> Config:
         return config
     _, name = own_cell.parts(config.model.cell)
     kept = f"{run / CELL}:{name}"
-    if own_cell.checksum(own_cell.read(kept)) != read_json(run / "environment.json").get("cell_sha256"):
-        raise UserError(f"{run / CELL} is not the cell's file that the run was started with")
+    if own_cell.checksum(own_cell.read(kept)) != cell_of(run):
+        raise UserError(
+            f"{run / CELL} is not the cell's file that the run was started with; put it back, or give the run's own "
+            "command again, which does"
+        )
     return replace(config, model=replace(config.model, cell=kept))
 
 
-def read_vocabulary(run: Path) -> Vocabulary:
-    characters = read_json(run / "vocabulary.json").get("characters")
+def read_names(run: Path, kept: Any) -> dict[str, Any]:
+    """Content of a run's vocabulary.json.
+
+    Args:
+      kept: the same by a checkpoint; its checksum, or None, in an older run.
+
+    Raises:
+      UserError: if it is lost or changed, and stands nowhere else.
+    """
+    path = run / "vocabulary.json"
+    try:
+        names = read_json(path)
+    except UserError:
+        if not isinstance(kept, dict):
+            raise
+        names = {}
+    if kept is None or kept in (names, text_checksum(names)):
+        return names
+    if not isinstance(kept, dict):
+        raise UserError(f"{path} was changed; put it back, or give the run's own command again, which does")
+    warn(f"{path} was lost or changed; the checkpoint says what it was")
+    return kept
+
+
+def vocabulary_of(names: dict[str, Any], run: Path) -> Vocabulary:
+    """Vocabulary of a network that writes text."""
+    characters = names.get("characters")
     if not isinstance(characters, str):
         raise UserError(f"{run / 'vocabulary.json'} is damaged: it has no characters")
     return Vocabulary(characters)
 
 
-def load(run: str | Path, checkpoint: str = "best") -> Trained:
+def load(run: str | Path, checkpoint: str = "best", config: Config | None = None) -> Trained:
     """Reads a network of any task from a run's directory.
 
     Args:
       run: such as runs/lyrics.
       checkpoint: best (lowest validation loss, or the newest where none was measured), newest, or a step.
+      config: from `read_config`; None: it is read.
 
     Returns:
       The network: `predict` for series, `answer` for other examples, `rnnjax.sample` for text, and `apply` for all that
@@ -176,18 +208,19 @@ def load(run: str | Path, checkpoint: str = "best") -> Trained:
       UserError: if there is no such run or checkpoint, it is damaged, or was trained in float64 where JAX has it off.
     """
     run = Path(run)
-    config, names = read_config(run), read_json(run / "vocabulary.json")
+    config = config or read_config(run)
     dtype = np.dtype(config.run.precision)
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise UserError(f"{run} was trained in float64: first call jax.config.update('jax_enable_x64', True)")
-    vocabulary = read_vocabulary(run) if config.task.is_text else Vocabulary("")
+    found = read_checkpoint(run, checkpoint)
+    names = read_names(run, found.origin.get("names"))
+    vocabulary = vocabulary_of(names, run) if config.task.is_text else Vocabulary("")
     if config.task.is_text:
         model = make_text_model(config, vocabulary)
         template = param_shapes(model, dtype)
     else:
         network = network_of(config, names, run)
         model, template = network.model, jax.eval_shape(lambda: network.init(jax.random.key(0), dtype))
-    found = read_checkpoint(run, checkpoint)
     try:
         params = from_arrays(template, found.arrays, "params.")
     except ValueError as error:
@@ -213,10 +246,11 @@ def network_of(config: Config, names: dict[str, Any], run: Path) -> Network:
         raise UserError(f"{run / 'vocabulary.json'} is damaged: {error!r}") from None
 
 
-def load_trained(run: Path, which: str = "best") -> Trained:
+def load_trained(run: Path, which: str = "best", config: Config | None = None) -> Trained:
     """Reads a network that writes text, as `load` does; raises UserError for others."""
-    check_writes_text(read_config(run))
-    return load(run, which)
+    config = config or read_config(run)
+    check_writes_text(config)
+    return load(run, which, config)
 
 
 def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:

@@ -65,7 +65,7 @@ def straight(tmp_path_factory):
     with contextlib.chdir(place):
         answer = call(ablate.main, "--config", "study.yaml")
     assert answer.code == 0, answer.stderr
-    assert "8 of 8 arms done" in answer.stdout
+    assert "8 of 8 runs done" in answer.stdout
     return place
 
 
@@ -119,6 +119,39 @@ def test_a_changed_study_is_refused_with_the_differences(straight, tmp_path, mon
     assert "began as another study (config.model.hidden_size: 4 -> 5; seeds: 2 -> 3)" in said
 
 
+def test_damaged_results_are_told_and_trained_again(straight, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(straight, tmp_path / "place"))
+    halved, gone = (Path(f"runs/tiny/results/part-{group}-00002.parquet") for group in (0, 1))
+    halved.write_bytes(halved.read_bytes()[:900])
+    gone.unlink()
+    said = call(report.main, "runs/tiny").stdout
+    assert "part-0-00002.parquet is damaged and left out" in said
+    assert "8 runs: 8 unfinished" in said
+    answer = call(ablate.main, "--config", "study.yaml")
+    assert answer.code == 0, answer.stderr
+    assert answer.stderr.count("arms are trained again") == 2
+    assert "8 of 8 runs done" in answer.stdout
+    pd.testing.assert_frame_equal(rows(Path()), rows(straight), check_exact=True)
+    again = call(ablate.main, "--config", "study.yaml")
+    assert (again.code, again.stderr) == (0, "")
+
+
+def test_no_flipped_bit_of_a_part_is_read_as_another_value(straight, tmp_path):
+    whole = straight / "runs/tiny/results/part-0-00002.parquet"
+    content, rows = whole.read_bytes(), results.read_part(whole)
+    changed = tmp_path / "part.parquet"
+    draw, found = np.random.default_rng(0), 0
+    for place in draw.integers(len(content), size=200):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(draw.integers(8))
+        changed.write_bytes(flipped)
+        try:
+            pd.testing.assert_frame_equal(results.read_part(changed), rows, check_exact=True)
+        except results.DamagedPart:
+            found += 1
+    assert found > 100
+
+
 def test_a_second_process_on_the_same_study_is_refused(straight, monkeypatch):
     monkeypatch.chdir(straight)
     with open("runs/tiny/.lock", "a") as lock:
@@ -162,7 +195,7 @@ def test_an_arm_that_diverges_with_every_rate_keeps_the_lowest_and_is_counted_on
     answer = call(ablate.main, "--config", "study.yaml", *wild)
     assert answer.code == 0, answer.stderr
     assert "the arm clip=none diverged with each of them; it keeps the lowest" in answer.stderr
-    assert "0 of 3 arms done, 0 running, 3 failed" in answer.stdout
+    assert "0 of 3 runs done, 0 running, 3 failed" in answer.stdout
     (arm,) = json.loads(Path("runs/tiny/arms.json").read_text())
     assert arm["tuned"]["optimizer.learning_rate"] == 1e37
 

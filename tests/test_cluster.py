@@ -70,7 +70,7 @@ def test_stopped_politely_and_after_a_node_died_a_study_ends_with_the_numbers_of
     assert shaken.returncode == 0, errors
     assert len(errors.splitlines()) == 1
     assert "died; another goes on with it from its last checkpoint" in errors
-    assert "8 of 8 arms done, 0 running, 0 failed" in said
+    assert "8 of 8 runs done, 0 running, 0 failed" in said
     pd.testing.assert_frame_equal(rows(place), rows(straight), check_exact=True)
 
 
@@ -125,12 +125,12 @@ def test_what_a_dead_worker_told_is_taken_back(capsys):
             (0, GroupProgress(0, 0, 1, 2)),
         ]
     )
-    assert "2 of 6 arms done, 1 running, 2 failed; " in capsys.readouterr().out
+    assert "2 of 6 runs done, 1 running, 2 failed; " in capsys.readouterr().out
     listener.hear([(0, None)])
     captured = capsys.readouterr()
-    assert "0 of 6 arms done, 1 running, 1 failed; " in captured.out
+    assert "0 of 6 runs done, 1 running, 1 failed; " in captured.out
     assert "the worker of group 0 died" in captured.err
     listener.hear([(0, GroupProgress(10, finished=3, fresh=False)), (1, GroupProgress(50, 0, 1, 1))])
     again, last = capsys.readouterr().out.splitlines()
-    assert again.startswith("3 of 6 arms done, 1 running, 1 failed; ")
-    assert last == "4 of 6 arms done, 0 running, 1 failed"
+    assert again.startswith("3 of 6 runs done, 1 running, 1 failed; ")
+    assert last == "4 of 6 runs done, 0 running, 1 failed"

@@ -91,15 +91,38 @@ def test_another_best_checkpoint_is_told(run):
 
 def test_lost_lines_of_metrics_are_told_and_pictures_stay(run):
     picture = (run / "loss.png").read_bytes()
-    for left in ("", "".join((run / "metrics.jsonl").read_text().splitlines(keepends=True)[:3])):
+    written = (run / "metrics.jsonl").read_text()
+    halved = "".join(written.splitlines(keepends=True)[:3])
+    changed = written.replace('"loss": 2.', '"loss": 6.', 1)
+    for left, said in (("", "tells of 0 of the 30"), (changed, "was changed"), (halved, "tells of 15 of the 30")):
         (run / "metrics.jsonl").write_text(left)
         answer = again()
         assert answer.code == 0
-        assert "has lost lines" in answer.stderr
+        assert said in answer.stderr
         assert (run / "loss.png").read_bytes() == picture
     (run / "result.json").unlink()
     shutil.rmtree(run / "checkpoints" / "30")
     assert "metrics.jsonl tells of 15 of the 20 steps so far" in again().stderr
+
+
+def write():
+    return call(sample.main, "--run", "runs/run", "--length", "30")
+
+
+def test_the_characters_of_a_run_are_what_its_checkpoints_say(run):
+    path, text = run / "vocabulary.json", write().stdout
+    written = path.read_text()
+    swapped = {"characters": json.loads(written)["characters"][::-1]}
+    for damage in (None, "[]", json.dumps(swapped)):
+        path.unlink(missing_ok=True)
+        if damage is not None:
+            path.write_text(damage)
+        answer = write()
+        assert answer.stdout == text
+        assert "vocabulary.json was lost or changed; the checkpoint says what it was" in answer.stderr
+    answer = again()
+    assert "vocabulary.json was changed; it is written anew" in answer.stderr
+    assert path.read_text() == written
 
 
 def test_the_config_of_a_run_is_what_its_checkpoints_say(run):
@@ -110,10 +133,18 @@ def test_the_config_of_a_run_is_what_its_checkpoints_say(run):
             assert damage != written
             (run / "config.yaml").write_text(damage)
         assert "optimizer.learning_rate" in message(again("--optimizer.learning_rate", "0.5"))
+        assert "the checkpoints say what it was" in write().stderr
         answer = again()
         assert answer.code == 0
         assert "written anew" in answer.stderr
         assert (run / "config.yaml").read_text() == written
+
+
+def test_what_a_killed_process_wrote_in_part_is_removed(run):
+    (run / "samples" / ".00000000.txt.part").write_text("la")
+    (run / ".result.json.part").write_text("{")
+    assert again().code == 0
+    assert not [*run.rglob("*.part")]
 
 
 def test_a_changed_result_is_measured_again(run):
@@ -149,8 +180,8 @@ def test_side_files_of_the_wrong_kind(straight, run, name):
         elif content is not None:
             path.write_bytes(content)
         for answer in (call(sample.main, "--run", "runs/run", "--length", "5"), again()):
+            assert answer.code == (2 if path.is_dir() and answer.code else 0)
             if answer.code:
-                assert answer.code == 2
                 assert name in answer.stderr.splitlines()[-1]
             assert "Traceback" not in answer.stderr
             assert len(answer.stderr.splitlines()) <= 3

@@ -1,5 +1,6 @@
 """The door that exports a run: the file, its check in the library itself, and one line for what a user can mend."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -72,11 +73,24 @@ def test_a_library_that_disagrees_is_told_with_exit_code_1(write, monkeypatch):
     assert answer.stdout.splitlines()[-1].endswith("they DISAGREE")
 
 
+def test_a_folder_that_cannot_be_written_to(write, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("rnnjax.files.os.replace", refuse)
+    line = message(write("--run", "runs/gru", "--format", "flax", "--out", "theirs"))
+    assert "cannot write theirs: Read-only file system; write to another place (--out)" in line
+    assert not [*Path().glob("*theirs*")]
+
+
 def test_what_a_user_can_mend_is_one_line(write, subtests):
     cases = [
         (["--run", "runs/gru", "--format", "onnx"], "--format is 'onnx', but must be one of torch, flax, safetensors"),
         (["--run", "runs/gru", "--format", "flax", "--out", "no/where/a"], "cannot write no/where/a: No such file"),
-        (["--run", "runs/gru", "--format", "flax", "--out", "runs"], "cannot write runs: Is a directory"),
+        (
+            ["--run", "runs/gru", "--format", "flax", "--out", "runs"],
+            "runs is a directory, where a file is to be written",
+        ),
         (["--run", "runs/gru", "--format", "flax", "--checkpoint", "9"], "--checkpoint 9"),
         (["--run", "runs/none", "--format", "flax"], "runs/none is not a run"),
         (

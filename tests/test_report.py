@@ -255,7 +255,7 @@ def test_a_study_under_way_and_few_seeds(tmp_path):
     path = write_study(tmp_path / "s", arms)
     assert call(report.main, str(path)).code == 0
     text = (path / "report.md").read_text()
-    assert "2 running, 2 missing" in text
+    assert "2 unfinished, 2 missing" in text
     assert "Fewer than 5 seeds (2)" in text
     assert "no test: 0 seeds in common so far" in text
     assert "none is best" in text
@@ -485,7 +485,7 @@ def test_a_metric_without_a_value_is_one_line(tmp_path):
 
 def test_without_pyarrow_the_extra_is_named(small_study, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "needs an extra: pip install 'rnnjax[study]'" in refused(small_study)
+    assert "needs an extra for its results: pip install 'rnnjax[study]'" in refused(small_study)
 
 
 def test_pictures_of_an_earlier_report_are_removed(tmp_path):

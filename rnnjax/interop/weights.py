@@ -1,5 +1,6 @@
 """Parts that all layouts share: a network as arrays by name, and one line for arrays that do not fit."""
 
+import errno
 from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.errors import UserError
+from rnnjax.files import write_whole
 from rnnjax.model.cells import built_in
 from rnnjax.model.network import Model
 
@@ -103,15 +105,16 @@ def read(path: Path) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replaces a file in one move: a reader finds the old weights or the new ones.
+    """Replaces a file in one move, as `write_whole` does.
 
     Raises:
-      UserError: if the directory is not there, or the path is one.
+      UserError: if the directory is not there or cannot be written to, or the path is one.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(content)
-        part.replace(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        part.unlink(missing_ok=True)
+        write_whole(path, content)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise UserError(f"cannot write {path}: {error.strerror}; write to another place (--out)") from None

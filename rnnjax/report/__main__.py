@@ -7,6 +7,7 @@ and interval over seeds, its difference to the baseline corrected for the number
 from pathlib import Path
 
 from rnnjax.cli import make_parser, run
+from rnnjax.files import write_whole
 
 FIGURES = "figures"
 
@@ -19,7 +20,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(path: Path) -> int:
     """Reads the results, writes both files, and prints the progress of the study."""
-    from rnnjax.files import write_whole
     from rnnjax.report import page, summary, text
     from rnnjax.report.read import read_study
 
@@ -50,7 +50,7 @@ def write_figures(folder: Path, blocks: list) -> None:
         if old.name not in pictures:
             old.unlink()
     for name, png in pictures.items():
-        (folder / name).write_bytes(png)
+        write_whole(folder / name, png)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pandas as pd
 
 from rnnjax.errors import UserError
 from rnnjax.run.directory import read_yaml
+from rnnjax.study.results import DamagedPart, check_extra, read_part
 
 NEEDED = ("arm", "step", "final", "diverged")
 """Columns that every part must have."""
@@ -154,16 +155,11 @@ def _read_rows(folder: Path, known: set[int]) -> tuple[pd.DataFrame, list[str]]:
 
 def _read_part(path: Path) -> tuple[pd.DataFrame, str]:
     """Reads one part. Returns its rows, or a remark on why there are none."""
+    check_extra()
     try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError("reading a study's results needs an extra: pip install 'rnnjax[study]'") from None
-    try:
-        part = pyarrow.parquet.ParquetFile(path).read().to_pandas()
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return pd.DataFrame(), f"{path.name} is damaged and left out: {reason[:120]}"
+        part = read_part(path)
+    except DamagedPart as damage:
+        return pd.DataFrame(), f"{path.name} is damaged and left out: {damage}; python -m rnnjax.ablate mends it"
     if missing := [name for name in NEEDED if name not in part]:
         return pd.DataFrame(), f"{path.name} is left out: it has no column {', '.join(missing)}"
     for name in ("final", "diverged"):

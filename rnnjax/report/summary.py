@@ -17,7 +17,7 @@ from rnnjax.report.statistics import NO_INTERVAL, Interval
 CONFIDENCE = 0.95
 ALPHA = 0.05
 
-FINISHED, DIVERGED, NO_VALUE, RUNNING, MISSING = "finished", "diverged", "no value", "running", "missing"
+FINISHED, DIVERGED, NO_VALUE, UNFINISHED, MISSING = "finished", "diverged", "no value", "unfinished", "missing"
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ArmSummary:
       tuned: learning rates chosen by tuning.
       planned: number of seeds that the study asks for.
       values: metric of each finished seed.
-      diverged, no_value, unfinished: numbers of the other seeds: diverged; ended without a finite metric; still running
-        or not begun.
+      diverged, no_value, unfinished: numbers of the other seeds: diverged; ended without a finite metric; not yet at
+        their end, or not begun.
       mean: mean over the finished seeds; None if a seed diverged or has no value, as the rest would be the better ones.
       interval: t interval of the mean.
       bca: bootstrap interval of the mean; None if the values are not skewed.
@@ -117,7 +117,7 @@ def _outcome(arm: dict[str, Any], rows: pd.DataFrame | None, metric: str) -> dic
     if rows["diverged"].any():
         state, value = DIVERGED, np.nan
     elif not len(ends):
-        state = RUNNING
+        state = UNFINISHED
     else:
         state = FINISHED if np.isfinite(value) else NO_VALUE
     last = rows.iloc[-1]
@@ -161,7 +161,7 @@ def _arm(study: Record, described: dict[str, Any], rows: pd.DataFrame) -> ArmSum
         values=values,
         diverged=spoilt[0],
         no_value=spoilt[1],
-        unfinished=int(count.get(RUNNING, 0) + count.get(MISSING, 0)),
+        unfinished=int(count.get(UNFINISHED, 0) + count.get(MISSING, 0)),
         mean=float(np.mean(numbers)) if has_mean else None,
         interval=statistics.t_interval(numbers, CONFIDENCE) if has_mean else NO_INTERVAL,
         bca=_bca(numbers) if has_mean else None,

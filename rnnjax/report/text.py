@@ -51,7 +51,7 @@ def _state(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> Iter
     )
     for remark in study.remarks:
         yield Paragraph(remark, warns=True)
-    if unfinished := int(count.get(summary.RUNNING, 0) + count.get(summary.MISSING, 0)):
+    if unfinished := int(count.get(summary.UNFINISHED, 0) + count.get(summary.MISSING, 0)):
         yield Paragraph(
             f"{unfinished} of {len(outcome)} runs are not finished: means are over the seeds that are, and will "
             "change. Do not end a study for what it shows half way: corrected is for the number of arms, not of looks.",

@@ -110,14 +110,19 @@ class Checkpoints:
         """Steps that have a checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
-    def save(self, step: int, arrays: Arrays, validation_loss: float | None) -> None:
+    def save(self, step: int, arrays: Arrays, validation_loss: float | None, metrics: str = "") -> None:
         """Hands the arrays over and returns; a failure is raised by the next call, or by `close`.
+
+        Args:
+          metrics: mark of the lines of metrics.jsonl up to the step, if there are any.
 
         Raises:
           OSError: if the disk is full.
         """
         args = self._ocp.args
-        about = About(step, {name: checksum(array) for name, array in arrays.items()}, validation_loss, self.origin)
+        checksums = {name: checksum(array) for name, array in arrays.items()}
+        origin = self.origin | ({"metrics": metrics} if metrics else {})
+        about = About(step, checksums, validation_loss, origin)
         if validation_loss is not None:
             self._losses[step] = validation_loss
         with self._disk_errors():
@@ -149,6 +154,13 @@ class Checkpoints:
     def about(self, step: int) -> About:
         """Reads the record of a checkpoint; raises as `restore` does."""
         return verified(step, self._read(step, about=self._ocp.args.JsonRestore()))
+
+    def mark(self, step: int) -> str | None:
+        """Mark of the lines of metrics.jsonl up to a step; None where its checkpoint has none."""
+        try:
+            return self.about(step).origin.get("metrics")
+        except DamagedCheckpoint:
+            return None
 
     def _read(self, step: int, **item: Any) -> Any:
         try:

@@ -25,7 +25,7 @@ import yaml
 
 from rnnjax.config import OLDER, Config
 from rnnjax.errors import UserError
-from rnnjax.files import write_whole
+from rnnjax.files import remove_parts, write_whole
 from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
 
@@ -77,6 +77,7 @@ class RunDirectory:
         taken = f"run.name: another process is training in {self.path}; wait, or choose another name"
         self._lock = Lock(self.path, taken)
         self.samples.mkdir(exist_ok=True)
+        remove_parts(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,24 +100,32 @@ class RunDirectory:
                 f"{self.path} was started with another config ({changed}); choose another run.name, or "
                 "remove the directory to begin anew"
             )
-        if kept and _differs(path, kept):
-            warn(f"{path} was lost or changed; it is written anew, as the checkpoints have it")
+        if kept and (how := difference(path, kept)):
+            warn(f"{path} {how}; it is written anew, as the checkpoints have it")
         write_whole(path, yaml.safe_dump(new, sort_keys=False))
 
     def _pinned(self) -> dict | None:
         """Config of a run that has begun. A field that did not exist then is `as_then`."""
         path = self.path / "config.yaml"
-        if path.exists():
-            return completed(read_yaml(path), as_then())
-        if any(self.checkpoints.glob("[0-9]*")):
+        has_begun = any(self.checkpoints.glob("[0-9]*"))
+        if not path.exists() and has_begun:
             raise UserError(
                 f"{self.path} has checkpoints, but its config.yaml is gone; put it back, or remove the directory to "
                 "begin anew"
             )
-        return None
+        try:
+            return completed(read_yaml(path), as_then()) if path.exists() else None
+        except UserError as error:
+            if has_begun:
+                raise
+            warn(f"{error}; the run has no checkpoint yet, and begins anew")
+            return None
 
-    def pin_cell(self, content: bytes) -> str:
+    def pin_cell(self, content: bytes, kept: str | None = None) -> str:
         """Copies the file of a new run's own cell; for a run that exists, checks that it is the same.
+
+        Args:
+          kept: the SHA-256 by the run's checkpoints, where they know it: the copy may have been lost or changed.
 
         Returns:
           Its SHA-256.
@@ -124,14 +133,15 @@ class RunDirectory:
         Raises:
           UserError: if the file is another.
         """
-        path = self.path / CELL
-        if path.exists() and path.read_bytes() != content:
+        path, given = self.path / CELL, hashlib.sha256(content).hexdigest()
+        has = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        if (kept or has or given) != given:
             raise UserError(
                 f"model.cell: the file is not the one that {self.path} was started with, which is kept in {path}; "
                 "choose another run.name, or take that file"
             )
-        write_whole(path, content)
-        return hashlib.sha256(content).hexdigest()
+        write_again(path, content)
+        return given
 
     def pin_data(self, fingerprint: str, environment: dict[str, Any], kept: str | None = None) -> None:
         """Writes the environment of a new run; for one that exists, checks that it reads the same data.
@@ -153,19 +163,34 @@ class RunDirectory:
         return path
 
 
-def _differs(path: Path, kept: dict[str, Any]) -> bool:
-    """True where a config file differs from the kept one, or cannot be read."""
+def difference(path: Path, kept: dict[str, Any]) -> str:
+    """Difference of a config file to the kept one, in words; empty where no number would change."""
+    if not path.exists():
+        return "is gone"
     try:
-        return read_yaml(path) != kept
+        changed = changes(completed(kept, as_then()), completed(read_yaml(path), as_then()), FREE_TO_CHANGE)
     except UserError:
-        return True
+        return "is damaged"
+    return f"was changed ({changed})" if changed else ""
 
 
-def as_begun(config: Config, run: Path) -> Config:
-    """Config that goes on with a run: what the run's own is too old to say is as it was then."""
+def write_again(path: Path, content: str | bytes) -> None:
+    """Writes a file whose content is known from elsewhere, and says so where it had another."""
+    content = content.encode() if isinstance(content, str) else content
+    if path.is_file() and path.read_bytes() != content:
+        warn(f"{path} was changed; it is written anew")
+    write_whole(path, content)
+
+
+def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> Config:
+    """Config that goes on with a run: what the run's own is too old to say is as it was then.
+
+    Args:
+      kept: the run's own by its checkpoints, where they know it.
+    """
     path = run / "config.yaml"
     try:
-        kept = read_yaml(path) if path.exists() else None
+        kept = kept or (read_yaml(path) if path.exists() else None)
     except UserError:
         return config  # said where it is pinned
     for section, fields in OLDER.items() if kept else ():

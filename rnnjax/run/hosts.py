@@ -176,11 +176,14 @@ class NoCheckpoints(Checkpoints):
     def steps(self) -> list[int]:
         return []
 
-    def save(self, step: int, arrays: Arrays, validation_loss: float | None) -> None:
+    def save(self, step: int, arrays: Arrays, validation_loss: float | None, metrics: str = "") -> None:
         pass
 
     def wait(self) -> None:
         pass
+
+    def mark(self, step: int) -> None:
+        return None
 
     def newest(self) -> FoundCheckpoint:
         return FoundCheckpoint(None, {})

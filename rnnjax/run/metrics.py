@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +23,11 @@ from rnnjax.run.progress import warn
 
 
 class MetricsLog:
-    """Open metrics file, and the steps that no line covers yet."""
+    """Open metrics file, and the steps that no line covers yet.
+
+    Attributes:
+      mark: checksum of the lines so far.
+    """
 
     def __init__(self, path: Path, last_step: int, every: int, also: Callable[[dict], None] | None = None) -> None:
         """Opens the file, and removes the lines after `last_step`, from which training goes on.
@@ -31,10 +36,9 @@ class MetricsLog:
           every: steps whose multiples end a line, as `flush` does.
           also: function called with every line.
         """
-        rows = [row for row in read_metrics(path) if row["step"] <= last_step]
-        if (told := steps_told(rows)) < last_step:
-            warn(f"{path} tells of {told:,} of the {last_step:,} steps so far; the lines of the others are lost")
-        write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
+        text = lines_up_to(path, last_step)
+        write_whole(path, text)
+        self.mark = mark_of(text)
         self.step = last_step
         self._every = every
         self._also = also
@@ -70,8 +74,10 @@ class MetricsLog:
             row[name] = float(np.mean(values[good], dtype=np.float64)) if good.any() else None
         row |= {"skipped": int((~good).sum()), "seconds": round(time.monotonic() - self._began, 3)} | more
         row = {name: _finite(value) for name, value in row.items()}
-        self._file.write(json.dumps(row) + "\n")
+        line = json.dumps(row) + "\n"
+        self._file.write(line)
         self._file.flush()
+        self.mark = mark_of(line, self.mark)
         if self._also:
             self._also(row)
 
@@ -108,6 +114,28 @@ def is_row(row: object) -> bool:
     return all(value is None or isinstance(value, int | float) for value in row.values())
 
 
-def steps_told(rows: list[dict]) -> int:
-    """Number of steps that lines cover."""
-    return sum(row["window"] for row in rows)
+def tells_all(path: Path, step: int, mark: str | None) -> bool:
+    """True where a file has all lines up to a step as they were written; otherwise warns of it.
+
+    Args:
+      mark: mark of these lines; None where no checkpoint kept one, and only the lines' number can be known.
+    """
+    text = lines_up_to(path, step)
+    told = sum(json.loads(line)["window"] for line in text.splitlines())
+    if told < step:
+        warn(f"{path} tells of {told:,} of the {step:,} steps so far; the lines of the others are lost")
+    elif mark and mark != mark_of(text):
+        warn(f"{path} was changed: its lines up to step {step:,} are not those that were written")
+    else:
+        return True
+    return False
+
+
+def lines_up_to(path: Path, step: int) -> str:
+    """Lines of a metrics file about the steps up to this one."""
+    return "".join(json.dumps(row) + "\n" for row in read_metrics(path) if row["step"] <= step)
+
+
+def mark_of(text: str, before: str = "0") -> str:
+    """CRC-32 of lines, or of all lines after the mark of those before."""
+    return f"{zlib.crc32(text.encode(), int(before, 16)):08x}"

@@ -1,4 +1,4 @@
-"""The progress of a study on the screen: arms done, running and failed, and the time left."""
+"""The progress of a study on the screen: runs done, running and failed, and the time left."""
 
 import time
 from typing import NamedTuple
@@ -29,10 +29,10 @@ class GroupProgress(NamedTuple):
 class Board:
     """Writes to standard output: a bar on a terminal, plain lines elsewhere. As a context manager it owns the bar."""
 
-    def __init__(self, arms: int, total: int) -> None:
-        """Starts the count; `total` is the training steps of all arms together."""
+    def __init__(self, runs: int, total: int) -> None:
+        """Starts the count of runs, one for each arm and seed; `total` is the training steps of all together."""
         self.console = Console(highlight=False, soft_wrap=True)
-        self._arms, self._total = arms, total
+        self._runs, self._total = runs, total
         self._done = self._fresh = 0
         self._finished = self._failed = 0
         self._batches: dict[int, tuple[int, int]] = {}
@@ -60,7 +60,7 @@ class Board:
             self._finished, self._failed = self._finished + word.finished, self._failed + word.failed
         self._batches[group] = (word.running, word.failed if word.running else 0)
         running, failed = map(sum, zip(*self._batches.values(), strict=True))
-        words = [f"{self._finished} of {self._arms} arms done", f"{running} running", f"{self._failed + failed} failed"]
+        words = [f"{self._finished} of {self._runs} runs done", f"{running} running", f"{self._failed + failed} failed"]
         line = ", ".join(words) + self._left()
         self._bar.update(self._task, completed=self._done, description=line)
         now = time.monotonic()

@@ -20,8 +20,9 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
+from rnnjax.files import remove_parts, write_whole
 from rnnjax.run.directory import FREE_TO_CHANGE as FREE_IN_A_RUN
-from rnnjax.run.directory import Lock, as_then, changes, completed, read_yaml, write_environment, write_whole
+from rnnjax.run.directory import Lock, as_then, changes, completed, read_yaml, write_environment
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
@@ -37,6 +38,7 @@ class StudyDirectory:
 
     def __enter__(self) -> "StudyDirectory":
         self._lock = Lock(self.path, f"name: another process runs the study in {self.path}; wait, or choose another")
+        remove_parts(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ Columns:
 """
 
 import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from rnnjax.training.state import StepInfo
 
 COLUMNS = ("training_loss", "validation_loss", "test_loss")
 """Metrics that every task has."""
+
+CHECKSUM = b"rnnjax.checksum"
+"""Key of a part's checksum in the metadata of its schema."""
 
 
 def check_extra() -> None:
@@ -60,9 +64,47 @@ def write_part(
     folder: Path, group: int, number: int, study: Study, arms: Sequence[Arm], numbers: dict[str, Any]
 ) -> None:
     """Writes one evaluation as part-<group>-<number>.parquet; repeated, it replaces the file."""
-    content = io.BytesIO()
-    table(study, arms, numbers).to_parquet(content, index=False)
-    write_whole(folder / f"part-{group}-{number:05d}.parquet", content.getvalue())
+    import pyarrow
+    import pyarrow.parquet
+
+    rows, content = table(study, arms, numbers), io.BytesIO()
+    found = pyarrow.Table.from_pandas(rows, preserve_index=False)
+    signed = found.replace_schema_metadata({**found.schema.metadata, CHECKSUM: checksum(rows)})
+    pyarrow.parquet.write_table(signed, content, write_page_checksum=True)
+    write_whole(part_path(folder, group, number), content.getvalue())
+
+
+def part_path(folder: Path, group: int, number: int) -> Path:
+    """Place of an evaluation of a group."""
+    return folder / f"part-{group}-{number:05d}.parquet"
+
+
+class DamagedPart(Exception):
+    """Error of a part that cannot be read back as it was written."""
+
+
+def read_part(path: Path) -> pd.DataFrame:
+    """Reads a part, and compares its rows with their checksum, which parts older than it lack.
+
+    Raises:
+      DamagedPart: if it is gone, cannot be read, or the checksum differs.
+    """
+    import pyarrow.parquet
+
+    try:
+        found = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
+        rows, kept = found.to_pandas(), (found.schema.metadata or {}).get(CHECKSUM)
+    except Exception as error:  # a damaged file can make the reader raise anything
+        reason = str(error).strip().splitlines()
+        raise DamagedPart(reason[0][:120] if reason else type(error).__name__) from error
+    if kept is not None and kept != checksum(rows):
+        raise DamagedPart("the checksum of its rows differs")
+    return rows
+
+
+def checksum(rows: pd.DataFrame) -> bytes:
+    """CRC-32 of the names and values of a table."""
+    return f"{zlib.crc32(rows.to_csv(index=False).encode()):08x}".encode()
 
 
 class Means:

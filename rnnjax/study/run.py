@@ -13,6 +13,7 @@ from rnnjax.study.arms import Arm, make_trials, with_learning_rate
 from rnnjax.study.board import Board
 from rnnjax.study.directory import StudyDirectory
 from rnnjax.study.groups import Group, Work, check_tasks, make_groups
+from rnnjax.study.results import read_part
 from rnnjax.study.study import Study
 
 Executor = Callable[[Work, list[Group], Board], bool]
@@ -32,6 +33,7 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: 
         directory.write_arms(arms)
         work = sum(arm.config.training.steps for arm in [*trials, *arms])
         with Board(len(trials) + len(arms), work) as board:
+            board.say(counted(arms, trials))
             finished = True
             if trials:
                 finished = train(study, base, trials, path / "tuning", board, execute)
@@ -44,6 +46,13 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: 
             else:
                 board.say(f"stopped; what was done is in {path}, and the same command goes on from there")
     return finished
+
+
+def counted(arms: list[Arm], trials: list[Arm]) -> str:
+    """Number of runs in words, by what they are for."""
+    names = len({arm.name for arm in arms})
+    words = f"{len(arms)} runs: {names} {'arm' if names == 1 else 'arms'}, each with {len(arms) // names} of the seeds"
+    return words + (f"; before them {len(trials)} runs that choose learning rates" if trials else "")
 
 
 def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board, execute: Executor) -> bool:
@@ -59,7 +68,7 @@ def choose(arms: list[Arm], trials: list[Arm], path: Path) -> list[Arm]:
     If the trials of a name diverged with every rate, its arms get the lowest rate.
     """
     parts = sorted((path / "results").glob("part-*.parquet"))
-    final = pd.concat([pd.read_parquet(part) for part in parts]).query("final").set_index("arm")
+    final = pd.concat([read_part(part) for part in parts]).query("final").set_index("arm")
     last = final["validation_loss"].where(~final["diverged"]).fillna(np.inf).to_dict()
     losses: dict[str, dict[float, list[float]]] = {}
     for trial in trials:

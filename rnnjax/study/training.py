@@ -16,10 +16,12 @@ from rnnjax.loop import next_stop
 from rnnjax.recorder import is_due
 from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.run.directory import read_json
-from rnnjax.study.batch import Batch, BatchState, begin, diverged, evaluate, save, write_samples
+from rnnjax.run.progress import warn
+from rnnjax.study.batch import Batch, BatchState, begin, diverged, evaluate, part_of, save, write_samples
 from rnnjax.study.board import GroupProgress
 from rnnjax.study.compiled import compile_group
 from rnnjax.study.groups import Group, Work, group_folder
+from rnnjax.study.results import DamagedPart, part_path, read_part
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 
@@ -55,19 +57,28 @@ def pinned_plan(folder: Path, task: Task) -> dict[str, Any]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"
-    plan = read_json(path) if path.exists() else {}
+    try:
+        plan = read_json(path) if path.exists() else {}
+    except UserError as error:
+        warn(f"{error}; it is made anew")
+        plan = {}
     if plan.get("data", task.fingerprint) != task.fingerprint:
         raise UserError(f"data.path: the data are not those that {folder} was started with")
     return plan
 
 
 def finish(batch: Batch, should_stop: ShouldStop, tell: Tell) -> bool:
-    """Trains a batch to its end, unless it is there. Returns False if it was stopped before."""
+    """Trains a batch to its end, unless it is there; anew where its results are damaged.
+
+    Returns:
+      False if it was stopped before.
+    """
     count, total = len(batch.arms), batch.config.training.steps
     finished = batch.folder / "finished"
-    if finished.exists():
+    if (ended := end_of(finished, total)) and has_whole_results(batch, ended):
         tell(GroupProgress(total * count, finished=count, fresh=False))
         return True
+    finished.unlink(missing_ok=True)
     checkpoints = Checkpoints(batch.folder / "checkpoints", keep=1)
     try:
         state = train(batch, checkpoints, should_stop, tell)
@@ -76,11 +87,38 @@ def finish(batch: Batch, should_stop: ShouldStop, tell: Tell) -> bool:
         checkpoints.close()
     if not has_ended(batch, state):
         return False
+    if not has_whole_results(batch, state.step):
+        shutil.rmtree(batch.folder / "checkpoints")
+        return finish(batch, should_stop, tell)
     write_samples(batch, state)
-    write_whole(finished, "")
+    write_whole(finished, json.dumps({"step": state.step}) + "\n")
     shutil.rmtree(batch.folder / "checkpoints")
     failed = int(diverged(batch, state).sum())
     tell(GroupProgress((total - state.step) * count, 0, failed, count - failed, fresh=False))
+    return True
+
+
+def end_of(finished: Path, total: int) -> int:
+    """Last step of a batch by its file `finished`, whose absence is 0; `total` where it does not say."""
+    if not finished.exists():
+        return 0
+    try:
+        step = read_json(finished).get("step")
+    except UserError:
+        step = None
+    return step if isinstance(step, int) and 0 < step <= total else total
+
+
+def has_whole_results(batch: Batch, ended: int) -> bool:
+    """True where every evaluation up to a step can be read as it was written; otherwise warns of the first."""
+    folder, every = batch.work.path / "results", batch.config.training.eval_every_steps
+    for step in [*range(every, ended, every), ended]:
+        path = part_path(folder, batch.group.index, part_of(batch, step))
+        try:
+            read_part(path)
+        except DamagedPart as damage:
+            warn(f"{path} is damaged ({damage}); its {len(batch.arms)} arms are trained again")
+            return False
     return True
 
 
