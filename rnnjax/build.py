@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rnnjax import own_cell
 from rnnjax.config import Config, ModelConfig
+from rnnjax.config.memory import check_weights
 from rnnjax.errors import UserError
 from rnnjax.gradients.deer import make_solver
 from rnnjax.model.cells import Cell, Hyper, find
@@ -38,7 +39,12 @@ def check_writes_text(config: Config) -> None:
 
 
 def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
-    """The shape of the network that a config describes, for so many output classes, and input ids if they differ."""
+    """The shape of the network that a config describes, for so many output classes, and input ids if they differ.
+
+    Raises:
+      UserError: for a network that does not fit into the machine's memory.
+    """
+    check_weights(config.model, config.run.precision)
     return Model(
         vocabulary=classes,
         inputs=inputs,

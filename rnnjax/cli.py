@@ -28,6 +28,15 @@ OUTSIDE = frozenset(
 """Errors of files that the user can mend."""
 
 
+SMALLER = (
+    "lower training.batch_size, training.sequence_length, model.hidden_size, or the number that was given; what was "
+    "saved before is intact"
+)
+
+MOST_SAID = 600
+"""Characters of a parser's message, which may repeat a whole value."""
+
+
 class Parser(jsonargparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -142,13 +151,12 @@ def run(door: Callable[[list[str] | None], int]) -> typing.NoReturn:
             leave(code)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except MemoryError as error:  # NumPy's, of an array that is too large
+        code = _complain(f"out of memory ({str(error) or 'no word of the size'}); {SMALLER}")
     except RuntimeError as error:  # JAX's own is not imported here, as a door may not need it
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        code = _complain(
-            f"out of memory ({str(error).splitlines()[0]}); lower training.batch_size, training.sequence_length or "
-            "model.hidden_size; what was saved before is intact"
-        )
+        code = _complain(f"out of memory ({str(error).splitlines()[0]}); {SMALLER}")
     if listens:
         done()
     sys.exit(code)
@@ -199,7 +207,7 @@ def _one_line(message: str, parser: Parser) -> str:
         f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
     )
     if name is None:
-        return text
+        return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]} … {text[-MOST_SAID // 2 :]}"
     known = [action.dest for action in parser._actions if action.dest not in ("help",)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"unknown field {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")

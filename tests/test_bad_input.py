@@ -1,6 +1,7 @@
 """What a user can mend is told in one line, with exit code 2, and nothing already saved is lost."""
 
 import io
+from dataclasses import fields
 from pathlib import Path
 
 import jax
@@ -10,10 +11,12 @@ from command import TINY, call, check_refusals, door, message, write_songs
 from rnnjax import ablate, cli, export, sample, train
 from rnnjax.clipping import __main__ as clipping
 from rnnjax.compare import __main__ as compare
-from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig
+from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig, memory
+from rnnjax.errors import UserError
 from rnnjax.explore import __main__ as explore
 from rnnjax.lags import __main__ as lags
 from rnnjax.run.directory import RunDirectory, as_begun
+from rnnjax.tasks import make_task
 from rnnjax.textbook import __main__ as textbook
 from rnnjax.trained import read_config
 
@@ -122,6 +125,51 @@ def test_values_of_the_wrong_type_and_out_of_their_range(here, subtests):
     check_training_refusals(subtests, [(["--model.hiden_size", "4"], "model.hidden_size")])
 
 
+def test_every_integer_of_a_config_has_its_bounds(subtests):
+    for section in fields(Config):
+        make = section.default_factory
+        for field in fields(make):
+            if type(field.default) is not int:
+                continue
+            for value in (-(2**31) - 1, 2**31, 10**12, 10**30):
+                with subtests.test(f"{section.name}.{field.name}", value=value), pytest.raises(UserError) as refused:
+                    make(**{field.name: value})
+                assert str(refused.value).startswith(f"{section.name}.{field.name} is {value}, but must be ")
+
+
+LARGE = [
+    ({"model": {"hidden_size": 10**9}}, "model.hidden_size"),
+    ({"model": {"embedding_size": 10**9}}, "model.embedding_size"),
+    ({"model": {"layers": 10**9}}, "model.layers is 1000000000, but must be at most 1,000"),
+    ({"training": {"batch_size": 10**9}}, "training.batch_size"),
+    ({"training": {"sequence_length": 10**9}}, "training.sequence_length"),
+    ({"training": {"steps": 2**31 - 1, "steps_per_dispatch": 2**31 - 1}}, "training.steps_per_dispatch"),
+    ({"sampling": {"length": 2**31 - 1}}, "sampling.length"),
+    ({"data": {"path": "recall", "recall_lines": 2**31 - 1}}, "data.recall_lines"),
+    ({"task": {"name": "copy", "held_out": 2**31 - 1}}, "task.held_out"),
+    ({"task": {"name": "copy", "positions": 2**31 - 1}}, "task.held_out"),
+    ({"task": {"name": "adding", "length": 10**9}}, "task.length"),
+    ({"task": {"name": "seq2seq", "beam": 10**9}}, "task.beam"),
+    ({"task": {"name": "many_to_one", "max_length": 10**9}}, "task.max_length"),
+]
+
+
+def test_memory_is_estimated_before_it_is_asked_for(monkeypatch, subtests):
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 16 * 10**9)
+    for sections, said in LARGE:
+        with subtests.test(said), pytest.raises(UserError, match=said):
+            make_task(
+                Config(
+                    **{field.name: field.default_factory(**sections.get(field.name, {})) for field in fields(Config)}
+                )
+            )
+
+
+def test_a_long_value_is_cut_in_a_message(here):
+    for arguments in (["--model.cell", "x" * 3000], ["--model.hidden_size", "x" * 3000], ["--run.name", "/" * 3000]):
+        assert len(message(call(train.main, *arguments))) < 700
+
+
 def started(here):
     """The config that TINY makes, pinned in runs/run."""
     config = Config(
@@ -200,6 +248,13 @@ def test_not_enough_memory():
     line = message(call(greedy))
     assert "45000000000 bytes" in line
     assert "lower training.batch_size" in line
+
+
+def test_not_enough_memory_of_numpy():
+    def greedy(_):
+        raise MemoryError("Unable to allocate 7.45 GiB for an array")
+
+    assert "7.45 GiB" in message(call(greedy))
 
 
 def test_a_fault_of_our_own_is_not_hidden():

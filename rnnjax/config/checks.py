@@ -11,10 +11,20 @@ PLAIN = {int: "an integer", float: "a number", str: "a string", bool: "true or f
 """The types of fields in words."""
 
 
+MOST_SHOWN = 80
+"""Characters of a value that a message repeats."""
+
+
 def check(condition: bool, field_name: str, value: object, demand: str) -> None:
     """Raises UserError, in one line, where a field does not hold what it must."""
     if not condition:
-        raise UserError(f"{field_name} is {value!r}, but must be {demand}")
+        raise UserError(f"{field_name} is {shown(value)}, but must be {demand}")
+
+
+def shown(value: object) -> str:
+    """A value as a message repeats it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
 
 
 def typed(record: object, section: str = "") -> None:
@@ -25,7 +35,9 @@ def typed(record: object, section: str = "") -> None:
     """
     for name, hint in typing.get_type_hints(type(record)).items():
         value = getattr(record, name)
-        check(fits(value, hint), f"{section}.{name}" if section else name, value, in_words(hint))
+        full = f"{section}.{name}" if section else name
+        check(fits(value, hint), full, value, in_words(hint))
+        check(not isinstance(value, int) or -(2**31) <= value < 2**31, full, value, "below 2^31, in size")
 
 
 def fits(value: object, hint: Any) -> bool:

@@ -13,6 +13,10 @@ CELLS = (*SIMPLE, "gru", "lstm", "lstm_peephole", "lstm_1997", "minimal_gated", 
 """The built-in cells, in the order of `model.cells`."""
 
 
+MOST_LAYERS = 1000
+"""Most layers, or steps of an unrolled loop; a compiler takes hours for more."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The network.
@@ -85,6 +89,8 @@ class ModelConfig:
             model__layers=self.layers,
             model__scan_unroll=self.scan_unroll,
         )
+        check(self.layers <= MOST_LAYERS, "model.layers", self.layers, f"at most {MOST_LAYERS:,}: each is compiled")
+        check(self.scan_unroll <= MOST_LAYERS, "model.scan_unroll", self.scan_unroll, f"at most {MOST_LAYERS:,}")
         more_than_zero(model__init_scale=self.scale)
 
     @property

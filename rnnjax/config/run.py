@@ -25,8 +25,9 @@ class RunConfig:
       keep_checkpoints: the newest checkpoints to keep, beside the best.
       coordinator: where the processes of one run over several hosts meet: host:port of process 0, given to all of them,
         or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
-      processes, process: their number, and that of this one; not with auto. The streams of a batch are divided over
-        all of them, on run.devices of each.
+      processes: number of processes of the run; not with auto. The streams of a batch are divided over all of them, on
+        run.devices of each.
+      process: number of this one of them, counted from 0; not with auto.
       compilation_cache: keep compiled programs for the next start, at most 1 GiB in the user's cache directory
         (~/.cache/rnnjax/programs on Linux); JAX_COMPILATION_CACHE_DIR names another. false: compile at every start.
       tensorboard: also write TensorBoard event files (needs the extra: pip install 'rnnjax[tensorboard]').

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check, typed
+from rnnjax.config.checks import at_least, typed
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,3 @@ class TrainingConfig:
         for name, value in vars(self).items():
             if name != "windows":
                 at_least(0 if name == "seed" else 1, **{f"training__{name}": value})
-        check(self.seed < 2**31, "training.seed", self.seed, "below 2^31")

@@ -78,15 +78,16 @@ def first_rows(table: pd.DataFrame) -> list[dict[str, str | None]]:
 
 def text_statistics(corpus: Corpus, config: DataConfig) -> dict[str, Any]:
     """Statistics of the joined text, its characters, and their counts in the training text."""
+    beginning = _beginning(corpus.songs.texts, config.separator)
     counts = np.bincount(corpus.ids.train, minlength=len(corpus.vocabulary))
     characters = zip(corpus.vocabulary.characters, counts.tolist(), strict=False)  # the unknown is not in it
     return {
         "summary": corpus.summary,
-        "beginning": _beginning(corpus.songs.texts, config.separator),
+        "beginning": beginning,
         "characters_in": {name: len(text) for name, text in corpus.text._asdict().items()},
         "ids": len(corpus.vocabulary),
         "vocabulary": [{"id": i, "character": c, "count": count} for i, (c, count) in enumerate(characters)],
-        "example": {"id": int(corpus.ids.train[0]), "character": corpus.text.train[0]},
+        "example": {"id": int(corpus.vocabulary.encode(beginning[0])[0]), "character": beginning[0]},
     }
 
 

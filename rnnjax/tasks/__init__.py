@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnjax.config import Config
+from rnnjax.config.memory import check_training
 from rnnjax.config.task import KNOWN, SERIES
 from rnnjax.tasks import known, many_to_many, many_to_one, one_to_many, one_to_one, seq2seq, series, text
 from rnnjax.tasks.task import Network, Task
@@ -38,6 +39,7 @@ def make_task(config: Config) -> Task:
     """Makes the task of a config and reads its data.
 
     Raises:
-      UserError: if the data cannot be read, or the config does not fit them.
+      UserError: if the data cannot be read, the config does not fit them, or it does not fit into memory.
     """
+    check_training(config)
     return TASKS[config.task.name](config)

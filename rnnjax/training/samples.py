@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.config import Config
+from rnnjax.config.memory import check_fits
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Carry, Model, Params
 from rnnjax.model.sampling import absorb, generate, generate_textbook, gumbel_noise
@@ -26,7 +27,11 @@ def make_sampler(config: Config, model: Model, prime: np.ndarray) -> Sampler:
 
     Args:
       prime: ids `[P]`, P >= 1.
+
+    Raises:
+      UserError: if the noise of a sample does not fit into memory.
     """
+    check_fits("sampling.length", jnp.dtype(config.run.precision).itemsize * config.sampling.length * model.vocabulary)
     length, top_k, temperature = config.sampling.length, config.sampling.top_k, config.sampling.temperature
     window_length = config.training.sequence_length
     model = replace(model, scan_unroll=1)  # an unrolled window takes seconds to compile, and writes no faster
