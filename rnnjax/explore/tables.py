@@ -98,11 +98,8 @@ def _show_vocabulary(console: Console, found: dict[str, Any]) -> None:
     example, ids = found["example"], found["ids"]
     vector = " ".join("1" if i == example["id"] else "0" for i in range(min(ids, MOST_CELLS)))
     more = f" … {ids} in all" if ids > MOST_CELLS else ""
-    console.print(
-        Text(
-            f"\nthe text's first character, {example['character']!r}, has id {example['id']}; as a one-hot vector:\n[{vector}{more}]\n"
-        )
-    )
+    begins = f"the text's first character, {example['character']!r}, has id {example['id']}; as a one-hot vector:"
+    console.print(Text(f"\n{begins}\n[{vector}{more}]\n"))
 
 
 def _percent(share: float) -> str:
