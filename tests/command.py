@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnjax import cli
+from rnnjax import cli, train
 from rnnjax.run.checkpoint import Checkpoints
 
 TINY = [
@@ -131,6 +131,15 @@ def write_songs(path, count=12, words=12):
             text = " ".join(draw.choice(["la", "sun", "moon", "river", "oh"]) for _ in range(words))
             table.writerow([f"artist {number}", f"song {number}", f"/{number}", text + "\n"])
     return path
+
+
+def trained_in(place, *options, count=12):
+    """A directory with songs, and a tiny run that was trained on them."""
+    write_songs(place / "songs.csv", count)
+    with contextlib.chdir(place):
+        answer = call(train.main, *TINY, *options)
+    assert answer.code == 0, answer.stderr
+    return place
 
 
 def read_rows(run):

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from command import TINY, call, check_refusals, read_rows, write_songs
+from command import TINY, call, check_refusals, read_rows, trained_in
 
-from rnnjax import train
 from rnnjax.analysis.clipping import effect, value_threshold
 from rnnjax.clipping import __main__ as clipping
 from rnnjax.clipping.measure import measure
@@ -79,14 +78,9 @@ def test_the_threshold_for_a_length_gives_that_length():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A directory with a text and a run whose weights stand still."""
-    here = tmp_path_factory.mktemp("clipping")
-    write_songs(here / "songs.csv", count=20)
     still = ["--optimizer.learning_rate", "1e-30", "--model.dropout", "0.3", "--run.precision", "float64"]
     small = ["--training.steps", "4", "--training.log_every_steps", "1", "--sampling.every_steps", "0"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        assert call(train.main, *TINY, *small, *still, "--run.name", "small").code == 0
-    return here
+    return trained_in(tmp_path_factory.mktemp("clipping"), *small, *still, "--run.name", "small", count=20)
 
 
 def check(out, answer):
@@ -118,6 +112,13 @@ def test_a_run_is_clipped(trained, monkeypatch):
     np.testing.assert_allclose(tenth["whole"]["after"], 0.1 * found["norm"]["median"])
     assert tenth["leaves"].keys() == {"layers.0.U", "layers.0.W", "layers.0.bh", "V", "by"}
 
+    # Its gradients are those that training met: window after window, each from the state that the one before left,
+    # under the same dropout.
+    norms = [row["grad_norm"] for row in read_rows("runs/small") if row.get("grad_norm") is not None]
+    assert len(norms) == 4
+    named = [found["norm"][name] for name in ("smallest", "median", "largest")]
+    np.testing.assert_allclose(named, np.sort(norms[1:]), rtol=1e-6)
+
 
 def test_a_fresh_network_is_clipped_in_a_directory_of_its_own(trained, monkeypatch):
     monkeypatch.chdir(trained)
@@ -125,19 +126,6 @@ def test_a_fresh_network_is_clipped_in_a_directory_of_its_own(trained, monkeypat
     answer = call(clipping.main, *TINY, "--windows", "2", *by_value)
     found = check(trained / "runs" / "clipping-run", answer)
     assert found["config"] == {"clip": "value", "clip_threshold": 0.01}
-
-
-def test_gradients_are_those_that_training_meets(trained, monkeypatch):
-    """Window after window, each from the state the one before left, under the same dropout."""
-    monkeypatch.chdir(trained)
-    norms = [row["grad_norm"] for row in read_rows("runs/small") if row.get("grad_norm") is not None]
-    assert len(norms) == 4
-    answer = call(clipping.main, "--run", "runs/small", "--windows", "3", "--multiples", "1", "--out", "met")
-    assert answer.code == 0
-    found = json.loads((trained / "met" / "clipping.json").read_text())["norm"]
-    np.testing.assert_allclose(
-        [found[name] for name in ("smallest", "median", "largest")], np.sort(norms[1:]), rtol=1e-6
-    )
 
 
 def measured(grads, threshold):

@@ -95,14 +95,14 @@ def test_songs_are_joined_with_the_separator():
     assert split_songs(songs, DataConfig(separator="\n--\n", **ALL)).train == "one\n--\ntwo\n--\nthree"
 
 
-@pytest.mark.parametrize("count", [3, 10, 57])
-def test_every_song_is_whole_in_one_part_and_in_order(count):
-    texts = [f"<{number}>" for number in range(count)]
-    parts = [part.split("|") for part in split_songs(songs_of(texts), DataConfig(separator="|"))]
-    assert sorted(itertools.chain(*parts)) == sorted(texts)
-    assert [len(part) for part in parts[1:]] == [max(1, round(count / 10))] * 2
-    for part in parts:
-        assert part == sorted(part, key=texts.index)
+def test_every_song_is_whole_in_one_part_and_in_order():
+    for count in [3, 10, 57]:
+        texts = [f"<{number}>" for number in range(count)]
+        parts = [part.split("|") for part in split_songs(songs_of(texts), DataConfig(separator="|"))]
+        assert sorted(itertools.chain(*parts)) == sorted(texts)
+        assert [len(part) for part in parts[1:]] == [max(1, round(count / 10))] * 2
+        for part in parts:
+            assert part == sorted(part, key=texts.index)
 
 
 def test_the_split_follows_from_its_seed():
@@ -132,12 +132,10 @@ def test_a_plain_text_is_cut_at_line_ends():
     assert all(abs(len(part) / len(text) - 0.1) < 0.03 for part in parts[1:])
 
 
-@pytest.mark.parametrize(
-    "text", ["It was late. " * 700 + "\nThe end\nof it\n", "no line ends " * 700, "a\n" + "b" * 5000]
-)
-def test_a_text_with_few_line_ends_is_cut_where_its_parts_end(text):
-    parts = split_songs(Songs([text], 0, "a.txt", is_one_text=True), DataConfig())
-    assert [round(len(part) / len(text), 2) for part in parts] == [0.8, 0.1, 0.1]
+def test_a_text_with_few_line_ends_is_cut_where_its_parts_end():
+    for text in ["It was late. " * 700 + "\nThe end\nof it\n", "no line ends " * 700, "a\n" + "b" * 5000]:
+        parts = split_songs(Songs([text], 0, "a.txt", is_one_text=True), DataConfig())
+        assert [round(len(part) / len(text), 2) for part in parts] == [0.8, 0.1, 0.1]
 
 
 def test_a_vocabulary_is_the_sorted_set_of_characters():
@@ -155,13 +153,13 @@ def test_encoding_is_the_plain_loop_and_decoding_its_inverse(text):
     assert vocabulary.missing(text) == sorted({c for c in text if c not in vocabulary.characters})
 
 
-@pytest.mark.parametrize(("size", "dtype"), [(1, np.uint8), (255, np.uint8), (256, np.uint16), (3000, np.uint16)])
-def test_ids_take_the_smallest_integers(size, dtype):
-    text = "".join(chr(1000 + number) for number in range(size))
-    vocabulary = Vocabulary.of(text)
-    ids = vocabulary.encode(text + "a")
-    assert ids.dtype == dtype
-    assert ids.tolist() == [*range(size), vocabulary.unknown]
+def test_ids_take_the_smallest_integers():
+    for size, dtype in [(1, np.uint8), (255, np.uint8), (256, np.uint16), (3000, np.uint16)]:
+        text = "".join(chr(1000 + number) for number in range(size))
+        vocabulary = Vocabulary.of(text)
+        ids = vocabulary.encode(text + "a")
+        assert ids.dtype == dtype
+        assert ids.tolist() == [*range(size), vocabulary.unknown]
 
 
 def test_held_out_characters_may_be_unknown_training_characters_never():

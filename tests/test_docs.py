@@ -29,6 +29,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 NAME = re.compile(r"`(?:rnnjax\.)?([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
 ROOMS = {path.stem for path in (ROOT / "rnnjax").iterdir() if not path.name.startswith("_")}
 NEEDS_A_RUN = ["docs/interop.md", "docs/runs.md"]
+"""Pages whose Python goes on from a run, and those whose commands belong to it: test_doc_commands.py runs them."""
 RUNS_ITS_COMMANDS = ["docs/tutorials/own_data.md", "docs/tutorials/study.md"]
 
 
@@ -179,12 +180,16 @@ def understand(command):
         for extra in re.findall(r"\[([\w,]+)\]", command):
             assert set(extra.split(",")) <= set(PYPROJECT["project"]["optional-dependencies"]), extra
     else:
-        module = words[2] if not (ROOT / words[2].replace(".", "/")).is_dir() else f"{words[2]}.__main__"
-        main = import_module(module).main
+        main = main_of(words[2])
         if words[3:]:  # otherwise it is a name, not a command line
             with pytest.raises((Understood, SystemExit)) as stopped:
                 main(words[3:])
             assert getattr(stopped.value, "code", 0) == 0  # as --print_config has it
+
+
+def main_of(door):
+    """What runs a module from the command line."""
+    return import_module(f"{door}.__main__" if (ROOT / door.replace(".", "/")).is_dir() else door).main
 
 
 def make_directory(path):
@@ -207,8 +212,7 @@ def run_page(page, tmp_path, monkeypatch, commands=False):
         elif commands and not language:
             for line in block.splitlines():
                 _, _, door, *words = shlex.split(line)
-                module = door if not (ROOT / door.replace(".", "/")).is_dir() else f"{door}.__main__"
-                assert import_module(module).main(words) == 0, line
+                assert main_of(door)(words) == 0, line
 
 
 WITH_PYTHON = [page for page, text in PAGES.items() if "```python\n" in text]
@@ -217,26 +221,6 @@ WITH_PYTHON = [page for page, text in PAGES.items() if "```python\n" in text]
 @pytest.mark.parametrize("page", sorted(set(WITH_PYTHON) - set(NEEDS_A_RUN) - set(RUNS_ITS_COMMANDS)))
 def test_its_python_runs(page, tmp_path, monkeypatch):
     run_page(page, tmp_path, monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", NEEDS_A_RUN)
-def test_its_python_runs_on_a_run(page, tmp_path, monkeypatch):
-    if "import torch" in PAGES[page]:
-        pytest.importorskip("torch")
-    make_directory(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    small = ["--training.steps", "20", "--model.hidden_size", "8", "--sampling.length", "20", "--run.platform", "cpu"]
-    assert import_module("rnnjax.train").main(["--config", "configs/lyrics.yaml", *small]) == 0
-    if page == "docs/interop.md":
-        assert import_module("rnnjax.export").main(["--run", "runs/lyrics", "--format", "torch"]) == 0
-    run_page(page, tmp_path, monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", RUNS_ITS_COMMANDS)
-def test_its_commands_run(page, tmp_path, monkeypatch):
-    run_page(page, tmp_path, monkeypatch, commands=True)
 
 
 def test_the_picture_of_the_floors_is_the_linters():

@@ -128,10 +128,10 @@ def test_an_epoch_reads_every_example_once_in_an_order_of_its_own():
     assert not np.array_equal(at(jnp.int32(0), jnp.int32(6))[0], batches[0][0])
 
 
-@pytest.mark.parametrize("N", [1, 2, 5, 12, 1000, 1023])
-def test_a_shuffle_loses_no_row(N):
-    rows = shuffled(jax.random.key(N), jnp.arange(N), N)
-    assert sorted(rows.tolist()) == list(range(N))
+def test_a_shuffle_loses_no_row():
+    for N in [1, 2, 5, 12, 1000, 1023]:
+        rows = shuffled(jax.random.key(N), jnp.arange(N), N)
+        assert sorted(rows.tolist()) == list(range(N))
 
 
 def test_every_order_is_as_likely_as_any_other():

@@ -7,30 +7,20 @@ from pathlib import Path
 import agreement
 import numpy as np
 import pytest
-from command import TINY, call, message, write_songs
+from command import call, message, trained_in
 from libraries import require
 
-from rnnjax import export, interop, train
+from rnnjax import export, interop
 from rnnjax.trained import load_trained
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A directory with a tiny run of a GRU and one that only safetensors can hold."""
-    place = tmp_path_factory.mktemp("place")
-    before = Path.cwd()
-    os.chdir(place)
-    try:
-        write_songs(place / "songs.csv")
-        for name, options in (
-            ("gru", ["--model.cell", "gru", "--model.embedding_size", "3"]),
-            ("leaky", ["--model.cell", "leaky", "--model.leak", "0.25", "--run.precision", "float64"]),
-        ):
-            answer = call(train.main, *TINY, *options, "--run.name", name, "--training.steps", "3")
-            assert answer.code == 0, answer.stderr
-    finally:
-        os.chdir(before)
-    return place
+    place, short = tmp_path_factory.mktemp("place"), ["--training.steps", "3", "--run.name"]
+    trained_in(place, *short, "gru", "--model.cell", "gru", "--model.embedding_size", "3")
+    leaky = ["--model.cell", "leaky", "--model.leak", "0.25", "--run.precision", "float64"]
+    return trained_in(place, *short, "leaky", *leaky)
 
 
 @pytest.fixture

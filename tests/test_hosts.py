@@ -117,5 +117,6 @@ def test_what_does_not_fit_is_one_line(tmp_path, monkeypatch, subtests):
         (["--run.processes", "2"], "run.processes is 2, but must be 1 without run.coordinator host:port"),
         (["--run.process", "1"], "run.process is 1, but must be at least 0 and below run.processes 1"),
         (["--run.coordinator", "auto", "--task.name", "parity"], "must be empty for the task parity"),
+        (["--run.devices", "-1"], "run.devices is -1, but must be at least 0"),
     ]
     check_refusals(subtests, train.main, [([*TINY, *options], line) for options, line in cases])

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-from functools import lru_cache
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from agreement import compare
 from command import call, check_refusals, message, read_rows, saved_arrays
 
 from rnnjax import predict, sample, train
@@ -67,15 +65,6 @@ def gradient_of(config):
     return once(params)
 
 
-def test_a_squared_error_has_the_same_gradient_by_hand():
-    task = TaskConfig(name="adding", length=22, form="classic")
-    loss, by_hand, batch = gradient_of(config_of({"method": "manual"}, task, cell="lstm"))
-    same_loss, exact, _ = gradient_of(config_of({"method": "autodiff"}, task, cell="lstm"))
-    compare((loss, by_hand), (same_loss, exact))
-    assert np.abs(exact.layers[0].W).max() > 1e-3
-    assert not batch.valid.all()
-
-
 def test_a_squared_error_is_the_mean_over_the_asked_steps():
     config = config_of({"method": "autodiff"}, TaskConfig(name="adding", length=22, form="classic"))
     problem = make_problem(config.task)
@@ -90,31 +79,13 @@ def test_a_squared_error_is_the_mean_over_the_asked_steps():
     assert float(found.params.by[0]) == pytest.approx(np.mean([2 * (0.25 - float(y)) for y in targets]), rel=1e-12)
 
 
-@lru_cache
-def exact_gradient():
-    return gradient_of(config_of({"method": "autodiff"}, TaskConfig(name="temporal_order", length=10)))[1]
-
-
-@pytest.mark.parametrize(
-    "method",
-    [
-        {"method": "manual"},
-        {"method": "rtrl"},
-        {"method": "truncated", "k1_steps": 11, "k2_steps": 11},
-        {"method": "textbook"},
-    ],
-    ids=lambda method: method["method"],
-)
-def test_exact_methods_agree_where_lengths_differ(method):
-    task = TaskConfig(name="temporal_order", length=10)
-    _, found, batch = gradient_of(config_of(method, task))
-    assert not batch.valid.all()
-    compare(found, exact_gradient())
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_takes_real_inputs_and_targets(method):
+def test_every_method_takes_real_inputs_and_targets():
     """Traced, not run: all shapes and types fit, and the state keeps its own."""
+    for method in METHODS:
+        check_types(method)
+
+
+def check_types(method):
     config = config_of({"method": method}, TaskConfig(name="adding", length=4))
     problem = make_problem(config.task)
     model = shape_of(config, problem)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import TINY, call, check_refusals, message, write_songs
+from command import TINY, call, check_refusals, message, trained_in, write_songs
 
-from rnnjax import text_network, train
+from rnnjax import text_network
 from rnnjax.config import Config, DataConfig, ModelConfig
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.lags import __main__ as lags
@@ -20,12 +20,7 @@ from rnnjax.training.state import init_state
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A directory with a text and a trained run of two layers."""
-    here = tmp_path_factory.mktemp("lags")
-    write_songs(here / "songs.csv", count=20)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        assert call(train.main, *TINY, *SMALL, "--model.layers", "2", "--model.cell", "gru").code == 0
-    return here
+    return trained_in(tmp_path_factory.mktemp("lags"), *SMALL, "--model.layers", "2", "--model.cell", "gru", count=20)
 
 
 SMALL = ["--training.steps", "4", "--sampling.every_steps", "0", "--run.name", "small"]
@@ -54,11 +49,12 @@ def test_a_run_is_analysed(trained, monkeypatch):
     assert wanted is None or network["truncation"]["bias"][wanted - 1] <= 0.5
 
 
-def test_a_config_is_shown_beside_three_initialisations(trained, monkeypatch):
+def test_a_config_is_shown_beside_three_initialisations_and_one_that_overflows_is_left_out(trained, monkeypatch):
     monkeypatch.chdir(trained)
-    fresh = ["--model.init", "normal", "--model.hidden_size", "8", "--out", "found"]
-    answer = call(lags.main, *TINY, *WINDOW, *fresh, "--scales", "0.01", "1.0", "4.0")
+    fresh = ["--model.init", "normal", "--model.activation", "linear", "--model.hidden_size", "8", "--out", "found"]
+    answer = call(lags.main, *TINY, *WINDOW, *fresh, "--scales", "0.01", "1.0", "4.0", "1e60")
     assert answer.code == 0, answer
+    assert "left out of the comparison: W = 1e+60 x orthogonal, fresh: the gradient of 8 steps is too" in answer.stdout
     networks = json.loads((trained / "found" / "lags.json").read_text())["networks"]
     assert [network["name"].split(",")[0] for network in networks] == [
         "run at initialisation",
@@ -68,16 +64,6 @@ def test_a_config_is_shown_beside_three_initialisations(trained, monkeypatch):
     np.testing.assert_allclose(radii, [0.01, 1, 4], rtol=1e-5)
     assert (trained / "found" / "side_by_side.png").read_bytes().startswith(b"\x89PNG")
     assert "vanishing" in answer.stdout
-
-
-def test_a_comparison_that_overflows_costs_nothing_else(trained, monkeypatch):
-    monkeypatch.chdir(trained)
-    linear = ["--model.activation", "linear", "--model.hidden_size", "8", "--out", "over"]
-    answer = call(lags.main, *TINY, *WINDOW, *linear, "--scales", "1e60", "0.5")
-    assert answer.code == 0, answer
-    assert "left out of the comparison: W = 1e+60 x orthogonal, fresh: the gradient of 8 steps is too" in answer.stdout
-    networks = json.loads((trained / "over" / "lags.json").read_text())["networks"]
-    assert [network["name"] for network in networks] == ["run at initialisation", "W = 0.5 x orthogonal, fresh"]
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ import pytest
 from cases import Case
 
 
-@pytest.mark.parametrize("module", [oracle, oracle_cells], ids=lambda module: module.__name__)
-def test_it_imports_numpy_alone(module):
-    tree = ast.parse(Path(module.__file__).read_text())
-    modules = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            modules.add(node.module)
-        elif isinstance(node, ast.Name):
-            assert node.id not in ("__import__", "exec", "eval")
-    assert modules == {"numpy"}
+def test_it_imports_numpy_alone():
+    for module in [oracle, oracle_cells]:
+        tree = ast.parse(Path(module.__file__).read_text())
+        modules = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module)
+            elif isinstance(node, ast.Name):
+                assert node.id not in ("__import__", "exec", "eval")
+        assert modules == {"numpy"}
 
 
 def entries(params, carry):

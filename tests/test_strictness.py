@@ -53,9 +53,8 @@ def test_a_wrong_literal_is_told_with_what_is_allowed():
     assert told(error) == ("optimizer.clip is 'norm', but must be one of value, global_norm, per_leaf_norm, none")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_a_model_is_checked_where_it_is_made():
+    for options, message in [
         ({"hidden": -8}, "hidden is -8, but must be at least 1"),
         ({"hidden": 2.0}, "hidden is 2.0, but must be an integer"),
         ({"vocabulary": 0}, "vocabulary is 0, but must be at least 1"),
@@ -64,17 +63,14 @@ def test_a_wrong_literal_is_told_with_what_is_allowed():
         ({"cell": "grru"}, "cell is 'grru', but must be one of vanilla, leaky, gru, lstm"),
         ({"cell": "gru", "activation": "relu"}, "activation is 'relu', but must be tanh in the cell gru"),
         ({"activation": "selu"}, "activation is 'selu', but must be tanh or relu or linear in the cell vanilla"),
-    ],
-)
-def test_a_model_is_checked_where_it_is_made(options, message):
-    with pytest.raises(UserError) as error:
-        Model(**{"vocabulary": 5, "hidden": 3} | options)
-    assert told(error).startswith(message)
+    ]:
+        with pytest.raises(UserError) as error:
+            Model(**{"vocabulary": 5, "hidden": 3} | options)
+        assert told(error).startswith(message)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_a_cell_is_checked_where_it_is_made():
+    for options, message in [
         ({"gates": ()}, "cell mine: gates is (), but must be at least one name"),
         ({"gates": "ab"}, "cell mine: gates is 'ab', but must be a tuple of different names"),
         ({"states": ("c", "h")}, "cell mine: states is ('c', 'h'), but must be names of which the first is \"h\""),
@@ -83,12 +79,10 @@ def test_a_model_is_checked_where_it_is_made(options, message):
         ({"forget": "f"}, "cell mine: forget is 'f', but must be empty, or one of its gates a"),
         ({"adjoint": lambda *args: args}, "cell mine: adjoint is <function"),
         ({"recurrence": "none", "recurrent_bias": True}, "cell mine: recurrent_bias is True, but must be False"),
-    ],
-)
-def test_a_cell_is_checked_where_it_is_made(options, message):
-    with pytest.raises(UserError) as error:
-        Cell(**{"name": "mine", "gates": ("a",), "forward": lambda hyper, a, z, state: ((a + z,), {})} | options)
-    assert told(error).startswith(message)
+    ]:
+        with pytest.raises(UserError) as error:
+            Cell(**{"name": "mine", "gates": ("a",), "forward": lambda hyper, a, z, state: ((a + z,), {})} | options)
+        assert told(error).startswith(message)
 
 
 def test_a_cell_is_found_by_name_and_a_network_keeps_its_activation():
@@ -112,21 +106,20 @@ def window():
     return model, params, zero_carry(model, (2,), jnp.float32), Batch(ids, ids)
 
 
-@pytest.mark.parametrize("gradient", [autodiff.gradient, manual.gradient])
-def test_ids_out_of_range_are_told_outside_jit(window, gradient):
-    model, params, carry, batch = window
-    for wrong in (5, -1):
-        bad = batch._replace(x=batch.x.at[1, 0].set(wrong))
-        with pytest.raises(UserError) as error:
-            gradient(of_network(model), Window(params, Hyper(), carry, bad))
-        assert told(error) == f"x has the id {wrong}, but must have ids from 0 to 4"
-    with pytest.raises(UserError, match="x has the id 9"):
-        step(model, params, Hyper(), carry, Batch(jnp.array([0, 9]), None))
+def test_ids_out_of_range_are_told_outside_jit(window):
+    for gradient in [autodiff.gradient, manual.gradient]:
+        model, params, carry, batch = window
+        for wrong in (5, -1):
+            bad = batch._replace(x=batch.x.at[1, 0].set(wrong))
+            with pytest.raises(UserError) as error:
+                gradient(of_network(model), Window(params, Hyper(), carry, bad))
+            assert told(error) == f"x has the id {wrong}, but must have ids from 0 to 4"
+        with pytest.raises(UserError, match="x has the id 9"):
+            step(model, params, Hyper(), carry, Batch(jnp.array([0, 9]), None))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_shapes_are_told_inside_jit_too(window):
+    for change, message in [
         (lambda carry, batch: (carry[:0], batch), "the state has 0 parts, but must have 1, one for each layer"),
         (
             lambda carry, batch: ((carry[0][:, :2],), batch),
@@ -144,13 +137,11 @@ def test_ids_out_of_range_are_told_outside_jit(window, gradient):
             lambda carry, batch: (carry, batch._replace(reset=np.ones((3, 1), bool))),
             "reset has the shape [3, 1], but must have [3, 2], as x has",
         ),
-    ],
-)
-def test_shapes_are_told_inside_jit_too(window, change, message):
-    model, params, *given = window
-    carry, batch = change(*given)
-    by_hand = lambda model, *window: manual.gradient(of_network(model), Window(*window))
-    for run in (apply, by_hand):
-        with pytest.raises(UserError) as error:
-            jax.jit(run, static_argnums=0)(model, params, Hyper(), carry, batch)
-        assert told(error) == message
+    ]:
+        model, params, *given = window
+        carry, batch = change(*given)
+        by_hand = lambda model, *window: manual.gradient(of_network(model), Window(*window))
+        for run in (apply, by_hand):
+            with pytest.raises(UserError) as error:
+                jax.jit(run, static_argnums=0)(model, params, Hyper(), carry, batch)
+            assert told(error) == message

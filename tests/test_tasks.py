@@ -10,17 +10,17 @@ from rnnjax.data.recall_text import FILLER, MOST_LAG, SYMBOLS, recall_floor, rec
 from rnnjax.errors import UserError
 
 
-@pytest.mark.parametrize("lag", [1, 2, 12, MOST_LAG])
-def test_a_letter_comes_back_after_the_lag(lag):
-    text = recall_text(lag, 500, seed=3)
-    lines = text.splitlines()
-    assert len(lines) == 500
-    for line in lines:
-        assert line[0].lower() == line[-1]
-        assert line[-1] in SYMBOLS
-        assert line[lag] == "?"  # reading it, lag steps after the letter, the letter must be predicted
-        assert line[1:lag] == FILLER[: lag - 1]
-    assert min(Counter(line[0] for line in lines).values()) > 30
+def test_a_letter_comes_back_after_the_lag():
+    for lag in [1, 2, 12, MOST_LAG]:
+        text = recall_text(lag, 500, seed=3)
+        lines = text.splitlines()
+        assert len(lines) == 500
+        for line in lines:
+            assert line[0].lower() == line[-1]
+            assert line[-1] in SYMBOLS
+            assert line[lag] == "?"  # reading it, lag steps after the letter, the letter must be predicted
+            assert line[1:lag] == FILLER[: lag - 1]
+        assert min(Counter(line[0] for line in lines).values()) > 30
 
 
 def test_all_but_the_letters_follow_from_the_character_before():
