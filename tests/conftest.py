@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 # In the environment, before JAX is imported: it is there for the workers, and for the doors that tests open.
 OWNS_PROGRAMS = "JAX_COMPILATION_CACHE_DIR" not in os.environ
@@ -41,6 +42,18 @@ def _settings():
     yield
     for setting, wanted in SETTINGS.items():
         jax.config.update(setting, wanted)
+
+
+MAPPED = Path("/proc/self/maps")
+"""The pieces of memory of this process, of which Linux allows 65,530 and each compiled program takes several."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs():
+    """Forgets compiled programs before there are so many that compiling another one would crash the process."""
+    yield
+    if MAPPED.exists() and MAPPED.read_bytes().count(b"\n") > 25_000:
+        jax.clear_caches()
 
 
 LEFT_OUT = {"slow": 0}
