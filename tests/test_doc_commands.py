@@ -12,6 +12,8 @@ from command import call, write_songs
 from study_folder import write_study
 from test_docs import NEEDS_A_RUN, PAGES, RUNS_ITS_COMMANDS, commands, main_of, make_directory, run_page
 
+from rnnjax.study import estimate
+
 pytestmark = pytest.mark.slow
 
 TRAIN = ["--training.steps", "2", "--model.hidden_size", "8", "--sampling.length", "20", "--run.platform", "cpu"]
@@ -71,7 +73,9 @@ def test_every_command_runs(place, monkeypatch, subtests):
         more = [] if "--print_config" in words else SMALLER.get(module.removeprefix("rnnjax."), [])
         for word in words:
             more = [*more, *NUMBERS.get(word, [])]
-        with subtests.test(command):
+        with subtests.test(command), monkeypatch.context() as patch:
+            if "--dry_run" not in words:  # the arms are made, and no program is compiled
+                patch.setattr(estimate, "show", lambda study, base, arms: None)
             answer = call(main_of(module), *words, *more)
             assert answer.code == 0, answer.stderr
 
