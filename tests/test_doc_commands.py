@@ -5,6 +5,7 @@ import contextlib
 import re
 import shlex
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,8 @@ def test_every_command_runs(place, monkeypatch, subtests):
     assert len(found) > 40
     for command in found:
         _, _, module, *words = shlex.split(command)
-        if "torch" in words:
-            pytest.importorskip("torch")
+        if "torch" in words and find_spec("torch") is None:
+            continue
         more = [] if "--print_config" in words else SMALLER.get(module.removeprefix("rnnjax."), [])
         for word in words:
             more = [*more, *NUMBERS.get(word, [])]
