@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rnnjax import fixed_points as fixed_points
     from rnnjax import sample as sample
     from rnnjax import train as train
     from rnnjax.gradients.of_step import gradient as gradient
@@ -23,14 +24,15 @@ FACE = {
     "online": "rnnjax.gradients.online:online",
     "unroll": "rnnjax.gradients.over_time:unroll",
     "losses": "rnnjax.model.loss",
+    "fixed_points": "rnnjax.fixed_points",
     "Cell": "rnnjax.model.cells:Cell",
     "train": "rnnjax.train",
     "sample": "rnnjax.sample",
     "load": "rnnjax.trained:load",
 }
-"""Where each name of the library is: a module, or a name in one. `train` and `sample` are called like functions."""
+"""Where each name of the library is: a module, or a name in one. `train`, `sample`, `fixed_points` are called."""
 
-__all__ = ["Cell", "gradient", "load", "losses", "online", "sample", "train", "unroll"]
+__all__ = ["Cell", "fixed_points", "gradient", "load", "losses", "online", "sample", "train", "unroll"]
 
 if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
     # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.

@@ -1,0 +1,154 @@
+"""The network and the learning rule of Hochreiter & Schmidhuber, 1997, "Long short-term memory", as its appendix A.1
+has them: memory cell blocks without forget gates, gates that feed the hidden layer, and errors cut at the gates.
+
+A block has S memory cells behind one input gate and one output gate. Cells and gates alike see the input, and the
+outputs of all cells and of all gates one step before; the output layer sees the cells alone:
+
+    v = (xₜ, yₜ₋₁, 1)      i, o = σ(W v)      s ← s + i g(W v)      cell = o h(s)      yₜ = (cells, i, o)
+    g(x) = 4 σ(x) - 2      h(x) = 2 σ(x) - 1      output k = σ(V cells + b)
+
+An error goes into a cell and back along s, where it is never scaled, and it changes the weights that it meets on its
+way; what would leave a net input for the step before is cut. So ∂s/∂W is all that must be carried forward in time:
+
+    ∂s/∂W_cell ← ∂s/∂W_cell + i g'(net) v      ∂s/∂W_in ← ∂s/∂W_in + i' g(net) v
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+Biased = Literal["gates", "hidden", "all", "none"]
+
+
+class Shape(NamedTuple):
+    """Numbers of input units, blocks, cells of a block and output units, the units that have a bias, and the bounds of
+    the squashing functions, g in [-2, 2] and h in [-1, 1]."""
+
+    inputs: int
+    blocks: int
+    size: int
+    outputs: int
+    biased: Biased
+    g: float = 2.0
+    h: float = 1.0
+
+    @property
+    def cells(self) -> int:
+        """Cells of all blocks."""
+        return self.blocks * self.size
+
+    @property
+    def hidden(self) -> int:
+        """N, cells and gates."""
+        return self.cells + 2 * self.blocks
+
+    @property
+    def seen(self) -> int:
+        """M, the length of v."""
+        return self.inputs + self.hidden + 1
+
+
+class Weights(NamedTuple):
+    """Weights of hidden units W [N, M], in the order cells, input gates, output gates; of output units V [K, C + 1].
+
+    The last column is the bias, 0 where a unit has none."""
+
+    hidden: Array
+    output: Array
+
+
+class Memory(NamedTuple):
+    """State of a network within a sequence, and the derivatives that are carried forward.
+
+    Attributes:
+      y: outputs of cells, input gates and output gates [N].
+      s: internal states [blocks, size].
+      by_cell: ∂s/∂ the cell's own weights [blocks, size, M].
+      by_gate: ∂s/∂ the weights of the block's input gate [blocks, size, M].
+    """
+
+    y: Array
+    s: Array
+    by_cell: Array
+    by_gate: Array
+
+
+class Seen(NamedTuple):
+    """Values of one step for the errors of the same step: v [M], tanh(s/2) [blocks, size], output gates [blocks], the
+    cells' outputs and 1 [cells + 1], and the output units [K]."""
+
+    v: Array
+    h: Array
+    gate: Array
+    cells: Array
+    output: Array
+
+
+def has_bias(shape: Shape) -> tuple[Array, Array]:
+    """1 for each weight there is, 0 for a bias that there is not: [N, M] and [K, cells + 1]."""
+    is_gate = jnp.arange(shape.hidden) >= shape.cells
+    hidden = {"gates": is_gate, "none": False}.get(shape.biased, True)
+    return (
+        jnp.ones((shape.hidden, shape.seen)).at[:, -1].set(hidden),
+        jnp.ones((shape.outputs, shape.cells + 1)).at[:, -1].set(shape.biased == "all"),
+    )
+
+
+def count(shape: Shape) -> int:
+    """The number of weights, as in the paper's tables."""
+    return sum(int(mask.sum()) for mask in has_bias(shape))
+
+
+def draw_weights(
+    key: Array, shape: Shape, reach: float, input_bias: tuple[float, ...] = (), output_bias: tuple[float, ...] = ()
+) -> Weights:
+    """Weights from the uniform distribution on [-reach, reach]; gates with the biases given, one for each block."""
+    masks = has_bias(shape)
+    hidden, output = (
+        mask * jax.random.uniform(part, mask.shape, minval=-reach, maxval=reach)
+        for part, mask in zip(jax.random.split(key), masks, strict=True)
+    )
+    first = {shape.cells: input_bias, shape.cells + shape.blocks: output_bias}
+    for row, biases in first.items():
+        if biases:
+            hidden = hidden.at[row : row + shape.blocks, -1].set(jnp.array(biases))
+    return Weights(hidden, output)
+
+
+def begin(shape: Shape) -> Memory:
+    """The memory before a sequence: all zeros."""
+    cells, M = (shape.blocks, shape.size), shape.seen
+    return Memory(jnp.zeros(shape.hidden), jnp.zeros(cells), jnp.zeros((*cells, M)), jnp.zeros((*cells, M)))
+
+
+def step(shape: Shape, weights: Weights, memory: Memory, x: Array) -> tuple[Memory, Seen]:
+    """One step forward: the state, and its derivatives by the weights."""
+    cells, blocks = shape.cells, shape.blocks
+    v = jnp.concatenate([x, memory.y, jnp.ones(1)])
+    net = jnp.sum(weights.hidden * v, axis=1)
+    to_cell, to_in, to_out = jnp.split(net, (cells, cells + blocks))
+    opened, gate = jax.nn.sigmoid(to_in), jax.nn.sigmoid(to_out)
+    tanh_g = jnp.tanh(to_cell.reshape(blocks, -1) / 2)  # 4 σ(x) - 2 = 2 tanh(x/2)
+    s = memory.s + opened[:, None] * shape.g * tanh_g
+    h = jnp.tanh(s / 2)
+    by_cell = memory.by_cell + (opened[:, None] * shape.g / 2 * (1 - tanh_g**2))[..., None] * v
+    by_gate = memory.by_gate + ((opened * (1 - opened))[:, None] * shape.g * tanh_g)[..., None] * v
+    y_cells = (gate[:, None] * shape.h * h).ravel()
+    seen = jnp.append(y_cells, 1.0)
+    output = jax.nn.sigmoid(jnp.sum(weights.output * seen, axis=1))
+    return Memory(jnp.concatenate([y_cells, opened, gate]), s, by_cell, by_gate), Seen(v, h, gate, seen, output)
+
+
+def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target: Array) -> Weights:
+    """∂/∂W and ∂/∂V of Σ (target - output)² / 2 at one step, cut at the gates."""
+    d_net = (seen.output - target) * seen.output * (1 - seen.output)
+    d_cells = (d_net @ weights.output)[:-1].reshape(shape.blocks, shape.size)
+    d_s = d_cells * seen.gate[:, None] * shape.h / 2 * (1 - seen.h**2)
+    d_gate = jnp.sum(d_cells * shape.h * seen.h, axis=1) * seen.gate * (1 - seen.gate)
+    by_cell = (d_s[..., None] * memory.by_cell).reshape(shape.cells, -1)
+    by_gate = jnp.sum(d_s[..., None] * memory.by_gate, axis=1)
+    hidden, output = has_bias(shape)
+    d_hidden = jnp.concatenate([by_cell, by_gate, d_gate[:, None] * seen.v])
+    return Weights(hidden * d_hidden, output * d_net[:, None] * seen.cells)

@@ -1,0 +1,69 @@
+"""The networks and languages of the museum, against their papers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax.museum import lstm_1997, reber
+from rnnjax.museum.lstm_1997 import Shape
+
+
+def test_the_blocks_of_1997_have_as_many_weights_as_its_tables_say():
+    assert lstm_1997.count(Shape(7, 4, 1, 7, "gates")) == 264  # Table 1
+    assert lstm_1997.count(Shape(7, 3, 2, 7, "gates")) == 276
+    assert lstm_1997.count(Shape(54, 2, 1, 2, "none")) == 364  # Table 3
+    assert lstm_1997.count(Shape(1, 3, 1, 1, "hidden")) == 102  # Table 4
+    assert lstm_1997.count(Shape(2, 2, 2, 1, "all")) == 93  # Table 7
+    assert lstm_1997.count(Shape(8, 2, 2, 4, "all")) == 156  # Table 9
+    assert lstm_1997.count(Shape(8, 3, 2, 8, "all")) == 308
+
+
+def test_gates_begin_with_the_biases_given():
+    shape = Shape(7, 3, 2, 7, "gates")
+    weights = lstm_1997.draw_weights(jax.random.key(0), shape, 0.2, (-4.0, -5.0, -6.0), (-1.0, -2.0, -3.0))
+    assert weights.hidden[:, -1].tolist() == [0] * 6 + [-4, -5, -6, -1, -2, -3]
+    assert weights.output[:, -1].tolist() == [0] * 7
+    assert 0.19 < float(jnp.abs(weights.hidden[:, :-1]).max()) <= 0.2
+
+
+@pytest.mark.parametrize(("biased", "g", "h"), [("gates", 2.0, 1.0), ("all", 1.0, 2.0)])
+def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_net_inputs(biased, g, h):
+    with jax.enable_x64(True):
+        shape, T = Shape(7, 3, 2, 7, biased, g, h), 9
+        weights = jax.tree.map(lambda w: w.astype(float), lstm_1997.draw_weights(jax.random.key(0), shape, 1.0))
+        draw = lambda seed: jax.nn.one_hot(jax.random.randint(jax.random.key(seed), (T,), 0, 7), 7, dtype=float)
+        xs, targets = draw(1), draw(2)
+
+        def loss(weights):
+            y, s, total = jnp.zeros(shape.hidden), jnp.zeros((3, 2)), 0.0
+            for x, target in zip(xs, targets, strict=True):
+                net = weights.hidden @ jnp.concatenate([x, jax.lax.stop_gradient(y), jnp.ones(1)])
+                opened, gate = jax.nn.sigmoid(net[6:9]), jax.nn.sigmoid(net[9:])
+                s = s + opened[:, None] * g * (2 * jax.nn.sigmoid(net[:6].reshape(3, 2)) - 1)
+                cells = (gate[:, None] * h * (2 * jax.nn.sigmoid(s) - 1)).ravel()
+                output = jax.nn.sigmoid(weights.output @ jnp.append(cells, 1.0))
+                total += jnp.sum((target - output) ** 2) / 2
+                y = jnp.concatenate([cells, opened, gate])
+            return total
+
+        memory, found = lstm_1997.begin(shape), jax.tree.map(jnp.zeros_like, weights)
+        for x, target in zip(xs, targets, strict=True):
+            memory, seen = lstm_1997.step(shape, weights, memory, x)
+            found = jax.tree.map(jnp.add, found, lstm_1997.gradient(shape, weights, memory, seen, target))
+        expected = jax.tree.map(jnp.multiply, jax.grad(loss)(weights), lstm_1997.Weights(*lstm_1997.has_bias(shape)))
+        for name in ("hidden", "output"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-14)
+
+
+def test_embedded_reber_strings_follow_their_grammar():
+    may = ["TP", "B", "TP", "SX", "XS", "E", "T", "E"]
+    assert list(map(sorted, reber.allowed("BTBTXSETE"))) == list(map(sorted, may))
+    rng = np.random.default_rng(0)
+    training, test = reber.draw_sets(rng, 256)
+    assert not set(training) & set(test)
+    assert min(map(len, training)) == 9
+    for string in training[:50]:
+        assert all(symbol in may for symbol, may in zip(string[1:], reber.allowed(string), strict=True)), string
+    table = reber.table(["BPBTXSEPE"], 12)
+    assert table.allowed[0].sum(1).tolist() == [2, 1, 2, 2, 2, 1, 1, 1, 0, 0, 0, 0]
