@@ -73,7 +73,7 @@ def make_parts(cell: str, size: Size) -> dict[str, Callable]:
 
     read = jax.jit(lambda layer, x: manual.read(layer, x)[0])
     forward = jax.jit(lambda layer, s, a: manual.forward(model.cell, layer, hyper, s, Inputs(a), 1))
-    readout = jax.jit(lambda params, hs, batch: manual.readout(params, hs, batch, "cross_entropy"))
+    readout = jax.jit(lambda params, hs, batch: manual.readout(params, hs, batch, "cross_entropy", batch.y.size))
     backward = jax.jit(lambda layer, *found: manual.backward(model.cell, layer, hyper, *found, 1))
     recurrent = jax.jit(manual.recurrent_weights)
     inputs = jax.jit(lambda layer, x, d_a, d: manual.input_weights(layer, manual.InputTape(x, None), d_a, d))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnnjax.gradients.over_time import unroll as unroll
     from rnnjax.model import loss as losses
     from rnnjax.model.cells import Cell as Cell
+    from rnnjax.model.stack import network as network
     from rnnjax.trained import load as load
 
 FACE = {
@@ -26,13 +27,14 @@ FACE = {
     "losses": "rnnjax.model.loss",
     "fixed_points": "rnnjax.fixed_points",
     "Cell": "rnnjax.model.cells:Cell",
+    "network": "rnnjax.model.stack:network",
     "train": "rnnjax.train",
     "sample": "rnnjax.sample",
     "load": "rnnjax.trained:load",
 }
 """Where each name of the library is: a module, or a name in one. `train`, `sample`, `fixed_points` are called."""
 
-__all__ = ["Cell", "fixed_points", "gradient", "load", "losses", "online", "sample", "train", "unroll"]
+__all__ = ["Cell", "fixed_points", "gradient", "load", "losses", "network", "online", "sample", "train", "unroll"]
 
 if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
     # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.

@@ -50,7 +50,7 @@ def test_targets_in_narrow_integers_may_be_of_many_classes():
     hs, y = jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), jnp.array([5, 43], jnp.uint8)
     V, by = jnp.sin(jnp.arange(900.0)).reshape(3, 300), jnp.zeros(300)
     expected, d_V = jax.value_and_grad(lambda V: weighted_mean(cross_entropy(hs @ V + by, y)))(V)
-    loss, _, found, _ = manual.readout(Params((), V, by), hs, Batch(y, y), "cross_entropy")
+    loss, _, found, _ = manual.readout(Params((), V, by), hs, Batch(y, y), "cross_entropy", y.size)
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
     np.testing.assert_allclose(found, d_V, atol=1e-12)
 

@@ -122,15 +122,15 @@ LOOP = {  # seen by manual and by its custom_vjp
 EDGES = {  # what manual does outside the loop
     "read-out: not divided by the weights": readout(lambda loss, d_hs, dV, dby: (loss, 2 * d_hs, 2 * dV, 2 * dby)),
     "read-out: weights ignored": patched(
-        "readout", lambda true: lambda params, hs, batch, loss: true(params, hs, batch._replace(weight=None), loss)
+        "readout", lambda true: lambda params, hs, batch, *rest: true(params, hs, batch._replace(weight=None), *rest)
     ),
-    "read-out: mean over steps only": patched("denominator", lambda true: lambda *args: true(*args) / 3),
+    "read-out: mean over steps only": patched("total_weight", lambda true: lambda *args: true(*args) / 3),
     "read-out: h one step early": patched(
         "readout",
         lambda true: (
-            lambda params, hs, batch, loss: (
-                *true(params, hs, batch, loss)[:2],
-                *true(params, jnp.roll(hs, 1, 0), batch, loss)[2:],
+            lambda params, hs, *rest: (
+                *true(params, hs, *rest)[:2],
+                *true(params, jnp.roll(hs, 1, 0), *rest)[2:],
             )
         ),
     ),

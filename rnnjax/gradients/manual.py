@@ -33,11 +33,11 @@ from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
 from rnnjax.model.error import error_by_hand
-from rnnjax.model.loss import Loss, denominator, make_loss
+from rnnjax.model.loss import Loss, make_loss
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.normalization import Normalized, normalize, normalize_adjoint
 from rnnjax.model.product import outer, rows, to_hidden, to_weights, total
-from rnnjax.model.recurrence import Recurrence
+from rnnjax.model.recurrence import Recurrence, total_weight
 from rnnjax.model.rnn import (
     Inputs,
     Saved,
@@ -117,7 +117,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         hs = jnp.concatenate(outputs, axis=-1) if model.bidirectional else outputs[0]
         x = upward(model, level, hyper, x, hs, batch.noise)
 
-    loss, d_x, d_V, d_by = readout(params, x, batch, model.loss)
+    loss, d_x, d_V, d_by = readout(params, x, batch, model.loss, total_weight(recurrence, batch))
 
     d_layers, d_carry = list(params.layers), list(carry)
     for level in reversed(range(model.layers)):
@@ -234,15 +234,20 @@ def product_adjoint(layer: Layer, normalized: Normalized | None, d_z: Array) -> 
     return d_z if normalized is None else normalize_adjoint(normalized, layer.gain_z * d_z)
 
 
-def readout(params: Params, hs: Array, batch: Batch, loss: str | Loss) -> tuple[Array, Array, Array, Array]:
+def readout(
+    params: Params, hs: Array, batch: Batch, loss: str | Loss, divisor: Array | float
+) -> tuple[Array, Array, Array, Array]:
     """The loss, its error eₜ = ∂L/∂ŷₜ with ŷₜ = hₜ V + by, and the way back through the read-out.
+
+    Args:
+      divisor: what the weighted sum of all losses is divided by, see `recurrence.total_weight`.
 
     Returns:
       The loss, ∂L/∂hs [T, B, H], dV [H, V] and dby [V].
     """
     of_loss = error_by_hand(loss) or partial(error_by_jax, make_loss(loss))
     losses, error = of_loss(hs @ params.V + params.by, batch.y)
-    share = 1 / denominator(batch.shape, batch.weight)
+    share = 1 / divisor
     scale = share if batch.weight is None else (batch.weight * share)[..., None]
     d_out = error * scale
     total_loss = jnp.sum(losses if batch.weight is None else losses * batch.weight) * share

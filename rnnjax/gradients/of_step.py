@@ -1,6 +1,7 @@
 """The gradient of anybody's step over a window, by any method that needs no structure of a network."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import jax
@@ -13,7 +14,9 @@ from rnnjax.gradients.arguments import check_one_type, read
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import recurrence as recurrences
 from rnnjax.model.loss import Loss
-from rnnjax.model.recurrence import Adjoint, Initial, Recurrence, Step, of_step
+from rnnjax.model.network import Batch
+from rnnjax.model.recurrence import Adjoint, Initial, Recurrence, Step, of_network, of_step, precision
+from rnnjax.model.stack import network_of
 
 Array = jax.Array
 Tree = Any
@@ -28,6 +31,7 @@ class StepGradient:
     batch_axes: int
     recurrence: Recurrence
     method: Method
+    name: str
 
     def __call__(self, params: Tree, state: Tree, xs: Tree, ys: Tree, **options: Any) -> tuple[Array, Tree]:
         """The loss of a window and its derivative by the parameters; the arguments are those of `window`."""
@@ -71,6 +75,7 @@ class StepGradient:
         params, state, batch = read(self.step, self.loss, self.batch_axes, params, state, xs, ys, masks)
         if self.method.online:
             check_one_type(params, state)
+        hyper = self.check_network(batch, precision(params))
         if memory is None:
             memory = self.method.init(self.recurrence, params, state, jax.tree.map(lambda leaf: leaf[0], batch))
         noise = None
@@ -78,7 +83,17 @@ class StepGradient:
             if key is None:
                 raise UserError("this method draws random numbers: give it key=jax.random.key(...)")
             noise = self.method.draw(key, self.recurrence, params, state, batch.shape[0])
-        return self.method.gradient(self.recurrence, Window(params, (), state, batch, memory, noise))
+        return self.method.gradient(self.recurrence, Window(params, hyper, state, batch, memory, noise))
+
+    def check_network(self, batch: Batch, dtype: Any) -> Any:
+        """The numbers of a network that are no weights, where the method can be applied to its windows."""
+        network = network_of(self.step)
+        if network is None:
+            return ()
+        T, *streams = batch.shape
+        if reason := self.method.refuse(network.model, T, math.prod(streams), str(dtype)):
+            raise UserError(f"method {self.name}: {reason}")
+        return network.hyper
 
 
 def gradient(
@@ -109,10 +124,12 @@ def gradient(
     (3.25, 1.5)
 
     Args:
-      step: (params, state, x_t) -> (state, output) of one stream at one time. Any pure function of trees of arrays.
+      step: (params, state, x_t) -> (state, output) of one stream at one time. Any pure function of trees of arrays; or
+        the step of an `rnnjax.network`.
       loss: (output, y_t) -> scalar of one stream at one time, or a name: cross_entropy, squared_error, bernoulli.
       method: its name: autodiff, manual, textbook, checkpointed, parallel, deer, rtrl,
-        finite_difference; truncated, snap; and at random artbp, uoro, forward_gradient, spsa.
+        finite_difference; truncated, snap; and at random artbp, uoro, forward_gradient, spsa; of a network also
+        kf_rtrl and rflo.
       batch_axes: leading axes of the state, and after time of xs and ys, over which the step is mapped.
       reduce: mean: L as above. sum: without the division by Σ wₜ.
       adjoint: (params, state, x_t, d_state, d_output) -> (d_params, d_state_before), the step's pull-back written by
@@ -135,7 +152,13 @@ def gradient(
     check(callable(step), "step", step, "a function (params, state, x) -> (state, output)")
     check(adjoint is None or method == "manual", "method", method, "manual where an adjoint is given: only it uses one")
     found = make_method(GradientConfig(method=method, **options))  # type: ignore[arg-type]  # checked where it is made
-    if found.needs:
+    network = network_of(step)
+    if network:
+        check(adjoint is None, "adjoint", adjoint, "None for a network, whose cell brings its own")
+        check(initial is recurrences.zeros, "initial", initial, "left out for a network: learned_state=True learns it")
+        recurrence = replace(of_network(replace(network.model, loss=loss)), reduce=reduce)
+    elif found.needs:
         raise UserError(f"method {method}: {found.needs}")
-    recurrence = of_step(step, loss, batch_axes=batch_axes, initial=initial, reduce=reduce, adjoint=adjoint)
-    return StepGradient(step, recurrences.make_loss_of_one(loss), batch_axes, recurrence, found)
+    else:
+        recurrence = of_step(step, loss, batch_axes=batch_axes, initial=initial, reduce=reduce, adjoint=adjoint)
+    return StepGradient(step, recurrences.make_loss_of_one(loss), batch_axes, recurrence, found, method)

@@ -27,7 +27,7 @@ from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model.cells import built_in
 from rnnjax.model.loss import Loss, as_wide, make_loss
 from rnnjax.model.network import Layer, Model, Params
-from rnnjax.model.recurrence import Recurrence
+from rnnjax.model.recurrence import Recurrence, total_weight
 from rnnjax.model.rnn import hidden_to_output
 
 Array = jax.Array
@@ -73,7 +73,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         xs.append(after)
 
     weight = jnp.ones(batch.shape, params.V.dtype) if batch.weight is None else batch.weight
-    share = weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
+    share = weight / total_weight(recurrence, batch)
     lost, error = output_error(model.loss, hidden_to_output(params, xs[-1]), batch.y)
     loss, error = jnp.sum(lost * share), error * share[..., None]
 
