@@ -14,7 +14,9 @@ from rnnjax.certificate.instances import Instance
 from rnnjax.certificate.trial import Program, Trial, claim_of, compile_for, make, run, walk
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import ROUNDING
+from rnnjax.gradients.influences import acting
 from rnnjax.gradients.method import Gradient
+from rnnjax.model.leaves import pack, reals, unpack
 
 KEY = 0x7E57
 """Seed of the random methods' noise."""
@@ -36,20 +38,20 @@ class Bench:
 
     @property
     def setting(self) -> tuple:
-        return self.instance.model, self.instance.params, self.instance.hyper
+        return self.instance.setting
 
     @cached_property
     def windows(self) -> list[exact.ExactGradient]:
         """Exact gradient of each window, the state before it constant."""
         carry, found = self.instance.carry, []
         for index in range(self.instance.number):
-            found.append(exact.gradient(*self.setting, carry, self.instance.window(index)))
+            found.append(self.instance.truth(carry, self.instance.window(index)))
             carry = found[-1].new_carry
         return jax.device_get(found)
 
     @cached_property
     def stream(self) -> exact.ExactGradient:
-        return jax.device_get(exact.gradient(*self.setting, self.instance.carry, self.instance.stream))
+        return jax.device_get(self.instance.truth(self.instance.carry, self.instance.stream))
 
     @cached_property
     def open_sum(self) -> Any:
@@ -74,6 +76,18 @@ class Bench:
         """Double sum over the pairs (step of the loss, step of the use) in keep [N·T, N·T]."""
         return jax.tree.map(lambda leaf: np.einsum("jk,jk...->...", keep.astype(float), leaf), self.pairs)
 
+    def of_window(self, index: int, part: Any) -> Any:
+        """Gradient of a window's own loss, from the part of the stream's that its losses have."""
+        share = self.instance.shares[index]
+        return jax.tree.map(lambda leaf: leaf / share, part)
+
+    def restore(self, d_params: Any, d_carry: Any) -> dict[str, Any]:
+        """Gradient as trees, from vectors [P] and [N, S]."""
+        carry = reals(self.instance.carry)
+        streams = d_carry.reshape(*self.instance.shape[1:], -1)
+        of_carry = unpack(streams, carry, len(self.instance.shape) - 1)
+        return jax.device_get({"params": unpack(d_params, reals(self.instance.params)), "carry": of_carry})
+
     @cached_property
     def steps(self) -> tuple[np.ndarray, np.ndarray]:
         """Step of the loss j and step of the use k, for each pair."""
@@ -88,12 +102,35 @@ class Bench:
         window: a window's gradient without its lags; stream: the stream's without its lags; cut: the stream's without
         the terms from window to window.
         """
-        if self.instance.model.bidirectional:
+        if self.instance.bidirectional:
             return {"window": 1.0, "stream": 1.0, "cut": 1.0}
         (j, k), T = self.steps, self.instance.shape[0]
         nothing, windows, stream = (self.sum_of_pairs(keep) for keep in (j == k, (j // T == k // T) & (k <= j), k <= j))
         apart = {"window": (nothing, windows), "stream": (nothing, stream), "cut": (windows, stream)}
         return {name: difference(*both).error for name, both in apart.items()}
+
+    @cached_property
+    def acts(self) -> Any:
+        """True for every real parameter that acts on the state; the others are the read-out."""
+        state, steps = exact.streams_apart(self.instance.recurrence, self.instance.carry, self.instance.stream)
+        one = jax.tree.map(lambda leaf: leaf[0], (state, jax.tree.map(lambda leaf: leaf[0], steps)))
+        return acting(self.instance.recurrence, self.instance.params, *one)
+
+    def of_readout(self, params: Any) -> Any:
+        """Leaves of a tree of parameters that act on no state; None in place of the others."""
+        return jax.tree.map(lambda leaf, acts: None if acts else leaf, reals(params), self.acts)
+
+    @cached_property
+    def numbers_that_act(self) -> np.ndarray:
+        """True for every number of `leaves.pack` of the parameters that acts on the state [P]."""
+        return np.asarray(pack(jax.tree.map(np.full_like, reals(self.instance.params), self.acts)), bool)
+
+    def is_exact(self, name: str) -> bool:
+        """True where a method must give the exact gradient of this instance."""
+        claim, instance = claim_of(name, self.config), self.instance
+        if claim.kind == "exact" or instance.recurrence.model is None:
+            return claim.kind == "exact"
+        return claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
 
     def tolerance(self, name: str) -> float:
         """Largest error of an exact method; more for central differences, where the loss bends."""
@@ -148,8 +185,10 @@ class Bench:
         return found
 
     def refusal(self, name: str) -> str | None:
-        T, B = self.instance.shape
-        return make(name, self.config).refuse(self.instance.model, T, B, "float64")
+        method, (T, *B) = make(name, self.config), self.instance.shape
+        if self.instance.recurrence.model is None:
+            return method.needs or too_large(name, self.instance)
+        return method.refuse(self.instance.model, T, *B, "float64")
 
     def compile(self, name: str) -> None:
         self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY))
@@ -174,3 +213,7 @@ class Bench:
         """Gradients of each window by a method with other options than the config's; it takes no noise."""
         method = make(name, self.config, **options)
         return walk(exact.quick(method.gradient, 0), method, self.instance)
+
+
+def too_large(name: str, instance: Instance) -> str | None:
+    return None

@@ -15,7 +15,7 @@ from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare
 from rnnjax.certificate.definitions import DEFINITIONS
 from rnnjax.certificate.instances import Instance, cut_model, stand_ins, tiny, with_recurrence
-from rnnjax.certificate.trial import claim_of, make, mean, truth_of_stream, walk, walker
+from rnnjax.certificate.trial import claim_of, make, mean, of_window, truth_of_stream, walk, walker
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import ROUNDING
 from rnnjax.gradients.method import Gradient
@@ -81,7 +81,7 @@ def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Ite
     short: dict[str, Any] = {"k1_steps": 2, "k2_steps": 3}  # the last end is not k₁ steps after the one before
     method = make(name, config, **short)
     found = walk(exact.quick(method.gradient, 0), method, instance)
-    first, truth = of_window(found[0]), exact.gradient(*instance[1:5], instance.window(0)).gradient
+    first, truth = of_window(found[0]), instance.truth(instance.carry, instance.window(0)).gradient
     yield compare(4, name, "truncated(2, 3) ≠ BPTT of 5 steps", instance.name, first, truth, differs=True)
     yield as_defined(4, name, instance, dataclasses.replace(config, **short), found, "truncated(2, 3) as it is defined")
 
@@ -103,7 +103,7 @@ def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, option
         found = walk(gradient, method, instance)
         is_exact = claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
         statement, truth = f"with {words} {'=' if is_exact else '≠'} RTRL for {graph}", truth_of_stream(instance)
-        total = mean([of_window(window) for window in found])
+        total = mean([of_window(window) for window in found], instance.shares)
         yield compare(6, name, statement, instance.name, total, truth, differs=not is_exact)
         if claim.definition:
             defined = dataclasses.replace(config, **options)
@@ -126,7 +126,3 @@ def as_defined(
     expected = DEFINITIONS[claim_of(name, config).definition](Bench(instance, config), config)
     words = f"{words}, window by window, initial state included"
     return compare(number, name, words, instance.name, [of_window(window) for window in found], expected)
-
-
-def of_window(window: Gradient) -> dict[str, Any]:
-    return {"params": window.params, "carry": window.carry}

@@ -5,19 +5,21 @@ Each gives the gradient of every window of a stream, {"params", "carry"}; no met
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import jax
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
 from rnnjax.model.cells import Hyper, built_in, with_tanh
+from rnnjax.model.leaves import unpack
 from rnnjax.model.network import Batch, Layer, Model, Params
+from rnnjax.model.recurrence import of_network
 
 Windows = list[dict[str, Any]]
 
@@ -33,34 +35,58 @@ def truncated(bench: Bench, config: GradientConfig) -> Windows:
     for index in range(bench.instance.number):
         within = (j // T == index) & (k // T == index) & (k <= j) & (k % T >= end - config.k2_steps)
         first = index * T  # a zero added before it is one added to the initial state
-        reach_it = within[:, first]
-        carry = tuple(np.tensordot(reach_it.astype(float), leaf[:, first], axes=1) for leaf in bench.pairs_of_state)
+        reach_it = within[:, first].astype(float)
+        carry = jax.tree.map(lambda leaf: np.tensordot(reach_it, leaf[:, first], axes=1), bench.pairs_of_state)  # noqa: B023
         whole = {"params": bench.sum_of_pairs(within), "carry": carry}
-        found.append(jax.tree.map(lambda leaf: bench.instance.number * leaf, whole))  # of the window's mean loss
+        found.append(bench.of_window(index, whole))
     return found
 
 
 def snap(bench: Bench, config: GradientConfig) -> Windows:
-    """J̃ₜ = M ⊙ (Dₜ J̃ₜ₋₁ + Iₜ), and for the initial state K̃ₜ = M' ⊙ Dₜ K̃ₜ₋₁ (Menick et al., 2020)."""
+    """J̃ₜ = M ⊙ (Dₜ J̃ₜ₋₁ + Iₜ), and for the initial state K̃ₜ = M' ⊙ Dₜ K̃ₜ₋₁ (Menick et al., 2020).
+
+    Of a network M follows from W, and a step adds ∂ℓₜ/∂sₜ J̃ₜ. Of anybody's step M is what its derivatives have shown so
+    far, and a step adds ∂ℓₜ/∂p + ∂ℓₜ/∂sₜ₋₁ J̃ₜ₋₁, its own influence exact.
+    """
+    instance, of = bench.instance, bench.derivatives
+    T, (N, S, P) = instance.shape[0], of.of_params.shape[1:]
+    J, K = np.zeros((N, S, P)), np.broadcast_to(np.eye(S), (N, S, S))
+    d_p, d_s0 = np.zeros((instance.number, P)), np.zeros((instance.number, N, S))
+    for t, (M, M_of_state) in enumerate(patterns(bench, config.snap_steps)):
+        before = J, K
+        J, K = M * (of.of_state[t] @ J + of.of_params[t]), M_of_state * (of.of_state[t] @ K)
+        if of.loss_of_new is None:
+            error, through, own = of.loss_of_state[t], before, np.ones(P)
+        else:
+            error, through, own = of.loss_of_new[t], (J, K), ~bench.numbers_that_act
+        d_p[t // T] += own * of.loss_of_params[t].sum(axis=0) + np.einsum("ns,nsp->p", error, through[0])
+        d_s0[t // T] += np.einsum("ns,nsr->nr", error, through[1])
+    return [bench.of_window(index, bench.restore(d_p[index], d_s0[index])) for index in range(instance.number)]
+
+
+def patterns(bench: Bench, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """M for the parameters and for the initial state, at each step of the stream."""
     instance = bench.instance
-    kept_of_params, kept_of_state = pattern(instance.model, instance.params, config.snap_steps)
-    of, (T, B) = bench.derivatives, instance.shape
-    S, P = of.of_params.shape[2:]
-    J, K = np.zeros((B, S, P)), np.broadcast_to(np.eye(S), (B, S, S))
-    d_p, d_s0 = np.zeros((instance.number, P)), np.zeros((instance.number, B, S))
-    for t in range(instance.number * T):
-        J = kept_of_params * (of.of_state[t] @ J + of.of_params[t])
-        K = kept_of_state * (of.of_state[t] @ K)
-        d_p[t // T] += np.einsum("bs,bsp->p", of.of_loss[t], J)
-        d_s0[t // T] += np.einsum("bs,bsr->br", of.of_loss[t], K)
-    restore = ravel_pytree((instance.params.layers, instance.params.embedding))[1]
-    found = []
-    for index in range(instance.number):
-        layers, embedding = restore(instance.number * d_p[index])
-        d_V, d_by = read_out(bench, index)
-        carry = tuple(np.split(instance.number * d_s0[index], instance.model.layers, axis=-1))
-        found.append({"params": Params(layers, d_V, d_by, embedding), "carry": carry})
-    return found
+    acted, graph = (np.asarray(part) != 0 for part in (bench.derivatives.of_params, bench.derivatives.of_state))
+    if instance.recurrence.model is None:
+        return (seen_so_far(acted[: t + 1], graph[: t + 1], n) for t in range(len(acted)))
+    return repeat(pattern(instance.model, instance.params, n), len(acted))
+
+
+def seen_so_far(acted: np.ndarray, graph: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """True where a parameter [N, S, P], or a number of the initial state [N, S, S], can act within n steps.
+
+    It can by the derivatives that have not been zero at some time.
+
+    Args:
+      acted: bool [t, N, S, P]; graph: bool [t, N, S, S]. A number of the state is connected with itself.
+    """
+    of_params: np.ndarray = np.any(acted, axis=0)
+    connected: np.ndarray = np.any(graph, axis=0) | np.eye(graph.shape[-1], dtype=bool)
+    of_state = connected
+    for _ in range(n - 1):
+        of_params, of_state = connected @ of_params, connected @ of_state
+    return of_params, of_state
 
 
 def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,12 +107,13 @@ def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarra
         )
         filled = filled._replace(layers=tuple(layers))
     carry = tuple(draw.normal(size=(1, width)) for _ in range(L))
+    recurrence = of_network(smooth)
     x: Any = draw.normal(size=(1, 1, model.width))
     nothing: Any = np.zeros((1, 1), int)
 
     def one(reset: bool) -> exact.Derivatives:
         batch = Batch(x, nothing, reset=nothing + reset > 0)
-        return jax.device_get(exact.derivatives(smooth, filled, Hyper(0.5), carry, batch))
+        return jax.device_get(exact.derivatives(recurrence, filled, Hyper(0.5), carry, batch))
 
     as_units = np.kron(np.eye(L), np.tile(np.eye(H), len(model.cell.states)))  # [L·H, S]
     acts = as_units @ (one(False).of_state[0, 0] != 0) @ as_units.T > 0
@@ -99,11 +126,11 @@ def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarra
     return np.asarray(as_units.T @ of_params > 0), np.asarray(as_units.T @ of_state @ as_units > 0)
 
 
-def read_out(bench: Bench, index: int) -> tuple[Any, Any]:
-    """∂L/∂V and ∂L/∂by of a window, which need no memory."""
-    of, (T, _), count = bench.derivatives, bench.instance.shape, bench.instance.number
-    d_V, d_by = (count * leaf[index * T : (index + 1) * T].sum((0, 1)) for leaf in (of.of_V, of.of_by))
-    return d_V, d_by
+def direct(bench: Bench, index: int) -> Params:
+    """∂L/∂p of a window at a fixed state before each step; of V and by, which need no memory, the whole."""
+    T = bench.instance.shape[0]
+    of_steps = np.asarray(bench.derivatives.loss_of_params)[index * T : (index + 1) * T]
+    return unpack(of_steps.sum(axis=(0, 1)), bench.instance.params)
 
 
 PHI: dict[str, tuple[Callable, Callable]] = {
@@ -126,6 +153,7 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
     alpha = float(instance.hyper.leak) if built_in(model.cell) == "leaky" else 1.0
     U, W, bh, V, by = (np.asarray(leaf) for leaf in (*params.layers[0][:3], params.V, params.by))
     H, outputs = V.shape
+    weight = np.ones(stream.shape) if stream.weight is None else stream.weight
     F = V.T if config.feedback == "readout" else np.asarray(fixed_feedback(outputs, H))
     found: Any = [([np.zeros_like(leaf) for leaf in (U, W, bh)], np.zeros((B, H))) for _ in range(instance.number)]
     for b in range(B):
@@ -144,16 +172,17 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
                 rate = float(instance.hyper.dropout)
                 thinned = (np.asarray(stream.noise[0][t, b]) >= rate) / (1 - rate)
             y_hat = np.exp(log_softmax((h * thinned) @ V + by))
-            weight = 1.0 if stream.weight is None else stream.weight[t, b]
-            error = (y_hat - np.eye(outputs)[stream.y[t, b]]) * weight / (T * B)
+            error = (y_hat - np.eye(outputs)[stream.y[t, b]]) * weight[t, b] / weight.sum()
             signal, (d_layer, d_h0) = thinned * (error @ F), found[t // T]
             for d, e in zip(d_layer, p, strict=True):
                 d += signal * e
             d_h0[b] += signal * left
-    return [
-        {"params": Params((Layer(*d_layer),), *read_out(bench, index)), "carry": (d_h0,)}
-        for index, (d_layer, d_h0) in enumerate(found)
-    ]
+    parts = []
+    for index, (d_layer, d_h0) in enumerate(found):
+        own = direct(bench, index)
+        whole = {"params": Params((Layer(*d_layer),), own.V, own.by), "carry": (d_h0,)}
+        parts.append(bench.of_window(index, whole))
+    return parts
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -12,31 +12,37 @@ import numpy as np
 
 from rnnjax.certificate.check import Check
 from rnnjax.certificate.exact import quick
-from rnnjax.certificate.instances import tiny
+from rnnjax.certificate.instances import Instance
 from rnnjax.certificate.trial import claim_of, make
 from rnnjax.config import GradientConfig
 
 COUNT = 2**15
+
+MOST_NUMBERS, MOST_COLUMNS = 2**23, 200
+"""Most numbers that are drawn, and most of a draw that are held against each other."""
+
 DOUBT = 1e-9
 KEY = 0xD4A3
 WITHIN_ONE = math.erf(math.sqrt(0.5))
 """Share of Gaussian numbers in [-1, 1]."""
 
 
-def check(name: str, options: dict[str, Any], config: GradientConfig) -> Check:
+def check(name: str, instance: Instance, config: GradientConfig) -> Check:
     """Checks the worst deviation of a statistic, as a share of its bound."""
-    instance = tiny(f"tiny {options['cell']}", 3, 1, **options)
     method, noise = make(name, config, directions=2), claim_of(name, config).noise
     where = instance.recurrence, instance.params, instance.carry, instance.shape[0]
+    one = jax.eval_shape(lambda key: method.draw(key, *where), jax.random.key(KEY))
+    count = min(COUNT, MOST_NUMBERS // sum(leaf.size for leaf in jax.tree.leaves(one)))
     draw = jax.vmap(lambda key: method.draw(key, *where))
-    drawn = jax.device_get(quick(lambda key: draw(jax.random.split(key, COUNT)))(jax.random.key(KEY)))
+    drawn = jax.device_get(quick(lambda key: draw(jax.random.split(key, count)))(jax.random.key(KEY)))
     if noise == "cuts":
         claim, worst = "how often, and how often together, it cuts", of_cuts(drawn, config.cut_probability)
     else:
-        numbers = np.concatenate([leaf.reshape(COUNT, -1) for leaf in jax.tree.leaves(drawn)], axis=1)
+        numbers = np.concatenate([leaf.reshape(count, -1) for leaf in jax.tree.leaves(drawn)], axis=1)
+        numbers = numbers[:, np.linspace(0, numbers.shape[1] - 1, min(numbers.shape[1], MOST_COLUMNS)).astype(int)]
         signs = noise == "signs" or config.distribution == "rademacher"
         claim, worst = "mean 0, variance 1, no two alike", of_numbers(numbers, signs)
-    return Check(7, name, f"{COUNT:,} draws: {claim}, as a share of what chance allows", instance.name, worst, 1.0)
+    return Check(7, name, f"{count:,} draws: {claim}, as a share of what chance allows", instance.name, worst, 1.0)
 
 
 def of_numbers(x: np.ndarray, signs: bool) -> float:
@@ -66,9 +72,10 @@ def of_cuts(drawn: Any, probability: float) -> float:
     claimed[0] = 0
     if cut[:, 0].any() or not np.allclose(drawn.probability, claimed, 1e-6, 0):
         return math.inf
-    x, p = cut[:, 1:].reshape(COUNT, -1), probability
-    together, odds = x.T @ x / COUNT, np.full((x.shape[1],) * 2, p * p)
+    N = len(cut)
+    x, p = cut[:, 1:].reshape(N, -1), probability
+    together, odds = x.T @ x / N, np.full((x.shape[1],) * 2, p * p)
     np.fill_diagonal(odds, p)  # the diagonal: how often each of them cuts
     z = math.log(2 * together.size / DOUBT)
-    bound = np.sqrt(2 * odds * (1 - odds) * z / COUNT) + z / (3 * COUNT)
+    bound = np.sqrt(2 * odds * (1 - odds) * z / N) + z / (3 * N)
     return float(np.max(np.abs(together - odds) / bound))

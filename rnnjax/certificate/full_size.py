@@ -50,7 +50,7 @@ def rows(names: list[str], config: Config, model: Model, ids: np.ndarray) -> lis
         reason = f"not run: a forward pass takes {products:.0e} products, more than {MOST_PRODUCTS:.0e}"
         return [*found, *(FullRow(name, precision, None, "", None, "n/a", reason) for name in cheap)]
     instance = on_text("the config", config, model, ids, T, B, 1)
-    truth = exact.gradient(model, instance.params, instance.hyper, instance.carry, instance.window(0))
+    truth = instance.truth(instance.carry, instance.window(0))
     return [row(name, config, narrow(instance, precision), truth) for name in cheap] + found
 
 
@@ -74,5 +74,5 @@ def row(name: str, config: Config, instance: Instance, truth: exact.ExactGradien
 
 def rounding(instance: Instance, truth: exact.ExactGradient) -> float:
     """Error of the exact gradient itself in the instance's precision."""
-    found = exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.window(0))
+    found = instance.truth(instance.carry, instance.window(0))
     return difference(found.gradient, truth.gradient).error

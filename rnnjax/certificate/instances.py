@@ -1,6 +1,7 @@
 """Instances to try methods on: a network, its state, and a stream of windows."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from rnnjax.gradients.method import Method
 from rnnjax.model.cells import Hyper, find, with_tanh
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.initializers import param_shapes
-from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
+from rnnjax.model.network import Batch, Model, initial_carry
 from rnnjax.model.recurrence import Recurrence, of_network
 
 Array = jax.Array
@@ -27,41 +28,74 @@ WINDOWS = 3
 
 
 class Instance(NamedTuple):
-    """Network and a stream of N windows.
+    """Recurrence and a stream of N windows.
 
     Attributes:
       name: name in the tables.
+      recurrence: that of a network, or of anybody's step.
       params, hyper, carry, windows: in float64, on the host, where cutting a window compiles nothing; each leaf of
-        windows is [N, T, B, ...].
+        windows is [N, T, *B, ...].
+      loop: (params, carry, batch) -> the exact gradient of a window by other means than a scan over the recurrence;
+        None: that scan is the truth.
     """
 
     name: str
-    model: Model
-    params: Params
-    hyper: Hyper
-    carry: Carry
+    recurrence: Recurrence
+    params: Any
+    hyper: Any
+    carry: Any
     windows: Batch
+    loop: Callable[[Any, Any, Batch], exact.ExactGradient] | None = None
 
     @property
-    def recurrence(self) -> Recurrence:
-        return of_network(self.model)
+    def model(self) -> Model:
+        """Network of the instance.
+
+        Raises:
+          ValueError: of a step that is none.
+        """
+        if self.recurrence.model is None:
+            raise ValueError(f"{self.name} is no network of cells")
+        return self.recurrence.model
+
+    @property
+    def bidirectional(self) -> bool:
+        """True of a network that has no single steps."""
+        return self.recurrence.model is not None and self.recurrence.model.bidirectional
+
+    @property
+    def setting(self) -> tuple:
+        """Recurrence, parameters and hyper: the first arguments of the functions of `exact`."""
+        return self.recurrence, self.params, self.hyper
 
     @property
     def number(self) -> int:
-        return self.windows.y.shape[0]
+        return self.windows.shape[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[T, B] of a window."""
-        return self.windows.y.shape[1:]
+        """[T, *B] of a window."""
+        return self.windows.shape[1:]
 
     @property
     def stream(self) -> Batch:
-        """All windows as one, [N·T, B]."""
+        """All windows as one, [N·T, *B]."""
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), self.windows)
 
     def window(self, index: int) -> Batch:
         return jax.tree.map(lambda leaf: leaf[index], self.windows)
+
+    def truth(self, carry: Any, batch: Batch) -> exact.ExactGradient:
+        """Exact gradient of a window, the state before it constant."""
+        return self.loop(self.params, carry, batch) if self.loop else exact.gradient(*self.setting, carry, batch)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of each window in the loss of the stream [N]: the gradients of windows, so weighted, sum up to its."""
+        if self.recurrence.reduce == "sum":
+            return np.ones(self.number)
+        weight = np.ones(self.windows.shape) if self.windows.weight is None else self.windows.weight
+        return np.sum(weight, axis=tuple(range(1, np.ndim(weight)))) / np.sum(weight)
 
 
 def cut_model(model: Model) -> Model:
@@ -113,9 +147,10 @@ def on_text(name: str, config: Config, model: Model, ids: np.ndarray, T: int, B:
         weight = jnp.ones(x.shape).at[:, 0, 0].add(-0.5).at[:, -1, -1].add(0.5)
     windows = jax.device_get(Batch(x, y, weight=weight, reset=reset, valid=valid, noise=noise))
     first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], windows) for part in (0, slice(1, None)))
-    carry, _ = exact.quick(exact.loss, 0)(model, params, hyper, initial_carry(model, params, (B,)), first)
+    recurrence, zero = of_network(model), initial_carry(model, params, (B,))
+    carry, _ = exact.quick(exact.loss, 0)(recurrence, params, hyper, zero, first)
     params, carry = jax.device_get((params, carry))
-    return Instance(name, model, params, jax.tree.map(np.asarray, hyper), carry, rest)
+    return Instance(name, recurrence, params, jax.tree.map(np.asarray, hyper), carry, rest)
 
 
 def what_was_cut(config: Config, model: Model, small: Instance, gradient: GradientConfig) -> list[str]:
@@ -164,7 +199,7 @@ def tiny(name: str, steps: int, windows: int, *, hidden: int = 2, **options: Any
         noise = tuple(jnp.asarray(draw.uniform(size=(*shape, hidden))) for _ in range(model.layers))
     batch = Batch(x, y, reset=jnp.asarray(reset.reshape(shape)), noise=noise)
     hyper = jax.tree.map(np.asarray, Hyper(leak=0.6, dropout=0.3))
-    return Instance(name, model, params, hyper, carry, jax.device_get(batch))
+    return Instance(name, of_network(model), params, hyper, carry, jax.device_get(batch))
 
 
 def kind_of(model: Model) -> dict[str, Any]:
@@ -219,5 +254,5 @@ def narrow(instance: Instance, dtype: str) -> Instance:
     def cast(leaf: Any) -> Any:
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
-    params, hyper, carry, windows = jax.tree.map(cast, tuple(instance)[2:])
-    return Instance(instance.name, instance.model, params, hyper, carry, windows)
+    params, hyper, carry, windows = jax.tree.map(cast, tuple(instance)[2:6])
+    return Instance(instance.name, instance.recurrence, params, hyper, carry, windows)

@@ -17,7 +17,7 @@ from rnnjax.certificate.check import DIFFERENT, Check, raised
 from rnnjax.certificate.definitions import DEFINITIONS
 from rnnjax.certificate.difference import Difference, difference
 from rnnjax.certificate.instances import stand_ins
-from rnnjax.certificate.trial import NOTHING, MeasuredCost, Trial, make, mean
+from rnnjax.certificate.trial import NOTHING, MeasuredCost, Trial, make, mean, of_window
 from rnnjax.gradients.claim import ROUNDING, Claim
 
 
@@ -69,10 +69,10 @@ def row_of(name: str, bench: Bench) -> Row:
 def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
     """Holds a trial against theory."""
     found = trial.mean
-    window = difference(found, mean([truth.gradient for truth in bench.windows]), claim.floor)
+    window = difference(found, mean([truth.gradient for truth in bench.windows], trial.shares), claim.floor)
     if claim.of == "window":  # window by window is stricter than their mean
         parts = [
-            difference({"params": w.params, "carry": w.carry}, truth.gradient, claim.floor)
+            difference(of_window(w), truth.gradient, claim.floor)
             for w, truth in zip(trial.windows, bench.windows, strict=True)
         ]
         worst = max(parts, key=lambda part: part.error if math.isfinite(part.error) else math.inf)
@@ -82,12 +82,8 @@ def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
     target, other = (window, stream) if claim.of == "window" else (stream, window)
     if reason := bench.nothing_to_judge(name):
         return replace(row, reason=reason)
-    instance = bench.instance
-    is_exact = claim.kind == "exact" or claim.exact_if(
-        instance.model, instance.params, instance.shape[0], instance.number
-    )
+    is_exact, faults = bench.is_exact(name), faults_of(claim, bench, trial)
     row = replace(row, bias="0" if is_exact else bias_of(claim, target))
-    faults = faults_of(claim, bench, trial)
     if claim.definition:
         expected = DEFINITIONS[claim.definition](bench, bench.config)
         faults += faults_of_definition(trial, expected)
@@ -114,23 +110,20 @@ def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
 def apart(claim: Claim, bench: Bench, expected: list[dict[str, Any]]) -> float:
     """Error of an approximate method's definition against the exact gradient that it is about."""
     if claim.of == "stream":
-        return difference(mean(expected), bench.stream.gradient).error
+        return difference(mean(expected, bench.instance.shares), bench.stream.gradient).error
     pairs = zip(expected, bench.windows, strict=True)
     return max(difference(parts, truth.gradient).error for parts, truth in pairs)
 
 
 def faults_of_definition(trial: Trial, expected: list[dict[str, Any]]) -> list[str]:
     """Faults of windows whose gradient, initial state included, is not the method's definition."""
-    parts = [
-        difference({"params": w.params, "carry": w.carry}, truth)
-        for w, truth in zip(trial.windows, expected, strict=True)
-    ]
+    parts = [difference(of_window(w), truth) for w, truth in zip(trial.windows, expected, strict=True)]
     wrong = [f"{part.leaf} of window {index}" for index, part in enumerate(parts) if not part.error <= ROUNDING]
     return [f"not what it is defined to be ({wrong[0]})"] if wrong else []
 
 
 def faults_of(claim: Claim, bench: Bench, trial: Trial) -> list[str]:
-    """Faults in the parts common to all methods: finite numbers, loss, last state, and V and by where claimed."""
+    """Faults in the parts common to all methods: finite numbers, loss, last state, and the read-out where claimed."""
     faults = []
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trial.mean)):
         faults.append("its gradient is not finite")
@@ -140,11 +133,11 @@ def faults_of(claim: Claim, bench: Bench, trial: Trial) -> list[str]:
             faults.append(f"its {part} is not that of the window")
     if claim.readout:
         of_readout = [
-            difference((w.params.V, w.params.by), (t.params.V, t.params.by)).error
+            difference(bench.of_readout(w.params), bench.of_readout(t.params)).error
             for w, t in zip(trial.windows, bench.windows, strict=True)
         ]
         if not max(of_readout) <= ROUNDING:
-            faults.append("V and by act on no state, and their gradient is not exact")
+            faults.append("the read-out acts on no state, and its gradient is not exact")
     return faults
 
 

@@ -14,11 +14,11 @@ from rnnjax.analysis import lags
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare, raised
-from rnnjax.certificate.trial import claim_of, make, mean
-from rnnjax.gradients.method import Gradient, Window
+from rnnjax.certificate.trial import claim_of, make, mean, of_window
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
-from rnnjax.model.recurrence import of_network
+from rnnjax.model.recurrence import Recurrence
 
 Array = jax.Array
 
@@ -47,19 +47,19 @@ def guarded(part: Part, name: str, bench: Bench) -> Iterator[Check]:
 
 def exact_in_the_first_window(name: str, bench: Bench) -> Iterator[Check]:
     """Checks the exact gradient of every parameter and of the initial state."""
-    on, truth = bench.instance.name, both(bench.windows[0])
+    on, truth = bench.instance.name, of_window(bench.windows[0])
     claim = claim_of(name, bench.config)
     if claim.kind != "exact":
         return
-    found, limits = both(bench.trial(name).windows[0]), limits_of(name, bench)
+    found, limits = of_window(bench.trial(name).windows[0]), limits_of(name, bench)
     yield compare(1, name, "the window's exact gradient, initial state included", on, found, truth, **limits)
     if claim.of == "stream":
         sums = f"{bench.instance.number} windows sum up to the stream's exact gradient"
-        yield compare(1, name, sums, on, bench.trial(name).mean, both(bench.stream))
+        yield compare(1, name, sums, on, bench.trial(name).mean, of_window(bench.stream))
     for options in claim.variants:
         if any(getattr(bench.config, option) != value for option, value in options.items()):
             words = " and ".join(f"{option} {value}" for option, value in options.items())
-            found = both(bench.variant(name, **options)[0])
+            found = of_window(bench.variant(name, **options)[0])
             yield compare(1, name, f"the same with {words}", on, found, truth, **limits)
 
 
@@ -68,33 +68,33 @@ def limits_of(name: str, bench: Bench) -> dict[str, Any]:
     return {"limit": bench.tolerance(name), "floor": claim_of(name, bench.config).floor}
 
 
-def both(gradient: Gradient | exact.ExactGradient) -> dict[str, Any]:
-    """Gradient of the parameters, and of the initial state."""
-    return {"params": gradient.params, "carry": gradient.carry}
-
-
 def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
     """Checks the adjoint of each state."""
-    if not claim_of(name, bench.config).adjoints or bench.instance.model.bidirectional:
+    if not claim_of(name, bench.config).adjoints or bench.instance.bidirectional:
         return
     batch, carry, gradient = bench.instance.window(0), bench.instance.carry, make(name, bench.config).gradient
-    states, truth = jax.device_get(exact.adjoints(*bench.setting, carry, batch))
     T = batch.shape[0]
 
-    def after(model: Model, params: Params, hyper: Hyper, states_t: Carry, batch: Batch, t: Array) -> Carry:
-        # Held until t and counted from t on, a window begins with the state after step t, whose adjoint is its carry.
-        step = jnp.broadcast_to(jnp.arange(T)[:, None], batch.y.shape)
-        weight = jnp.ones(batch.y.shape, params.V.dtype) if batch.weight is None else batch.weight
+    def from_step(recurrence: Recurrence, params: Any, hyper: Any, state: Any, batch: Batch, t: Array) -> Any:
+        # Held until t and counted from t on, a window begins with the state before step t, whose adjoint is its carry.
+        step = jnp.arange(T).reshape(-1, *[1] * (len(batch.shape) - 1))
+        weight = jnp.ones(batch.shape) if batch.weight is None else batch.weight
         left = jnp.where(step >= t, weight, 0)
-        window = batch._replace(weight=left, valid=step > t)
-        share = jnp.sum(left) / jnp.sum(weight)
-        found = gradient(of_network(model), Window(params, hyper, states_t, window))
+        valid, reset = (step >= t if mask is None else mask & (step >= t) for mask in (batch.valid, batch.reset))
+        masked = batch._replace(weight=left, valid=jnp.broadcast_to(valid, batch.shape))
+        if batch.reset is not None:
+            masked = masked._replace(reset=jnp.broadcast_to(reset, batch.shape))
+        found = gradient(recurrence, Window(params, hyper, state, masked))
+        share = 1.0 if recurrence.reduce == "sum" else jnp.sum(left) / jnp.sum(weight)
         return jax.tree.map(lambda leaf: leaf * share, found.carry)
 
-    run = partial(exact.quick(after, 0), *bench.setting)
+    states = exact.states(*bench.setting, carry, batch)
+    run = partial(exact.quick(from_step, 0), *bench.setting)
     parts = jax.device_get([run(jax.tree.map(lambda leaf, t=t: leaf[t], states), batch, t) for t in range(T)])
     found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
-    yield compare(2, name, "adjoint of each h_t = autodiff of a zero added to it", bench.instance.name, found, truth)
+    of_states = jax.tree.map(lambda leaf: leaf[:T, :T].sum(axis=0), bench.pairs_of_state)
+    claim = "adjoint of each s_t = autodiff of a zero added to it"
+    yield compare(2, name, claim, bench.instance.name, found, bench.of_window(0, of_states))
 
 
 def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
@@ -103,8 +103,10 @@ def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
     if claimed.kind == "exact" and claimed.of == "stream":
         trace = bench.trial(name).windows[-1].trace
         truth = exact.influence(*bench.setting, bench.instance.carry, bench.instance.stream)
-        claim = f"influence matrix after {bench.instance.number} windows = jacfwd of h_T"
-        yield compare(3, name, claim, bench.instance.name, (trace.params, trace.carry), truth)
+        of_params = np.zeros(truth[0].shape)
+        of_params[..., bench.numbers_that_act] = trace.params
+        claim = f"influence matrix after {bench.instance.number} windows = the Jacobian of s_T"
+        yield compare(3, name, claim, bench.instance.name, (of_params, trace.carry), truth)
 
 
 def truncation(name: str, bench: Bench) -> Iterator[Check]:
@@ -113,12 +115,13 @@ def truncation(name: str, bench: Bench) -> Iterator[Check]:
         return
     on, T, truth = bench.instance.name, bench.instance.shape[0], bench.windows[0]
     whole = bench.variant(name, k1_steps=T, k2_steps=T)[0]
-    yield compare(4, name, "truncated(T, T) = the window's exact gradient", on, both(whole), both(truth))
+    yield compare(4, name, "truncated(T, T) = the window's exact gradient", on, of_window(whole), of_window(truth))
 
     j, k = bench.steps
     inside = (j // T == k // T) & (k <= j)
     for reach in range(1, min(LAGS, T) + 1):
-        found = mean([window.params for window in bench.variant(name, k1_steps=1, k2_steps=reach)])
+        parts = [window.params for window in bench.variant(name, k1_steps=1, k2_steps=reach)]
+        found = mean(parts, bench.instance.shares)
         claim, within = f"truncated(1, {reach}) = the double sum at lags < {reach}", inside & (j - k < reach)
         yield compare(4, name, claim, on, found, bench.sum_of_pairs(within))
 
@@ -126,7 +129,7 @@ def truncation(name: str, bench: Bench) -> Iterator[Check]:
 def chunks(name: str, bench: Bench) -> Iterator[Check]:
     """Checks the sum over pairs within a chunk."""
     claim = claim_of(name, bench.config)
-    if claim.kind != "exact" or claim.of != "window" or bench.instance.model.bidirectional:
+    if claim.kind != "exact" or claim.of != "window" or bench.instance.bidirectional:
         return
     (j, k), T, on = bench.steps, bench.instance.shape[0], bench.instance.name
     found, limits = bench.trial(name).mean["params"], limits_of(name, bench)
@@ -165,18 +168,19 @@ LAGS_OF = "analysis.lags"
 def of_lags(bench: Bench) -> list[Check]:
     """Checks `analysis.lags` on the first window, lag by lag, against the terms of the double sum."""
     try:
-        return [] if bench.instance.model.bidirectional or bench.overflows else list(lag_by_lag(LAGS_OF, bench))
+        return [] if bench.instance.bidirectional or bench.overflows else list(lag_by_lag(LAGS_OF, bench))
     except Exception as error:  # as in `matrix.row_of`
         return [Check(5, LAGS_OF, "the gradient at each lag", bench.instance.name, None, reason=raised(error))]
 
 
 def lag_by_lag(name: str, bench: Bench) -> Iterator[Check]:
     instance, on = bench.instance, bench.instance.name
-    (j, k), T, count = bench.steps, instance.shape[0], instance.number
-    parts, lengths, biases = jax.device_get(found_by_lags(*bench.setting, instance.carry, instance.window(0)))
+    (j, k), T = bench.steps, instance.shape[0]
+    network = instance.model, instance.params, instance.hyper
+    parts, lengths, biases = jax.device_get(found_by_lags(*network, instance.carry, instance.window(0)))
     inside = (j < T) & (k < T)
     by_lag = [bench.sum_of_pairs(inside & (j - k == lag)) for lag in range(T)]
-    expected = jax.tree.map(lambda *leaves: count * np.stack(leaves), *by_lag)
+    expected = bench.of_window(0, jax.tree.map(lambda *leaves: np.stack(leaves), *by_lag))
     yield compare(5, name, "the gradient at each lag = the double sum at that lag", on, parts, expected)
     total = jax.tree.map(lambda leaf: leaf.sum(axis=0), parts)
     yield compare(5, name, "its lags add up to the window's exact gradient", on, total, bench.windows[0].params)
@@ -204,10 +208,10 @@ def norms_at(bench: Bench, lag: int) -> np.ndarray:
 
     The state after a step is the one before the next.
     """
-    T, B = bench.instance.shape
-    t = np.arange(lag, T)
+    t = np.arange(lag, bench.instance.shape[0])
     parts = [leaf[t, t - lag + 1] for leaf in bench.pairs_of_state]
     # The open sum has each loss's share of a mean over all windows, steps and streams.
-    weight = bench.instance.windows.weight
-    share = (1.0 if weight is None else weight[0][t]) / (bench.instance.number * T * B)
+    given = bench.instance.windows.weight
+    weight = np.ones(bench.instance.windows.shape) if given is None else np.asarray(given)
+    share = weight[0][t] / weight.sum()
     return np.sqrt(sum((part**2).sum(axis=-1) for part in parts)) / share

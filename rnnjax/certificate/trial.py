@@ -16,7 +16,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.model.network import Batch, Carry, Params
+from rnnjax.model.network import Batch
 
 Array = jax.Array
 
@@ -46,20 +46,27 @@ class Program(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Gradients of each window of an instance by a method, its trace handed on, and the cost of one window."""
+    """Gradients of each window of an instance by a method, its trace handed on, the shares of the windows in the loss
+    of the stream, and the cost of one window."""
 
     windows: list[Gradient]
+    shares: np.ndarray
     cost: MeasuredCost
 
     @property
     def mean(self) -> dict[str, Any]:
-        """Gradient of the stream's loss, the mean of the windows' gradients: params and carry."""
-        return mean([{"params": w.params, "carry": w.carry} for w in self.windows])
+        """Gradient of the stream's loss: params and carry."""
+        return mean([of_window(window) for window in self.windows], self.shares)
 
 
-def mean(trees: list[Any]) -> Any:
-    """Mean of trees, leaf by leaf; windows of equal weight each have an equal share of the stream's loss."""
-    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *trees)
+def of_window(window: Gradient | exact.ExactGradient) -> dict[str, Any]:
+    """Gradient by the parameters and by the initial state."""
+    return {"params": window.params, "carry": window.carry}
+
+
+def mean(trees: list[Any], shares: np.ndarray) -> Any:
+    """Mean of trees, leaf by leaf, each with its share."""
+    return jax.tree.map(lambda *leaves: sum(s * leaf for s, leaf in zip(shares, leaves, strict=True)), *trees)
 
 
 def make(name: str, config: GradientConfig, **options: Any) -> Method:
@@ -79,7 +86,7 @@ def claim_of(name: str, config: GradientConfig, **options: Any) -> Claim:
 def compile_for(method: Method, instance: Instance, key: Array) -> Program:
     """Compiles one program for one window."""
     recurrence, params, carry = instance.recurrence, instance.params, instance.carry
-    trace, T = exact.quick(method.init, 0)(recurrence, params, carry), instance.shape[0]
+    trace, T = first_trace(method, instance), instance.shape[0]
     draw = exact.quick(method.draw, (1, 4))
     noises = [draw(jax.random.fold_in(key, i), recurrence, params, carry, T) for i in range(instance.number)]
     window = Window(params, instance.hyper, carry, instance.window(0), trace, noises[0])
@@ -90,6 +97,12 @@ def compile_for(method: Method, instance: Instance, key: Array) -> Program:
     if memory is not None:
         memory += sum(leaf.nbytes for leaf in jax.tree.leaves(trace))
     return Program(program, trace, noises, seconds, memory)
+
+
+def first_trace(method: Method, instance: Instance) -> Any:
+    """Trace before the first window, which follows the parameters that act on the state."""
+    first = jax.tree.map(lambda leaf: leaf[0], instance.window(0))
+    return exact.quick(method.init, 0)(instance.recurrence, instance.params, instance.carry, first)
 
 
 def run(program: Program, instance: Instance) -> Trial:
@@ -104,7 +117,9 @@ def run(program: Program, instance: Instance) -> Trial:
         carry, trace = result.new_carry, result.trace
     while sum(times) < SECONDS and len(times) < MOST_RUNS:
         times.append(timed(program.run, window)[1])
-    return Trial(found, MeasuredCost(program.seconds, float(np.median(times[1:] or times)), program.memory))
+    return Trial(
+        found, instance.shares, MeasuredCost(program.seconds, float(np.median(times[1:] or times)), program.memory)
+    )
 
 
 def timed(program: Callable, window: Window) -> tuple[Gradient, float]:
@@ -120,7 +135,7 @@ def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) 
       gradient: the method's, compiled.
     """
     carry, found = instance.carry, []
-    trace = exact.quick(method.init, 0)(instance.recurrence, instance.params, instance.carry)
+    trace = first_trace(method, instance)
     for index in range(instance.number):
         window = Window(instance.params, instance.hyper, carry, instance.window(index), trace)
         found.append(gradient(instance.recurrence, window))
@@ -134,22 +149,29 @@ def walker(method: Method, instance: Instance) -> Callable[..., dict[str, Any]]:
     The noise of a window, if there is any, is stacked [N, ...].
     """
     return partial(
-        _walk, method.gradient, method.init, instance.recurrence, instance.hyper, instance.carry, instance.windows
+        _walk,
+        method.gradient,
+        method.init,
+        instance.recurrence,
+        instance.hyper,
+        instance.carry,
+        instance.windows,
+        instance.shares,
     )
 
 
-def _walk(gradient, init, recurrence, hyper, carry: Carry, windows: Batch, params: Params, noise: Any = None) -> dict:
-    def body(loop: tuple[Carry, Any], window: tuple[Batch, Any]) -> tuple[tuple[Carry, Any], dict]:
+def _walk(gradient, init, recurrence, hyper, carry, windows: Batch, shares, params, noise: Any = None) -> dict:
+    def body(loop: tuple[Any, Any], window: tuple[Batch, Any]) -> tuple[tuple[Any, Any], dict]:
         carry, trace = loop
         batch, noise_of_window = window
         found = gradient(recurrence, Window(params, hyper, carry, batch, trace, noise_of_window))
-        return (found.new_carry, found.trace), {"params": found.params, "carry": found.carry}
+        return (found.new_carry, found.trace), of_window(found)
 
-    trace = init(recurrence, params, carry)
+    trace = init(recurrence, params, carry, jax.tree.map(lambda leaf: leaf[0, 0], windows))
     parts = jax.lax.scan(body, (carry, trace), (windows, noise))[1]
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts)
+    return jax.tree.map(lambda leaf: jnp.tensordot(shares, leaf, axes=1), parts)
 
 
 def truth_of_stream(instance: Instance) -> dict[str, Any]:
     """Exact gradient of the whole stream."""
-    return exact.gradient(instance.model, instance.params, instance.hyper, instance.carry, instance.stream).gradient
+    return instance.truth(instance.carry, instance.stream).gradient
