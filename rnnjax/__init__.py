@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rnnjax import fixed_points as fixed_points
     from rnnjax import sample as sample
     from rnnjax import train as train
+    from rnnjax.compare.certify import certify as certify
     from rnnjax.gradients.of_step import gradient as gradient
     from rnnjax.gradients.online import online as online
     from rnnjax.gradients.over_time import unroll as unroll
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FACE = {
     "gradient": "rnnjax.gradients.of_step:gradient",
     "online": "rnnjax.gradients.online:online",
+    "certify": "rnnjax.compare.certify:certify",
     "unroll": "rnnjax.gradients.over_time:unroll",
     "losses": "rnnjax.model.loss",
     "fixed_points": "rnnjax.fixed_points",
@@ -34,7 +36,19 @@ FACE = {
 }
 """Where each name of the library is: a module, or a name in one. `train`, `sample`, `fixed_points` are called."""
 
-__all__ = ["Cell", "fixed_points", "gradient", "load", "losses", "network", "online", "sample", "train", "unroll"]
+__all__ = [
+    "Cell",
+    "certify",
+    "fixed_points",
+    "gradient",
+    "load",
+    "losses",
+    "network",
+    "online",
+    "sample",
+    "train",
+    "unroll",
+]
 
 if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
     # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.

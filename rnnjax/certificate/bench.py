@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnjax.certificate import exact
 from rnnjax.certificate.difference import difference
-from rnnjax.certificate.instances import Instance
+from rnnjax.certificate.instances import Instance, on_host
 from rnnjax.certificate.trial import Program, Trial, claim_of, compile_for, make, run, walk
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import ROUNDING
@@ -28,11 +28,22 @@ LARGEST = 1e100
 """Largest entry of a gradient that can be judged: its square, in norms and influences, is finite too."""
 
 
-class Bench:
-    """Instance, its truth, and each method's result on it; each computed when first asked for."""
+INFLUENCE, MOST_NUMBERS = ("rtrl", "snap", "textbook"), 2**22
+"""Methods that hold the influence of every parameter on every number of the state, and their most numbers."""
 
-    def __init__(self, instance: Instance, config: GradientConfig) -> None:
-        self.instance, self.config = instance, config
+MOST_DIFFERENCES = 2**14
+"""Most numbers that central differences are taken of."""
+
+
+class Bench:
+    """Instance, its truth, and each method's result on it; each computed when first asked for.
+
+    Args:
+      timed: False where costs are not asked for, and programs are compiled quickly.
+    """
+
+    def __init__(self, instance: Instance, config: GradientConfig, timed: bool = True) -> None:
+        self.instance, self.config, self.timed = instance, config, timed
         self.programs: dict[str, Program] = {}
         self.trials: dict[str, Trial] = {}
 
@@ -47,11 +58,11 @@ class Bench:
         for index in range(self.instance.number):
             found.append(self.instance.truth(carry, self.instance.window(index)))
             carry = found[-1].new_carry
-        return jax.device_get(found)
+        return on_host(found)
 
     @cached_property
     def stream(self) -> exact.ExactGradient:
-        return jax.device_get(self.instance.truth(self.instance.carry, self.instance.stream))
+        return on_host(self.instance.truth(self.instance.carry, self.instance.stream))
 
     @cached_property
     def open_sum(self) -> Any:
@@ -191,7 +202,7 @@ class Bench:
         return method.refuse(self.instance.model, T, *B, "float64")
 
     def compile(self, name: str) -> None:
-        self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY))
+        self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY), self.timed)
 
     def try_to_compile(self, name: str) -> None:
         """Compiles a method, if it applies, ahead of its trial; several threads may do so at once.
@@ -209,6 +220,11 @@ class Bench:
             self.trials[name] = run(self.programs[name], self.instance)
         return self.trials[name]
 
+    def noise(self, name: str, index: int) -> Any:
+        """Noise of a window of a method's trial."""
+        self.trial(name)
+        return self.programs[name].noises[index]
+
     def variant(self, name: str, **options: Any) -> list[Gradient]:
         """Gradients of each window by a method with other options than the config's; it takes no noise."""
         method = make(name, self.config, **options)
@@ -216,4 +232,11 @@ class Bench:
 
 
 def too_large(name: str, instance: Instance) -> str | None:
+    """Reason why a method costs too much on anybody's step, whose numbers cannot be cut; None where it does not."""
+    P, N = pack(instance.params).size, math.prod(instance.shape[1:])
+    S = pack(instance.carry).size // N
+    if name in INFLUENCE and N * S * (P + S) > MOST_NUMBERS:
+        return f"the influence of {P:,} parameters on {S:,} numbers of the state: certify it with fewer units"
+    if name == "finite_difference" and P + N * S > MOST_DIFFERENCES:
+        return f"two passes for each of {P + N * S:,} numbers: certify it with fewer units"
     return None

@@ -182,7 +182,7 @@ def sampled(name: str, instance: Instance, config: GradientConfig) -> Check:
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     walk, T = walker(method, instance), instance.shape[0]
 
-    def one(key: jax.Array) -> jax.Array:
+    def one(key: jax.Array) -> Any:
         noise = method.draw(key, instance.recurrence, instance.params, instance.carry, T)
         found = walk(instance.params, jax.tree.map(lambda leaf: leaf[None], noise))
         return axes @ jax.flatten_util.ravel_pytree(found)[0]

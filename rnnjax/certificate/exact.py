@@ -21,7 +21,7 @@ from rnnjax.model.rnn import handed_up, hidden_to_output
 Array = jax.Array
 Tree = Any
 
-QUICK: dict[str, bool | int] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Options for programs that run once, where compilation takes the time."""
 
 if version("jaxlib").startswith("0.10."):  # which has two ways of compiling a fusion; this one takes half of the time

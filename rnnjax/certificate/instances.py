@@ -16,7 +16,7 @@ from rnnjax.model.cells import Hyper, find, with_tanh
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Model, initial_carry
-from rnnjax.model.recurrence import Recurrence, of_network
+from rnnjax.model.recurrence import Recurrence, is_key, of_network
 
 Array = jax.Array
 
@@ -96,6 +96,11 @@ class Instance(NamedTuple):
             return np.ones(self.number)
         weight = np.ones(self.windows.shape) if self.windows.weight is None else self.windows.weight
         return np.sum(weight, axis=tuple(range(1, np.ndim(weight)))) / np.sum(weight)
+
+
+def on_host(tree: Any) -> Any:
+    """Arrays of NumPy, which are cut without compiling; keys of random numbers stay as they are."""
+    return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), tree)
 
 
 def cut_model(model: Model) -> Model:

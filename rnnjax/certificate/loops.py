@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.certificate.exact import ExactGradient, quick
+from rnnjax.certificate.exact import ExactGradient
 from rnnjax.model.leaves import put, reals
 from rnnjax.model.loss import Loss
 from rnnjax.model.network import Batch
@@ -65,7 +65,7 @@ class Loop:
             new, out = self.step(params, state, x)
             return new, self.loss(out, y)
 
-        return quick(step_and_loss)
+        return jax.jit(step_and_loss)
 
 
 def at(tree: Tree, index: tuple[int, ...]) -> Tree:

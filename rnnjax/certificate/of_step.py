@@ -5,28 +5,27 @@ network.
 """
 
 import math
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
-from rnnjax.certificate import adjoints, enumeration, exact, matrix, theory
+from rnnjax.certificate import adjoints, enumeration, exact, theory
 from rnnjax.certificate.bench import Bench
-from rnnjax.certificate.certificate import Certificate
+from rnnjax.certificate.certificate import Certificate, judge, make_certificate
 from rnnjax.certificate.check import DIFFERENT, Check, raised
-from rnnjax.certificate.instances import Instance
+from rnnjax.certificate.instances import Instance, on_host
 from rnnjax.certificate.loops import Loop
+from rnnjax.certificate.trial import claim_of
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
 from rnnjax.gradients.arguments import check_one_type, read
 from rnnjax.gradients.of_step import StepGradient
 from rnnjax.model.leaves import is_real
 from rnnjax.model.network import Batch
-from rnnjax.model.recurrence import Adjoint, Initial, is_key
+from rnnjax.model.recurrence import Adjoint, Initial
 
 Tree = Any
 
@@ -65,7 +64,7 @@ class Question:
         T, *streams = self.batch.shape
         part = tuple(slice(0, MOST["streams"]) for _ in streams)
         length = steps * windows
-        cut = jax.tree.map(lambda leaf: leaf[(np.arange(length) % T, *part)], on_host(self.batch))
+        cut: Any = jax.tree.map(lambda leaf: leaf[(np.arange(length) % T, *part)], on_host(self.batch))
         weight, shape = np.array(cut.weight), np.shape(cut.weight)
         valid = np.ones(shape, bool) if cut.valid is None else np.array(cut.valid)
         reset = np.zeros(shape, bool) if cut.reset is None else np.array(cut.reset)
@@ -76,15 +75,10 @@ class Question:
         halves = weight.reshape(windows, steps, -1)
         halves[:, 0, 0] *= 0.5
         halves[:, -1, -1] *= 1.5
-        batch = Batch(cut.x, cut.y, weight, valid, reset)
+        batch = cut._replace(weight=weight, valid=valid, reset=reset)
         folded = jax.tree.map(lambda leaf: leaf.reshape(windows, steps, *leaf.shape[1:]), batch)
         state = jax.tree.map(lambda leaf: leaf[part], on_host(self.state))
         return Instance("the step", self.grad.recurrence, on_host(self.params), (), state, folded, self.loop)
-
-
-def on_host(tree: Tree) -> Tree:
-    """Arrays of NumPy, which are cut without compiling; keys stay as they are."""
-    return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), tree)
 
 
 def ask(
@@ -122,26 +116,10 @@ def certify(names: list[str], question: Question, config: GradientConfig) -> Cer
     count = max(min(N, T // 2), 1)
     steps = min(T // count, MOST["steps"])
     bench = Bench(question.instance(steps, count), config, timed=False)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        in_settings = with_settings(bench.try_to_compile)
-        list(pool.map(in_settings, names))
-    rows = [matrix.row_of(name, bench) for name in names]
-    checks = [check for name in names for check in all_checks(name, bench, question)]
+    rows, checks = judge(names, bench, lambda name: all_checks(name, bench, question))
     if question.adjoint is not None:
-        checks += of_adjoint(question)
-    checks.sort(key=lambda check: check.number)
-    settled = [matrix.settle(row, checks) for row in rows]
-    return Certificate(notes(question, bench), (count, *bench.instance.shape), settled, checks, [])
-
-
-def with_settings(function: Callable) -> Callable:
-    """The function for other threads, in float64 and full precision there too."""
-
-    def call(*arguments: Any) -> Any:
-        with jax.enable_x64(True), jax.default_matmul_precision("highest"):
-            return function(*arguments)
-
-    return call
+        checks += of_adjoint(question, question.adjoint)
+    return make_certificate(notes(question, bench), bench, rows, checks)
 
 
 def all_checks(name: str, bench: Bench, question: Question) -> Iterator[Check]:
@@ -150,26 +128,26 @@ def all_checks(name: str, bench: Bench, question: Question) -> Iterator[Check]:
         return
     yield from theory.checks([name], bench)
     try:
-        if bench.claim(name).noise != "none":
+        if claim_of(name, bench.config).noise != "none":
             memory = min(bench.memory.values()) > DIFFERENT
             yield from enumeration.over_noise(name, question.instance, bench.config, memory)
     except Exception as error:  # as in `matrix.row_of`
         yield Check(7, name, "its draws", "the step", None, reason=raised(error))
 
 
-def of_adjoint(question: Question) -> Iterator[Check]:
+def of_adjoint(question: Question, adjoint: Adjoint) -> Iterator[Check]:
     """Checks an adjoint by hand at every step that was given."""
     grad, params, batch = question.grad, question.params, question.batch
     states = exact.states(grad.recurrence, params, (), question.state, batch)
     flat = lambda leaf: leaf.reshape(math.prod(batch.shape), *leaf.shape[len(batch.shape) :])
-    yield from adjoints.of_step(grad.step, question.adjoint, params, *jax.tree.map(flat, (states, batch.x)))
+    yield from adjoints.of_step(grad.step, adjoint, params, *jax.tree.map(flat, (states, batch.x)))
 
 
 def notes(question: Question, bench: Bench) -> list[str]:
     """What was cut, and what has no derivative or a zero one, each in a few words."""
     (T, *streams), (steps, *left) = question.batch.shape, bench.instance.shape
     said = []
-    if T > steps * bench.instance.number:
+    if steps * bench.instance.number < T:
         said.append(f"steps {T} -> {bench.instance.number} x {steps}")
     if streams != left:
         said.append(f"streams {streams} -> {left}")
@@ -179,5 +157,5 @@ def notes(question: Question, bench: Bench) -> list[str]:
                 said.append(f"{name}{jax.tree_util.keystr(path)} is {leaf.dtype} and has no derivative")
     for path, leaf in jax.tree_util.tree_leaves_with_path(bench.stream.params):
         if not np.any(leaf):
-            said.append(f"params{jax.tree_util.keystr(path)} has the derivative 0: it acts on no loss, or is not differentiable")
+            said.append(f"params{jax.tree_util.keystr(path)} has the derivative 0")
     return said

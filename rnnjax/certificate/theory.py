@@ -14,7 +14,7 @@ from rnnjax.analysis import lags
 from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.certificate.check import Check, compare, raised
-from rnnjax.certificate.trial import claim_of, make, mean, of_window
+from rnnjax.certificate.trial import claim_of, make, mean, of_window, walker
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Carry, Model, Params
@@ -109,6 +109,20 @@ def influence_matrix(name: str, bench: Bench) -> Iterator[Check]:
         yield compare(3, name, claim, bench.instance.name, (of_params, trace.carry), truth)
 
 
+def one_step_at_a_time(name: str, bench: Bench) -> Iterator[Check]:
+    """Checks an online method in windows of one step."""
+    instance, claim = bench.instance, claim_of(name, bench.config)
+    if claim.of != "stream":
+        return
+    steps = jax.tree.map(lambda leaf: leaf[:, None], instance.stream)
+    apart = instance._replace(windows=steps)
+    noises = [bench.noise(name, index) for index in range(instance.number)]
+    noise = jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:, None], *noises)
+    found = exact.quick(walker(make(name, bench.config), apart))(instance.params, noise)
+    claim_of_sum = "one step at a time, the same noise given, it sums up to the same"
+    yield compare(10, name, claim_of_sum, instance.name, found, bench.trial(name).mean)
+
+
 def truncation(name: str, bench: Bench) -> Iterator[Check]:
     """Checks truncation against the double sum, cut."""
     if claim_of(name, bench.config).kind != "truncated":
@@ -156,6 +170,7 @@ PARTS: tuple[Part, ...] = (
     exact_in_the_first_window,
     adjoint_of_each_state,
     influence_matrix,
+    one_step_at_a_time,
     truncation,
     chunks,
     slopes,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.certificate import exact
-from rnnjax.certificate.instances import Instance
+from rnnjax.certificate.instances import Instance, on_host
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS
 from rnnjax.gradients.claim import Claim
@@ -43,6 +43,7 @@ class Program(NamedTuple):
     noises: list[Any]
     seconds: float
     memory: int | None
+    timed: bool
 
 
 class Trial(NamedTuple):
@@ -51,7 +52,7 @@ class Trial(NamedTuple):
 
     windows: list[Gradient]
     shares: np.ndarray
-    cost: MeasuredCost
+    cost: MeasuredCost | None
 
     @property
     def mean(self) -> dict[str, Any]:
@@ -83,20 +84,21 @@ def claim_of(name: str, config: GradientConfig, **options: Any) -> Claim:
     return claim
 
 
-def compile_for(method: Method, instance: Instance, key: Array) -> Program:
-    """Compiles one program for one window."""
+def compile_for(method: Method, instance: Instance, key: Array, timed: bool = True) -> Program:
+    """Compiles one program for one window: as training would, or quickly where it is not timed."""
     recurrence, params, carry = instance.recurrence, instance.params, instance.carry
     trace, T = first_trace(method, instance), instance.shape[0]
     draw = exact.quick(method.draw, (1, 4))
     noises = [draw(jax.random.fold_in(key, i), recurrence, params, carry, T) for i in range(instance.number)]
     window = Window(params, instance.hyper, carry, instance.window(0), trace, noises[0])
     began = time.perf_counter()
-    program = jax.jit(method.gradient, static_argnums=0).lower(recurrence, window).compile()
+    lowered = jax.jit(method.gradient, static_argnums=0).lower(recurrence, window)
+    program = lowered.compile() if timed else lowered.compile(exact.QUICK)
     seconds = time.perf_counter() - began
     memory = getattr(program.memory_analysis(), "temp_size_in_bytes", None)
     if memory is not None:
         memory += sum(leaf.nbytes for leaf in jax.tree.leaves(trace))
-    return Program(program, trace, noises, seconds, memory)
+    return Program(program, trace, noises, seconds, memory, timed)
 
 
 def first_trace(method: Method, instance: Instance) -> Any:
@@ -113,8 +115,10 @@ def run(program: Program, instance: Instance) -> Trial:
         window = Window(instance.params, instance.hyper, carry, instance.window(index), trace, noise)
         result, seconds = timed(program.run, window)
         times.append(seconds)
-        found.append(jax.device_get(result))
+        found.append(on_host(result))
         carry, trace = result.new_carry, result.trace
+    if not program.timed:
+        return Trial(found, instance.shares, None)
     while sum(times) < SECONDS and len(times) < MOST_RUNS:
         times.append(timed(program.run, window)[1])
     return Trial(
@@ -140,7 +144,7 @@ def walk(gradient: Callable[..., Gradient], method: Method, instance: Instance) 
         window = Window(instance.params, instance.hyper, carry, instance.window(index), trace)
         found.append(gradient(instance.recurrence, window))
         carry, trace = found[-1].new_carry, found[-1].trace
-    return jax.device_get(found)
+    return on_host(found)
 
 
 def walker(method: Method, instance: Instance) -> Callable[..., dict[str, Any]]:

@@ -8,10 +8,15 @@ the list of the identities, writes both as JSON and as a figure, and exits with 
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rnnjax.cli import add_config, config_of, make_parser, run
+from rnnjax.compare.names import methods_of
 from rnnjax.config import Config
-from rnnjax.errors import UserError
+
+if TYPE_CHECKING:
+    from rnnjax.certificate.certificate import Certificate
+    from rnnjax.model.network import Model
 
 FAILED = 1
 
@@ -32,22 +37,6 @@ def main(argv: list[str] | None = None) -> int:
     return compare(config, names, out)
 
 
-def methods_of(text: str) -> list[str]:
-    """Methods named in a comma-separated list, in the table's order.
-
-    Raises:
-      UserError: for an unknown name.
-    """
-    from rnnjax.gradients import METHODS
-
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if wrong := [name for name in names if name not in METHODS and name != "all"]:
-        raise UserError(f"--methods: there is no {', '.join(wrong)}; there are all, {', '.join(METHODS)}")
-    if not names:
-        raise UserError(f"--methods names none; there are all, {', '.join(METHODS)}")
-    return [name for name in METHODS if name in names or "all" in names]
-
-
 def compare(config: Config, names: list[str], out: Path) -> int:
     """Makes the certificate, prints it and writes it. Returns the exit code."""
     import jax
@@ -56,6 +45,7 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     from rnnjax.build import check_writes_text, make_text_model
     from rnnjax.certificate.certificate import certify
     from rnnjax.compare import figures, tables
+    from rnnjax.compare.report import Report
     from rnnjax.data.corpus import load_corpus
     from rnnjax.data.streams import fold_into_streams
     from rnnjax.run.results import make_directory
@@ -70,12 +60,27 @@ def compare(config: Config, names: list[str], out: Path) -> int:
         # The verdict on a number that is not finite is the certificate's.
         warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
         found = certify(names, config, model, corpus.ids.train, lambda what: line.update(f"{what} ..."))
+    report = Report(heading_of(config, model, found), found, {"config": config})
     wide = None if sys.stdout.isatty() else tables.WIDTH
-    tables.show(Console(highlight=False, width=wide), config, model, found)
-    tables.write(out / "certificate.json", config, found)
+    tables.show(Console(highlight=False, width=wide), report)
+    report.save(out / "certificate.json")
     figures.plot(out / "certificate.png", config.run.name, found)
     print(f"written to {out}/certificate.json and certificate.png")
-    return FAILED if found.failed else 0
+    return 0 if report.passed else FAILED
+
+
+def heading_of(config: Config, model: "Model", found: "Certificate") -> list[str]:
+    """Lines about the network and its cut."""
+    import jax
+
+    count, T, B = found.shape
+    full = f"{config.training.batch_size} x {config.training.sequence_length} characters"
+    return [
+        f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.cell.name}), windows of "
+        f"{full}, init {config.model.init}, jax {jax.__version__} on {jax.default_backend()}",
+        f"cut for the matrix: {'; '.join(found.cut) or 'nothing'}",
+        f"{count} windows of {B} x {T} characters, one after the other, float64",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,40 +1,43 @@
-"""The certificate on the screen and as JSON."""
+"""The certificate on the screen."""
 
 import math
-from pathlib import Path
 
-import jax
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from rnnjax.certificate.certificate import Certificate
 from rnnjax.certificate.check import Check
 from rnnjax.certificate.full_size import FullRow
 from rnnjax.certificate.matrix import Row
 from rnnjax.certificate.trial import MeasuredCost
+from rnnjax.compare.report import Report
 from rnnjax.config import Config
-from rnnjax.model.network import Model
 from rnnjax.quantities import in_bytes, in_time
-from rnnjax.run.results import plain, write_json
 
 WIDTH = 160
+CAPTION = (
+    "window: against each window's exact gradient, its initial state constant; stream: against that of all windows as "
+    "one. Which of them a method is about is marked *. Cosine and bias are against that one. Time and memory: of one "
+    "window; memory is temporary memory and the trace that goes on into the next window."
+)
 STYLE = {"PASS": "green", "FAIL": "bold red", "n/a": "dim"}
 
 
-def show(console: Console, config: Config, model: Model, found: Certificate) -> None:
-    """Prints the matrix, the theory, the full size, and a last line with the verdict."""
-    count, T, B = found.shape
-    console.print(
-        f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.cell.name}), windows of "
-        f"{config.training.batch_size} x {config.training.sequence_length} characters, init {config.model.init}, "
-        f"jax {jax.__version__} on {jax.default_backend()}"
-    )
-    console.print(f"cut for the matrix: {'; '.join(found.cut) or 'nothing'}")
-    console.print(f"{count} windows of {B} x {T} characters, one after the other, float64")
-    console.print(matrix_table(found.rows))
-    console.print(theory_table(found.checks))
+def show(console: Console, report: Report, full: bool = True) -> None:
+    """Prints the matrix, the theory, the full size, and a last line with the verdict.
+
+    Args:
+      full: True for every identity; False for those that do not hold, and no explanation of the columns.
+    """
+    found = report.found
+    for line in report.heading:
+        console.print(line, markup=False)
+    console.print(matrix_table(found.rows, full))
+    if checks := found.checks if full else report.faults:
+        console.print(theory_table(checks))
     if found.full:
-        console.print(full_table(found.full, config))
+        console.print(full_table(found.full, report.about["config"]))
     verdicts = [*(row.verdict for row in found.rows), *(check.verdict for check in found.checks)]
     verdicts += [row.verdict for row in found.full]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in STYLE)
@@ -42,21 +45,23 @@ def show(console: Console, config: Config, model: Model, found: Certificate) -> 
     console.print(f"{counts}{failed}")
 
 
-def matrix_table(rows: list[Row]) -> Table:
+def matrix_table(rows: list[Row], full: bool = True) -> Table:
+    """A row for each method; columns of time and memory where they were measured."""
     table = Table(
+        box=SIMPLE_HEAD,
         title="the matrix: error = largest |difference| as a share of the leaf's largest entry, of the worst leaf",
-        caption="window: against each window's exact gradient, its initial state constant; stream: against that of all "
-        "windows as one. Which of them a method is about is marked *. Cosine and bias are against that one. Time and "
-        "memory: of one window; memory is temporary memory and the trace that goes on into the next window.",
+        caption=CAPTION if full else "",
     )
+    timed = any(row.cost for row in rows)
     for column in ("method", "kind"):
         table.add_column(column, no_wrap=True)
-    for column in ("window", "stream", "cosine", "bias", "time", "memory"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("window", "stream", "cosine", "bias", *(("time", "memory") if timed else ())):
+        table.add_column(column, justify="right", no_wrap=column != "bias")
     table.add_column("")
     table.add_column("because")
     for row in rows:
-        table.add_row(row.method, row.kind, *matrix_cells(row), verdict(row.verdict), row.reason)
+        cells = matrix_cells(row)[: None if timed else 4]
+        table.add_row(row.method, row.kind, *cells, verdict(row.verdict), escape(row.reason))
     return table
 
 
@@ -70,7 +75,14 @@ def matrix_cells(row: Row) -> list[str]:
 
 
 def theory_table(checks: list[Check]) -> Table:
-    table = Table("no.", "method", "identity", "on", title="the theory: = must hold within the limit, ≠ must exceed it")
+    table = Table(
+        "no.",
+        "method",
+        "identity",
+        "on",
+        box=SIMPLE_HEAD,
+        title="the theory: = must hold within the limit, ≠ must exceed it",
+    )
     for column in ("error", "limit"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("")
@@ -78,13 +90,16 @@ def theory_table(checks: list[Check]) -> Table:
         value = "" if check.value is None else f"{check.value:.1e}"
         limit = f"{'> ' if check.differs else ''}{check.limit:.0e}"
         claim = f"{check.claim}: {check.reason}" if check.reason else check.claim
-        table.add_row(str(check.number), check.method, claim, check.on, value, limit, verdict(check.verdict))
+        cells = str(check.number), check.method, escape(claim), check.on, value, limit
+        table.add_row(*cells, verdict(check.verdict))
     return table
 
 
 def full_table(rows: list[FullRow], config: Config) -> Table:
     size_of = f"{config.training.batch_size} x {config.training.sequence_length} characters, {config.run.precision}"
-    table = Table("method", title=f"the config at its own size: one window of {size_of}, against float64")
+    table = Table(
+        "method", box=SIMPLE_HEAD, title=f"the config at its own size: one window of {size_of}, against float64"
+    )
     for column in ("error", "compile", "time", "memory"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("")
@@ -102,20 +117,3 @@ def memory_of(cost: MeasuredCost) -> str:
 
 def verdict(text: str) -> str:
     return f"[{STYLE[text]}]{text}[/]"
-
-
-def write(path: Path, config: Config, found: Certificate) -> None:
-    """Writes the certificate as JSON; a number that is not finite is null."""
-    count, T, B = found.shape
-    content = {
-        "config": config,
-        "jax": jax.__version__,
-        "platform": jax.default_backend(),
-        "cut": found.cut,
-        "windows": {"count": count, "steps": T, "streams": B},
-        "matrix": [{**plain(row), "exact_error": row.target and row.target.error} for row in found.rows],
-        "theory": [{**plain(check), "verdict": check.verdict} for check in found.checks],
-        "full_size": found.full,
-        "failed": found.failed,
-    }
-    write_json(path, content)

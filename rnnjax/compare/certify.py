@@ -1,0 +1,124 @@
+"""The certificate of anybody's step, or of a cell, from Python."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from rnnjax.certificate import certificate, of_step
+from rnnjax.compare.names import methods_of
+from rnnjax.compare.report import Report
+from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
+from rnnjax.config.checks import check
+from rnnjax.errors import UserError
+from rnnjax.gradients.of_step import gradient
+from rnnjax.model import recurrence as recurrences
+from rnnjax.model.cells import Cell
+from rnnjax.model.loss import Loss
+from rnnjax.model.network import Model
+from rnnjax.model.recurrence import Adjoint, Initial, Step
+
+Tree = Any
+
+LETTERS, UNITS = 5, 3
+"""Characters and units of the network on which a cell is certified."""
+
+
+def certify(
+    step: Step | Cell | Model,
+    loss: str | Loss | None = None,
+    params: Tree = None,
+    state: Tree = None,
+    xs: Tree = None,
+    ys: Tree = None,
+    methods: str | Sequence[str] = "all",
+    *,
+    batch_axes: int = 1,
+    reduce: Literal["mean", "sum"] = "mean",
+    adjoint: Adjoint | None = None,
+    initial: Initial = recurrences.zeros,
+    valid: Any = None,
+    reset: Any = None,
+    weight: Any = None,
+    **options: Any,
+) -> Report:
+    """The certificate: every gradient method held against the exact gradient of a step, and against its theory.
+
+    The truth is `jax.grad` of loops in Python, in float64, on a few steps and streams of the data that are given, with
+    a reset, a step that is not valid, and weights. An adjoint by hand is held against JAX's at all steps.
+
+    >>> import jax.numpy as jnp, rnnjax
+    >>> def step(params, state, x):
+    ...     state = jnp.tanh(params["u"] * x + params["w"] * state)
+    ...     return state, state
+    >>> xs, ys = jnp.array([1.0, -0.5, 0.3, 0.8]), jnp.zeros(4)
+    >>> data = {"u": 1.0, "w": 0.5}, 0.1, xs, ys
+    >>> report = rnnjax.certify(step, rnnjax.losses.squared_error, *data, methods="manual,rtrl", batch_axes=0)
+    >>> report.passed
+    True
+
+    Args:
+      step, loss, params, state, xs, ys, batch_axes, reduce, adjoint, initial: as `gradient` and what it returns take
+        them. A cell, or a network of cells, is certified alone, on random letters.
+      methods: all, or names: a list, or a text with commas between.
+      valid, reset, weight: as in `StepGradient.window`; those of the certificate come on top.
+      options: fields of `GradientConfig`, such as k2_steps=3 or snap_steps=2.
+
+    Returns:
+      A report: `print(report)` is its table, `report.passed` its verdict, `report.save(path)` keeps all of it as JSON.
+
+    Raises:
+      UserError: in one line, for what does not fit.
+    """
+    names = methods_of(methods, "methods")
+    data = (loss, params, state, xs, ys)
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"), warnings.catch_warnings():
+        # The verdict on a number that is not finite is the certificate's.
+        warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
+        if isinstance(step, Cell | Model):
+            alone = all(part is None for part in (*data, adjoint, valid, reset, weight))
+            check(alone, "loss", "given with a network", "left out, as is all else: a cell is certified on letters")
+            return of_network(names, step, options)
+        if loss is None or params is None or state is None:
+            raise UserError("a step is certified with its loss, params, state, xs and ys")
+        given: dict[str, Any] = {"batch_axes": batch_axes, "reduce": reduce, "initial": initial, "adjoint": adjoint}
+        grad = gradient(step, loss, "manual", **given, **options)
+        question = of_step.ask(grad, params, state, xs, ys, (valid, reset, weight), initial, adjoint)
+        found = of_step.certify(names, question, short(options))
+    return Report(heading_of(step, found), found, {"options": options})
+
+
+def short(options: dict[str, Any]) -> GradientConfig:
+    """Options, with a truncation that leaves something out of a window of a few steps where none was asked for."""
+    return GradientConfig(**({"k1_steps": 1, "k2_steps": 2} | options))
+
+
+def heading_of(step: Step, found: certificate.Certificate) -> list[str]:
+    """Lines about a certificate of a step."""
+    count, T, *streams = found.shape
+    name = getattr(step, "__name__", type(step).__name__)
+    size = f"{count} windows of {' x '.join(map(str, [*streams, T]))} steps, one after the other, float64"
+    return [f"{name}: {size}", *found.cut]
+
+
+def of_network(names: list[str], which: Cell | Model, options: dict[str, Any]) -> Report:
+    """The certificate of a small network of cells on random letters."""
+    allowed = [field.name for field in fields(GradientConfig) if field.name != "method"]
+    for option in options:
+        check(option in allowed, "an option", option, f"one of {', '.join(allowed)}")
+    plain = Model(vocabulary=LETTERS, hidden=UNITS, cell=which) if isinstance(which, Cell) else which
+    check(plain.loss == "cross_entropy" and not plain.inputs, "the network", plain.loss, "one that reads and tells ids")
+    model = replace(plain, vocabulary=LETTERS, hidden=min(plain.hidden, UNITS))
+    config = Config(
+        model=ModelConfig(hidden_size=model.hidden),
+        training=TrainingConfig(sequence_length=of_step.MOST["steps"], batch_size=of_step.MOST["streams"]),
+        gradient=short(options),
+    )
+    ids = np.random.default_rng(0).integers(LETTERS, size=100)
+    found = certificate.certify(names, config, model, ids, timed=False)
+    count, T, B = found.shape
+    size = f"{count} windows of {B} x {T} letters, one after the other, float64"
+    return Report([f"{model.layers} x {model.hidden} units ({model.cell}): {size}"], found, {"options": options})
