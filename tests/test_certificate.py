@@ -69,7 +69,7 @@ def test_what_is_right_passes(certify, songs, kind):
         assert row["reason"]
         if row["verdict"] == "PASS" and row["kind"] == "exact":
             assert row["exact_error"] <= 1e-6
-    assert {check["number"] for check in found["theory"]} == set(range(1, 9))
+    assert {check["number"] for check in found["theory"]} == set(range(1, 11))
     assert (songs / kind / "certificate.png").read_bytes().startswith(b"\x89PNG")
     assert f"{kind}/certificate.json" in answer.stdout
 

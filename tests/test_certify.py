@@ -1,4 +1,4 @@
-"""The certificate on steps and cells of one's own: what is right passes, and errors in what is written by hand are named."""
+"""The certificate on steps and cells of one's own: what is right passes, and errors in what is hand-written are named."""
 
 import dataclasses
 import json

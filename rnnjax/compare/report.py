@@ -44,7 +44,7 @@ class Report:
         """The matrix, and the identities that do not hold."""
         return self.text(full=False)
 
-    def text(self, full: bool = True, width: int = 140) -> str:
+    def text(self, full: bool = True, width: int = 120) -> str:
         """The tables, with every identity or with those alone that do not hold."""
         from rich.console import Console
 
