@@ -44,11 +44,10 @@ def of_step(step: Step, adjoint: Adjoint, params: Tree, states: Tree, xs: Tree) 
     """
     on = "the step"
     try:
-        found, truth = quick(both_ways(step, adjoint))(params, states, xs)
-        for part in ("params", "state"):
-            of_part = lambda way, part=part: {kind: back[part] for kind, back in way.items()}
+        found, truth = jax.device_get(quick(both_ways(step, adjoint))(params, states, xs))
+        for part, by_hand, derived in zip(("params", "state"), found, truth, strict=True):
             claim = f"∂/∂{part} by hand = JAX's, at each of {count(states)} steps"
-            yield worst_of(on, claim, of_part(found), of_part(truth))
+            yield worst_of(on, claim, tuple(KINDS), by_hand, derived)
     except Exception as error:  # as in `matrix.row_of`
         yield Check(NUMBER, "adjoint", "by hand = JAX's", on, None, reason=raised(error))
 
@@ -59,7 +58,7 @@ def count(tree: Tree) -> int:
 
 
 def both_ways(step: Step, adjoint: Adjoint) -> Callable:
-    """(params, states, xs) -> what comes back by hand, and by JAX: for each kind, of parameters and state."""
+    """(params, states, xs) -> what comes back by hand, and by JAX: by parameters and by state, leaves [M, kinds, ...]."""
 
     def pull(function: Step, params: Tree, state: Tree, x: Tree) -> Callable:
         def of_reals(real_params: Tree, real_state: Tree) -> tuple[Tree, Tree]:
@@ -68,15 +67,15 @@ def both_ways(step: Step, adjoint: Adjoint) -> Callable:
 
         return jax.vjp(of_reals, reals(params), reals(state))[1]
 
-    def at_one(params: Tree, state: Tree, x: Tree, key: Array) -> tuple[dict, dict]:
-        d = random_like(key, jax.eval_shape(lambda: tuple(map(reals, step(params, state, x)))))
-        scaled = lambda by: tuple(jax.tree.map(lambda leaf, s=s: s * leaf, part) for s, part in zip(by, d, strict=True))
+    def at_one(params: Tree, state: Tree, x: Tree, key: Array) -> tuple[tuple, tuple]:
+        d_state, d_out = random_like(key, jax.eval_shape(lambda: tuple(map(reals, step(params, state, x)))))
+        of_state, of_out = jnp.array(list(KINDS.values())).T
+        scaled = lambda by, d: jax.tree.map(lambda leaf: jnp.multiply.outer(by, leaf), d)
+        d = scaled(of_state, d_state), scaled(of_out, d_out)
         by_hand, derived = pull(with_adjoint(step, adjoint), params, state, x), pull(step, params, state, x)
-        named = lambda back: dict(zip(("params", "state"), back, strict=True))
-        of_kinds = lambda pull: {kind: named(pull(scaled(by))) for kind, by in KINDS.items()}
-        return of_kinds(by_hand), of_kinds(derived)
+        return jax.vmap(by_hand)(d), jax.vmap(derived)(d)
 
-    def at_all(params: Tree, states: Tree, xs: Tree) -> tuple[dict, dict]:
+    def at_all(params: Tree, states: Tree, xs: Tree) -> tuple[tuple, tuple]:
         keys = jax.random.split(jax.random.key(NUMBER), count(states))
         return jax.lax.map(lambda one: at_one(params, *one), (states, xs, keys))
 
@@ -89,14 +88,14 @@ def of_cell(cell: Cell) -> Iterator[Check]:
         return
     on = f"cell {cell}"
     try:
-        found, truth = quick(cell_both_ways(cell))(jax.random.key(NUMBER))
-        yield worst_of(on, f"its adjoint by hand = JAX's, at each of {STATES} states", found, truth)
+        found, truth = jax.device_get(quick(cell_both_ways(cell))(jax.random.key(NUMBER)))
+        yield worst_of(on, f"its adjoint by hand = JAX's, at each of {STATES} states", cell.states, found, truth)
     except Exception as error:  # as in `matrix.row_of`
         yield Check(NUMBER, "adjoint", "by hand = JAX's", on, None, reason=raised(error))
 
 
 def cell_both_ways(cell: Cell) -> Callable:
-    """key -> what comes back by hand, and by JAX, for each part of the state."""
+    """key -> what comes back by hand, and by JAX, each leaf [M, parts of the state, ...]."""
     G, parts, hyper = len(cell.gates), len(cell.states), Hyper(leak=0.6)
 
     def pulled(a: Array, z: Array | None, state: tuple, own: tuple, d: tuple, local: Any) -> tuple[dict, dict]:
@@ -118,15 +117,13 @@ def cell_both_ways(cell: Cell) -> Callable:
         a, z, state, own, d = random_like(key, shapes)
         saved = jax.vmap(lambda a, z, state: cell.forward(hyper, a, z, state, *own)[1])(a, z, state)
         local = cell.derivatives(hyper, saved, *own)
-        ways: tuple[dict, dict] = {}, {}
-        for index, part in enumerate(cell.states):
-            alone = tuple(leaf * (place == index) for place, leaf in enumerate(d))
-            both = jax.lax.map(
-                lambda one: pulled(one[0], one[1], one[2], own, one[3], one[4]), (a, z, state, alone, local)
-            )
-            for way, back in zip(ways, both, strict=True):
-                way[part] = back
-        return ways
+        by_state = tuple(jnp.einsum("k,m...->mk...", one, leaf) for one, leaf in zip(jnp.eye(parts), d, strict=True))
+
+        def at_one(one: tuple) -> tuple[dict, dict]:
+            a, z, state, local, alone = one
+            return jax.vmap(lambda d: pulled(a, z, state, own, d, local))(alone)
+
+        return jax.lax.map(at_one, (a, z, state, local, by_state))
 
     return at_all
 
@@ -139,16 +136,15 @@ def random_like(key: Array, shapes: Tree) -> Tree:
     return jax.tree.unflatten(structure, drawn)
 
 
-def worst_of(on: str, claim: str, found: dict[str, Tree], truth: dict[str, Tree]) -> Check:
-    """Check of the worst leaf [M, ...], at the worst step and kind; a fault is named by them."""
+def worst_of(on: str, claim: str, kinds: tuple[str, ...], found: Tree, truth: Tree) -> Check:
+    """Check of the worst leaf [M, kinds, ...], at the worst step and kind; a fault is named by them."""
     value, where = 0.0, ""
-    for kind in truth:
-        parts: list[Any] = [jax.tree_util.tree_leaves_with_path(way[kind]) for way in (found, truth)]
-        for (_, by_hand), (path, derived) in zip(*parts, strict=True):
-            largest = float(np.abs(derived).max(initial=0))
-            for m, pair in enumerate(zip(np.asarray(by_hand), np.asarray(derived), strict=True)):
-                error = of_leaf(*pair, SMALLEST_SHARE * largest, LEAST * largest)
-                if not error <= value:
-                    value, where = error, f"{leaf_name(path) or '-'} at step {m}, where {kind} is handed back"
+    named = jax.tree_util.tree_leaves_with_path(truth)
+    for by_hand, (path, derived) in zip(jax.tree.leaves(found), named, strict=True):
+        largest = float(np.abs(derived).max(initial=0))
+        for m, kind in np.ndindex(derived.shape[:2]):
+            error = of_leaf(by_hand[m, kind], derived[m, kind], SMALLEST_SHARE * largest, LEAST * largest)
+            if not error <= value:
+                value, where = error, f"{leaf_name(path) or '-'} at step {m}, where {kinds[kind]} is handed back"
     fault = f": {where}" if not value <= ROUNDING else ""
     return Check(NUMBER, "adjoint", claim + fault, on, value)
