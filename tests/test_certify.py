@@ -1,6 +1,7 @@
 """The certificate on steps and cells of one's own: right ones pass, and errors in what is hand-written are named."""
 
 import dataclasses
+import doctest
 import json
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 
 import rnnjax
 from rnnjax.certificate import adjoints
+from rnnjax.compare import certify
 from rnnjax.errors import UserError
 from rnnjax.gradients import METHODS
 from rnnjax.model.cells import CELLS, find, with_adjoint
@@ -225,6 +227,12 @@ def test_a_wrong_derivative_in_the_step_itself_is_told_by_differences():
         step, "squared_error", 0.7, 0.2, real(6), real(6), ["manual", "finite_difference"], batch_axes=0
     )
     assert report.failed == ["finite_difference"]
+
+
+def test_the_example_prints_what_it_says():
+    found = doctest.testmod(certify, optionflags=doctest.ELLIPSIS)
+    assert found.attempted
+    assert not found.failed
 
 
 WRONG = {

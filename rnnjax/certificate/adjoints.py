@@ -58,7 +58,7 @@ def count(tree: Tree) -> int:
 
 
 def both_ways(step: Step, adjoint: Adjoint) -> Callable:
-    """(params, states, xs) -> what comes back by hand, and by JAX: by parameters and by state, leaves [M, kinds, ...]."""
+    """(params, states, xs) -> what comes back by hand, and by JAX: to parameters and state, leaves [M, kinds, ...]."""
 
     def pull(function: Step, params: Tree, state: Tree, x: Tree) -> Callable:
         def of_reals(real_params: Tree, real_state: Tree) -> tuple[Tree, Tree]:

@@ -21,7 +21,7 @@ from rnnjax.certificate.loops import Loop
 from rnnjax.certificate.trial import claim_of
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
-from rnnjax.gradients.arguments import check_one_type, read
+from rnnjax.gradients.arguments import read
 from rnnjax.gradients.of_step import StepGradient
 from rnnjax.model.leaves import is_real
 from rnnjax.model.network import Batch
@@ -101,7 +101,6 @@ def ask(
         params, state, batch = read(grad.step, grad.loss, grad.batch_axes, params, state, xs, ys, masks)
     except UserError as error:
         raise UserError(f"in float64, in which a certificate computes: {error}") from None
-    check_one_type(params, state)
     return Question(grad, params, state, batch, initial, adjoint)
 
 
