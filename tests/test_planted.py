@@ -155,10 +155,10 @@ SLIPS = {  # (method, what its file says, what it says instead)
         "losses(recurrence, params, out, batch_t) / total",
         "recurrence.loss(out, batch_t) / total",
     ),
-    "deer: the state of the first step goes on": (
+    "deer: nothing comes back to the initial state": (
         "deer",
-        "found[-1].states[-1], hidden",
-        "found[-1].states[0], hidden",
+        "window.hyper, carry, window.batch, way",
+        "window.hyper, jax.lax.stop_gradient(carry), window.batch, way",
     ),
     "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
     "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
