@@ -77,7 +77,8 @@ def _show_artists(console: Console, found: dict[str, Any]) -> None:
         f"{found['artists']:,} artists{without}; songs of an artist: mean {per_artist['mean']:.2f}, "
         f"median {per_artist['median']:g}"
     )
-    table = make_table("artists with most songs", "artist", "songs")
+    console.print("\nartists with most songs")
+    table = make_table("", "artist", "songs")
     for artist, songs in first:
         table.add_row(Text(printable(artist)), f"{songs:,}")
     console.print(table)
