@@ -18,6 +18,11 @@ from rnnjax.parallel.layer import InParallel
 
 Array = jax.Array
 
+SCAN_UNROLL = {"gpu": 16}
+"""Time steps in one turn of the compiled loop by platform, one elsewhere; `python -m benchmarks.settings` measures it.
+On an H100 sixteen took 0.3 to 0.8 of the time of one, from the book's size to 512 units, and 8 to 16 seconds to the
+first step, where one took 3 to 19. On CPUs one is best."""
+
 
 def make_text_model(config: Config, vocabulary: Sized) -> Model:
     """The shape of the network for a stream of text that a config describes.
@@ -51,7 +56,7 @@ def make_model(config: Config, classes: int, inputs: int = 0) -> Model:
         hidden=config.model.hidden_size,
         layers=config.model.layers,
         activation=config.model.activation,
-        scan_unroll=config.model.scan_unroll,
+        scan_unroll=scan_unroll_of(config.model),
         cell=make_cell(config.model),
         embedding=config.model.embedding_size,
         layer_norm=config.model.layer_norm,
@@ -69,6 +74,11 @@ def make_way(config: Config) -> InParallel | None:
     if config.model.unroll == "sequential":
         return None
     return InParallel(make_solver(replace(config.gradient, solver=config.model.unroll)))
+
+
+def scan_unroll_of(config: ModelConfig) -> int:
+    """Time steps in one turn of the compiled loop: the config's, or as many as pay on the device at hand."""
+    return config.scan_unroll or SCAN_UNROLL.get(jax.default_backend(), 1)
 
 
 def make_cell(config: ModelConfig) -> Cell:

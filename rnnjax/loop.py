@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from rnnjax import own_cell
+from rnnjax.build import scan_unroll_of
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.figure import write_figure
@@ -28,7 +29,7 @@ from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, as_begun, read_json, write_again
+from rnnjax.run.directory import RunDirectory, as_begun, read_json, scan_unroll_begun, write_again
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.metrics import tells_all
 from rnnjax.run.origin import origin_of
@@ -59,6 +60,7 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
     """
     run = Path(config.run.root) / config.run.name
     config = as_begun(config, run, origin_of(run).get("config"))
+    config = settled(config)
     task = hosts.each(partial(make, config))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)
@@ -70,6 +72,12 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
             # No single host can read arrays that lie on several.
             finish(config, task, task.data if mesh.is_multi_process else data, directory, checkpoints, finished)
     return 0 if finished else INTERRUPTED
+
+
+def settled(config: Config) -> Config:
+    """The config with a number where it leaves the choice to the machine: that of its run, if begun, or what pays."""
+    here = hosts.share(scan_unroll_begun(Path(config.run.root) / config.run.name) or scan_unroll_of(config.model))
+    return replace(config, model=replace(config.model, scan_unroll=config.model.scan_unroll or int(here)))
 
 
 def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple[RunDirectory, Checkpoints]:

@@ -33,10 +33,12 @@ def main(argv: list[str] | None = None) -> int:
     from rnnjax import loop
     from rnnjax.run.device import set_up
     from rnnjax.run.hosts import joined, leads
+    from rnnjax.run.threads import threads_for
 
     with joined(config.run):
         here = config.run
-        set_up(here.platform, here.precision, here.devices, here.products, here.compilation_cache)
+        threads = threads_for(config)
+        set_up(here.platform, here.precision, here.devices, here.products, here.compilation_cache, threads)
         code = loop.train(config)
         if not code and leads():
             print(f"the run is in {Path(here.root) / here.name}")

@@ -1,5 +1,7 @@
 """This package, through its own training step: clipping report, skipping of non-finite steps and all."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from rnnjax.build import make_text_model
 from rnnjax.config import Config, GradientConfig, ModelConfig, OptimizerConfig, RunConfig, TrainingConfig
 from rnnjax.model.network import Layer, Params
 from rnnjax.run.device import set_up
+from rnnjax.run.threads import threads_for
 from rnnjax.training.sharding import divide, make_mesh, place, shardings
 from rnnjax.training.state import init_state
 from rnnjax.training.step import make_chunk
@@ -19,10 +22,14 @@ CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
-    """The style is the name of the gradient method, or DIVIDED."""
+    """The style is a gradient method, alone or with settings as in manual scan_unroll=4 threads=1; or it is DIVIDED."""
     devices = 2 if style == DIVIDED else 1
-    set_up("auto", "float32", devices, compilation_cache=False)
-    config = make_config(cell, size, style.partition(",")[0])
+    method, *settings = style.partition(",")[0].split()
+    chosen = {name: int(value) for name, value in (setting.split("=") for setting in settings)}
+    threads = chosen.pop("threads", 0)
+    config = make_config(cell, size, method, devices=devices, threads=threads)
+    config = replace(config, model=replace(config.model, **chosen))
+    set_up("auto", "float32", devices, compilation_cache=False, threads=threads_for(config))
     model = make_text_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
     state = init_state(config, model, jnp.dtype("float32"))
     mesh = make_mesh(devices, size.batch)

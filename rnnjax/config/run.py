@@ -28,6 +28,8 @@ class RunConfig:
       processes: number of processes of the run; not with auto. The streams of a batch are divided over all of them, on
         run.devices of each.
       process: number of this one of them, counted from 0; not with auto.
+      threads: threads of this process that a CPU computes a program with; 0: as many as pay. One thread is faster for a
+        network as small as the book's, by a tenth to a third, and slower for a large one.
       compilation_cache: keep compiled programs for the next start, at most 1 GiB in the user's cache directory
         (~/.cache/rnnjax/programs on Linux); JAX_COMPILATION_CACHE_DIR names another. false: compile at every start.
       tensorboard: also write TensorBoard event files (needs the extra: pip install 'rnnjax[tensorboard]').
@@ -44,13 +46,14 @@ class RunConfig:
     coordinator: str = ""
     processes: int = 1
     process: int = 0
+    threads: int = 0
     compilation_cache: bool = True
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         typed(self, "run")
         plain_name(run__name=self.name)
-        at_least(0, run__devices=self.devices)
+        at_least(0, run__devices=self.devices, run__threads=self.threads)
         at_least(1, run__processes=self.processes)
         named = self.coordinator not in ("", "auto")
         host, _, port = self.coordinator.rpartition(":")

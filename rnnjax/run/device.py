@@ -8,13 +8,19 @@ from pathlib import Path
 
 from rnnjax.errors import UserError
 from rnnjax.run.programs import keep_programs, kept_in
+from rnnjax.run.threads import use_threads
 
 PRODUCTS = {"float32": "highest", "bfloat16": "BF16_BF16_F32"}
 """JAX's names of the products."""
 
 
 def set_up(
-    platform: str, precision: str, devices: int = 1, products: str = "auto", compilation_cache: bool = True
+    platform: str,
+    precision: str,
+    devices: int = 1,
+    products: str = "auto",
+    compilation_cache: bool = True,
+    threads: int = 0,
 ) -> None:
     """Chooses JAX's platform and precision, before any array is made.
 
@@ -22,6 +28,7 @@ def set_up(
       devices: number of devices to divide a CPU into.
       products: precision of the factors of a matrix product, see `RunConfig`.
       compilation_cache: True to keep compiled programs, see `run.programs`.
+      threads: threads of a CPU; 0: all that it has.
 
     Raises:
       UserError: if the platform is not there.
@@ -29,6 +36,7 @@ def set_up(
     import jax
 
     keep_programs(compilation_cache)
+    use_threads(threads)
     jax.config.update("jax_enable_x64", precision == "float64")
     if products != "auto":
         jax.config.update("jax_default_matmul_precision", PRODUCTS[products])
@@ -92,6 +100,7 @@ def environment() -> dict:
         "platform": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
+        "threads": os.environ.get("PJRT_NPROC", "all"),
         "compilation_cache": kept_in(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "git_commit": _git_commit(),

@@ -30,7 +30,7 @@ from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
 
 FREE_TO_CHANGE = {
-    *("run.root", "sampling.show_every_steps", "run.compilation_cache", "run.tensorboard"),
+    *("run.root", "sampling.show_every_steps", "run.compilation_cache", "run.threads", "run.tensorboard"),
     *("run.coordinator", "run.processes", "run.process"),
 }
 """Fields that a resumed run may differ in: they change no number."""
@@ -205,6 +205,14 @@ def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> C
 def as_then() -> dict:
     """Fields of a config, each as it is in a run that is too old to say."""
     return completed(OLDER, dataclasses.asdict(Config()))
+
+
+def scan_unroll_begun(path: Path) -> int:
+    """Number of steps in a turn of the loop with which the run in a directory began; 0 if it tells none."""
+    try:
+        return int(read_yaml(path / "config.yaml")["model"]["scan_unroll"])
+    except (UserError, KeyError, TypeError, ValueError):
+        return 0  # no such run yet, or one whose config `pin_config` will refuse or mend
 
 
 def completed(given: dict, defaults: dict) -> dict:

@@ -1,0 +1,45 @@
+"""What the machine chooses: threads for a small network, steps in a turn of the loop, and that a run keeps them."""
+
+import os
+from dataclasses import replace
+
+import yaml
+
+from rnnjax import build, loop
+from rnnjax.config import Config, ModelConfig, RunConfig, TrainingConfig
+from rnnjax.run.threads import threads_for, use_threads
+
+
+def config(root="runs", batch=1, hidden=100, **run):
+    return Config(
+        model=ModelConfig(hidden_size=hidden),
+        training=TrainingConfig(batch_size=batch),
+        run=RunConfig(root=str(root), name="r", **run),
+    )
+
+
+def test_a_small_network_has_one_thread_unless_another_number_is_asked_for(monkeypatch):
+    assert threads_for(config()) == 1  # the book's size
+    assert threads_for(config(batch=32, hidden=256)) == 0
+    assert threads_for(config(batch=2, devices=2)) == 0  # each device has a share of the threads
+    assert threads_for(config(threads=3)) == 3
+    monkeypatch.delenv("PJRT_NPROC", raising=False)
+    use_threads(0)
+    use_threads(3)
+    assert os.environ["PJRT_NPROC"] == "3"
+
+
+def test_a_run_keeps_the_steps_in_a_turn_with_which_it_began(tmp_path, monkeypatch):
+    asked = config(tmp_path)
+    assert asked.model.scan_unroll == 0
+    assert loop.settled(asked).model.scan_unroll == 1
+    monkeypatch.setitem(build.SCAN_UNROLL, "cpu", 16)
+    assert loop.settled(asked).model.scan_unroll == 16
+    assert build.make_model(asked, 5).scan_unroll == 16
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "config.yaml").write_text(yaml.safe_dump({"model": {"scan_unroll": 4}}))
+    assert loop.settled(asked).model.scan_unroll == 4
+    chosen = replace(asked, model=replace(asked.model, scan_unroll=8))
+    assert loop.settled(chosen).model.scan_unroll == 8  # which `pin_config` then refuses
+    (tmp_path / "r" / "config.yaml").write_text("{")
+    assert loop.settled(asked).model.scan_unroll == 16
