@@ -33,7 +33,7 @@ LEAST = 1e-5
 """Least scale of a step, as a share of the largest entry at all steps: below it rounding is no small share."""
 
 KINDS = {"both": (1.0, 1.0), "the state": (1.0, 0.0), "the output": (0.0, 1.0), "nothing": (0.0, 0.0)}
-"""What is handed back, as factors of random adjoints of the state and of the output."""
+"""Adjoints that are handed back, as factors of random ones of the state and of the output."""
 
 
 def of_step(step: Step, adjoint: Adjoint, params: Tree, states: Tree, xs: Tree) -> Iterator[Check]:

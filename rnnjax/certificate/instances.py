@@ -32,7 +32,7 @@ class Instance(NamedTuple):
 
     Attributes:
       name: name in the tables.
-      recurrence: that of a network, or of anybody's step.
+      recurrence: a network's, or that of anybody's step.
       params, hyper, carry, windows: in float64, on the host, where cutting a window compiles nothing; each leaf of
         windows is [N, T, *B, ...].
       loop: (params, carry, batch) -> the exact gradient of a window by other means than a scan over the recurrence;
@@ -52,7 +52,7 @@ class Instance(NamedTuple):
         """Network of the instance.
 
         Raises:
-          ValueError: of a step that is none.
+          ValueError: where the recurrence is of a step that is no network.
         """
         if self.recurrence.model is None:
             raise ValueError(f"{self.name} is no network of cells")

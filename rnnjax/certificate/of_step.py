@@ -143,7 +143,7 @@ def of_adjoint(question: Question, adjoint: Adjoint) -> Iterator[Check]:
 
 
 def notes(question: Question, bench: Bench) -> list[str]:
-    """What was cut, and what has no derivative or a zero one, each in a few words."""
+    """Cuts, and parts that have no derivative or a zero one, each in a few words."""
     (T, *streams), (steps, *left) = question.batch.shape, bench.instance.shape
     said = []
     if steps * bench.instance.number < T:

@@ -18,7 +18,7 @@ class Report:
     Attributes:
       heading: lines about what was certified.
       found: all findings.
-      about: what a file says of it beside the findings, such as the config.
+      about: facts that a file tells beside the findings, such as the config.
     """
 
     heading: list[str]

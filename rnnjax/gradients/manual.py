@@ -240,7 +240,7 @@ def readout(
     """The loss, its error eₜ = ∂L/∂ŷₜ with ŷₜ = hₜ V + by, and the way back through the read-out.
 
     Args:
-      divisor: what the weighted sum of all losses is divided by, see `recurrence.total_weight`.
+      divisor: number by which the weighted sum of all losses is divided, see `recurrence.total_weight`.
 
     Returns:
       The loss, ∂L/∂hs [T, B, H], dV [H, V] and dby [V].
