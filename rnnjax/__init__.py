@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnnjax.gradients.of_step import gradient as gradient
     from rnnjax.gradients.online import online as online
     from rnnjax.gradients.over_time import unroll as unroll
+    from rnnjax.lags.forecast import forecast as forecast
     from rnnjax.model import loss as losses
     from rnnjax.model.cells import Cell as Cell
     from rnnjax.model.stack import network as network
@@ -25,6 +26,7 @@ FACE = {
     "gradient": "rnnjax.gradients.of_step:gradient",
     "online": "rnnjax.gradients.online:online",
     "certify": "rnnjax.compare.certify:certify",
+    "forecast": "rnnjax.lags.forecast:forecast",
     "unroll": "rnnjax.gradients.over_time:unroll",
     "losses": "rnnjax.model.loss",
     "fixed_points": "rnnjax.fixed_points",
@@ -40,6 +42,7 @@ __all__ = [
     "Cell",
     "certify",
     "fixed_points",
+    "forecast",
     "gradient",
     "load",
     "losses",

@@ -14,7 +14,7 @@ import pytest
 import rnnjax
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
-from rnnjax.gradients import arguments, make_method, of_step, online, over_time
+from rnnjax.gradients import arguments, make_method, of_step, online
 from rnnjax.gradients.artbp import Cuts
 from rnnjax.gradients.method import Window
 from rnnjax.model import loss as losses
@@ -374,7 +374,7 @@ def test_a_window_without_trace_or_noise_is_told_so():
 
 
 def test_examples_print_what_they_say():
-    for module in (of_step, online, over_time, losses):
+    for module in (of_step, online, losses):
         found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
         assert found.attempted
         assert not found.failed

@@ -39,6 +39,8 @@ def test_a_run_is_analysed(trained, monkeypatch):
     found = json.loads((out / "lags.json").read_text())
     (network,) = found["networks"]
     assert network["parts_against_bptt"] < 1e-12
+    assert "in parallel over time (T = 16, 2 streams): largest exponent -" in answer.stdout
+    assert found["forecast"]["iterations"] > 1
     assert len(network["gradient_norm"]["mean"]) == 5
     assert len(network["truncation"]["bias"]) == 8
     assert network["leaves"].keys() >= {"layers.0.W", "layers.1.bz", "V", "by"}

@@ -2,7 +2,8 @@
 
 For a trained network (--run) or a fresh one (--config, with any of its fields), on windows of the held-out text and in
 float64: the length of the loss's gradient at every lag, the gradient split by lag and what truncation leaves of it, the
-Lyapunov spectrum, eigenvalues and singular values of W, and saturated units. Writes lags.json and figures.
+Lyapunov spectrum, eigenvalues and singular values of W, saturated units, and whether Newton's method over time would
+pay. Writes lags.json and figures.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def lags(network: TextNetwork, options: Namespace) -> int:
     from rich.console import Console
 
     from rnnjax.lags.figures import plot_lags, plot_side_by_side
+    from rnnjax.lags.forecast import of_text
     from rnnjax.lags.measure import analyse, cut, refuse_too_much
     from rnnjax.lags.tables import summary, tables
     from rnnjax.run.results import make_directory, write_json
@@ -72,6 +74,9 @@ def lags(network: TextNetwork, options: Namespace) -> int:
     found = [analyse(network.name, network.trained, text, options)]
     for table in tables(found[0], text.lags):
         console.print(table)
+    ahead = of_text(network.trained, text)
+    console.print(f"in parallel over time (T = {2 * text.window}, {text.streams} streams): {ahead}")
+    about["forecast"] = ahead if isinstance(ahead, str) else ahead._asdict()
     write_json(network.out / "lags.json", {**about, "networks": found})
     written = plot_lags(network.out, found[0], text.lags, text.description)
     for name, trained in others(network, options, console.print):

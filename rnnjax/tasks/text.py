@@ -16,7 +16,7 @@ from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.model.network import Model, Params
 from rnnjax.tasks.task import Conclusion, Task
-from rnnjax.training import windows
+from rnnjax.training import predictability, windows
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.samples import Sampler, make_sampler
 from rnnjax.training.state import TrainState, init_state
@@ -53,6 +53,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         held_out=fold(validation) if validation.size else None,
         test=fold(corpus.ids.test) if corpus.ids.test.size else None,
         evaluate=make_evaluate(model),
+        measure=predictability.of_method(config, model),
         sample=sampler,
         write=lambda ids: corpus.vocabulary.decode(np.asarray(ids)),
         conclude=partial(conclude, model, corpus, sampler),
