@@ -1,6 +1,7 @@
 """What a method draws, and what it refuses."""
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from cases import shapes_of
 
+import rnnjax
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
 from rnnjax.gradients import (
@@ -18,6 +20,7 @@ from rnnjax.gradients import (
     finite_difference,
     kf_rtrl,
     limits,
+    make_applicable,
     parallel,
     rflo,
     rtrl,
@@ -118,6 +121,25 @@ def test_both_sides_of_each_limit():
         assert answer is not None, (name, exceeded)
         assert "\n" not in answer
         assert f"too much {exceeded} (limits: 8 GB, 60 s)" in answer, (name, answer)
+
+
+def test_a_refusal_for_cost_can_be_overridden_and_no_other(monkeypatch):
+    config, size = GradientConfig("rtrl"), (*vanilla(120, 64, 32), "float32")
+    with pytest.raises(UserError, match=r"rtrl: as estimated from the sizes, .*, or insist with gradient\.insist true"):
+        make_applicable(config, *size)
+    assert make_applicable(replace(config, insist=True), *size).online
+    with pytest.raises(UserError, match="bidirectional"):
+        make_applicable(replace(config, insist=True), BOTH, 4, 2, "float32")
+
+    for limit in ("MOST_SECONDS", "TIMES_PLAIN"):
+        monkeypatch.setattr(limits, limit, 0)
+    net = rnnjax.network(hidden=3, outputs=2)
+    params, ids = net.init(jax.random.key(0)), jnp.zeros((64, 1), jnp.int32)
+    window = params, net.state(params, 1), ids, ids
+    with pytest.raises(UserError, match=r"the influence matrix .* too much time"):
+        rnnjax.gradient(net.step, "cross_entropy", "rtrl")(*window)
+    value, _ = rnnjax.gradient(net.step, "cross_entropy", "rtrl", insist=True)(*window)
+    assert value == pytest.approx(rnnjax.gradient(net.step, "cross_entropy")(*window)[0])
 
 
 def test_memory_is_that_of_the_parameters_type():

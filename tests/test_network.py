@@ -95,8 +95,8 @@ def test_a_wrong_network_is_one_line():
     weights = gru.init(jax.random.key(0))
     window = weights, gru.state(weights, 1), jnp.zeros((2, 1), int), jnp.zeros((2, 1), int)
     for words, method, options in (
-        ("method rflo: the eligibility is derived for", "rflo", {}),
-        ("method textbook: the double sum is derived for the vanilla cell, not for gru", "textbook", {}),
+        ("gradient.method rflo: the eligibility is derived for", "rflo", {}),
+        ("gradient.method textbook: the double sum is derived for the vanilla cell, not for gru", "textbook", {}),
         ("initial", "manual", {"initial": lambda params, state: state}),
     ):
         with pytest.raises(UserError, match=words):

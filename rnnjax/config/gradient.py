@@ -38,6 +38,7 @@ class GradientConfig:
         truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted).
         approximate, forward in time and across windows: snap, rflo (one layer of leaky units), uoro and kf_rtrl (right
         on average). From forward passes: forward_gradient (right on average), spsa (evolution strategies).
+      insist: go on where a method is refused for the memory or the time that it is estimated to take.
       segments: checkpointed: sqrt (the square root of T segments), or recursive (halves of halves).
       k1_steps: truncated: steps after which the errors of as many steps are taken back.
       k2_steps: truncated: steps that they are taken back.
@@ -59,6 +60,7 @@ class GradientConfig:
     """
 
     method: GradientMethod = "manual"
+    insist: bool = False
     segments: Literal["sqrt", "recursive"] = "sqrt"
     k1_steps: int = 1
     k2_steps: int = 10

@@ -28,6 +28,7 @@ from rnnjax.gradients import (
     truncated,
     uoro,
 )
+from rnnjax.gradients.limits import TooMuch
 from rnnjax.gradients.method import Method
 from rnnjax.model.network import Model
 
@@ -60,11 +61,14 @@ def make_applicable(config: GradientConfig, model: Model, T: int, B: int, dtype:
     """The same, where it can be applied to windows [T, B] of a network.
 
     Raises:
-      UserError: with the reason, where it cannot.
+      UserError: with the reason, where it cannot, or where it costs too much and the config does not insist.
     """
     method = make_method(config)
-    if reason := method.refuse(model, T, B, dtype):
-        raise UserError(f"gradient.method {config.method}: {reason}")
-    if model.over_time and (reason := deer.refuse(model, T, B, dtype, solver=model.over_time.solver)):
-        raise UserError(f"model.unroll {model.over_time.solver.kind}: {reason}")
+    reasons = {f"gradient.method {config.method}": method.refuse(model, T, B, dtype)}
+    if model.over_time:
+        solver = model.over_time.solver
+        reasons[f"model.unroll {solver.kind}"] = deer.refuse(model, T, B, dtype, solver=solver)
+    for name, reason in reasons.items():
+        if reason and not (config.insist and isinstance(reason, TooMuch)):
+            raise UserError(f"{name}: {reason}")
     return method

@@ -2,7 +2,7 @@
 
 Memory and time are estimated from the sizes alone, the time for a few CPU cores and small products, whatever the run's
 device is: right there to a factor of a few, which tells seconds from hours. Plain back-propagation through time is
-refused at no size, nor is a method that takes up to twice as much.
+refused at no size, nor is a method that takes up to twice as much, nor anything where `gradient.insist` is true.
 """
 
 from typing import NamedTuple
@@ -20,6 +20,12 @@ PRODUCTS_A_SECOND = 1e10
 STEPS_A_SECOND = 5e5
 TIMES_PLAIN = 2
 """As many times what plain back-propagation takes are always allowed."""
+
+
+class TooMuch(str):
+    """Refusal for an estimated cost alone, which `gradient.insist` overrides."""
+
+    __slots__ = ()
 
 
 class Cost(NamedTuple):
@@ -60,7 +66,7 @@ def weights(model: Model) -> int:
     return of_layers * model.directions + model.output * model.vocabulary
 
 
-def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str) -> str | None:
+def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str) -> TooMuch | None:
     """One line that says what takes too much, how much memory and time, the limits, and what to do; None if allowed.
 
     Args:
@@ -74,8 +80,8 @@ def refuse_too_much(what: str, cost: Cost, least: Cost, dtype: str, instead: str
     if not (too_big or too_slow):
         return None
     exceeded = " and ".join(["memory"] * too_big + ["time"] * too_slow)
-    return (
-        f"{what} would take about {in_bytes(memory)} in {dtype}, and one gradient about {in_time(seconds)} on a few "
-        f"CPU cores, if less on an accelerator: too much {exceeded} "
-        f"(limits: {in_bytes(MOST_BYTES)}, {in_time(MOST_SECONDS)}); {instead}"
+    return TooMuch(
+        f"as estimated from the sizes, {what} would take about {in_bytes(memory)} in {dtype}, and one gradient about "
+        f"{in_time(seconds)} on a few CPU cores, if less on an accelerator: too much {exceeded} "
+        f"(limits: {in_bytes(MOST_BYTES)}, {in_time(MOST_SECONDS)}); {instead}, or insist with gradient.insist true"
     )

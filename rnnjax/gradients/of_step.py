@@ -9,7 +9,7 @@ import jax
 from rnnjax.config import GradientConfig
 from rnnjax.config.checks import check
 from rnnjax.errors import UserError
-from rnnjax.gradients import make_method
+from rnnjax.gradients import make_applicable, make_method
 from rnnjax.gradients.arguments import check_one_type, read
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import recurrence as recurrences
@@ -31,7 +31,7 @@ class StepGradient:
     batch_axes: int
     recurrence: Recurrence
     method: Method
-    name: str
+    config: GradientConfig
 
     def __call__(self, params: Tree, state: Tree, xs: Tree, ys: Tree, **options: Any) -> tuple[Array, Tree]:
         """The loss of a window and its derivative by the parameters; the arguments are those of `window`."""
@@ -91,8 +91,7 @@ class StepGradient:
         if network is None:
             return ()
         T, *streams = batch.shape
-        if reason := self.method.refuse(network.model, T, math.prod(streams), str(dtype)):
-            raise UserError(f"method {self.name}: {reason}")
+        make_applicable(self.config, network.model, T, math.prod(streams), str(dtype))
         return network.hyper
 
 
@@ -151,7 +150,8 @@ def gradient(
     check(isinstance(batch_axes, int) and batch_axes >= 0, "batch_axes", batch_axes, "an integer of at least 0")
     check(callable(step), "step", step, "a function (params, state, x) -> (state, output)")
     check(adjoint is None or method == "manual", "method", method, "manual where an adjoint is given: only it uses one")
-    found = make_method(GradientConfig(method=method, **options))  # type: ignore[arg-type]  # checked where it is made
+    config = GradientConfig(method=method, **options)  # type: ignore[arg-type]  # checked where it is made
+    found = make_method(config)
     network = network_of(step)
     if network:
         check(adjoint is None, "adjoint", adjoint, "None for a network, whose cell brings its own")
@@ -161,4 +161,4 @@ def gradient(
         raise UserError(f"method {method}: {found.needs}")
     else:
         recurrence = of_step(step, loss, batch_axes=batch_axes, initial=initial, reduce=reduce, adjoint=adjoint)
-    return StepGradient(step, recurrences.make_loss_of_one(loss), batch_axes, recurrence, found, method)
+    return StepGradient(step, recurrences.make_loss_of_one(loss), batch_axes, recurrence, found, config)
