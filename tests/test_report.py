@@ -1,6 +1,7 @@
 """The report of a study: its figures against ones computed here, the page as a browser reads it, what is refused."""
 
 import base64
+import dataclasses
 import json
 import re
 import sys
@@ -16,6 +17,7 @@ from study_folder import write_study
 
 from rnnjax.report import __main__ as report
 from rnnjax.report import figures, maps, summary, tables
+from rnnjax.report.labels import named
 from rnnjax.report.page import Code, Paragraph, Table, to_html, to_markdown
 from rnnjax.report.read import read_study
 from rnnjax.report.rounding import interval, number, small
@@ -342,10 +344,33 @@ def test_a_map_is_over_the_two_largest_axes_with_panels_of_the_rest(tmp_path):
     for axes in (first, second):
         cells = axes.images[0].get_array()
         np.testing.assert_allclose(cells, np.add.outer(np.arange(3), np.arange(3)) + 0.5)
-        assert sorted(text.get_text() for text in axes.texts) == sorted(f"{value:.3g}" for value in cells.ravel())
-    assert bar.get_ylabel() == "test_loss"
-    figure = figures.along(study, found, "rate")
-    assert len(figure.axes[0].containers) == 6  # a line for each method and size
+        assert sorted(text.get_text() for text in axes.texts) == sorted(f"{value:#.3g}" for value in cells.ravel())
+    assert bar.get_ylabel() == "test loss"
+
+
+def test_lines_along_an_axis_stand_in_order_and_side_by_side(tmp_path):
+    study, _, arms, _ = grid(tmp_path, 3)
+    axes = figures.along(study, list(arms.values()), "rate").axes[0]
+    lines = {container.get_label(): container.lines[0].get_xdata() for container in axes.containers}
+    assert [*lines] == [f"method={method}, size={size}" for method in ("sgd", "adam") for size in range(3)]
+    places = np.array([*lines.values()])
+    assert np.all(np.diff(places, axis=0) > 0.05)
+    assert np.all(np.abs(places - np.arange(3)) < 0.25)
+    arrows = [line for line in axes.lines if line.get_marker() in "^v"]
+    assert len(arrows) == 4  # values are from 0 to 5, the picture from -5 to 10, intervals the means -+ 6.4
+
+
+def test_many_curves_have_no_bands_and_few_seeds_are_drawn_themselves(tmp_path):
+    study, _, arms, _ = grid(tmp_path, 2)
+    found = list(arms.values())
+    axes = figures.curves(study, found[:2], ["validation_loss"]).axes[0]
+    assert (len(axes.lines), len(axes.collections)) == (2 * 3, 0)
+    axes = figures.curves(study, found, ["validation_loss"]).axes[0]
+    assert (len(axes.lines), len(axes.collections)) == (8, 0)
+    assert axes.get_ylabel() == "validation loss"
+    told = dataclasses.replace(study, about={**study.about, "config": {"task": {"name": "text", "loss": None}}})
+    assert named(told, "validation_loss") == "validation loss (nats per character)"
+    assert named(told, "accuracy") == "accuracy"
 
 
 def test_axes_that_are_no_grid_are_points(tmp_path):

@@ -32,9 +32,12 @@ def _characters(found: dict[str, Any], title: str):
     figure, (axes,) = make_panels(11, 4.2, layout="tight")
     shares = [100 * entry["count"] / total for entry in shown]
     axes.bar(range(len(shown)), shares)
-    axes.set_xticks(range(len(shown)), [_sign(entry["character"]) for entry in shown], parse_math=False)
-    if any(len(label.get_text()) > 1 for label in axes.get_xticklabels()):
+    signs = [_sign(entry["character"]) for entry in shown]
+    if any(len(sign) > 1 for sign in signs):
         axes.tick_params("x", rotation=90, labelsize=7)
+    elif len(signs) > 40:  # so many stand in two rows
+        signs = [f"\n{sign}" if number % 2 else sign for number, sign in enumerate(signs)]
+    axes.set_xticks(range(len(shown)), signs, parse_math=False)
     of = f"the {len(shown)} most frequent of {len(most)} characters" if len(most) > len(shown) else "character"
     axes.set(xlabel=of, ylabel="share of the training text (%)", yscale="log", xlim=(-0.7, len(shown) - 0.3))
     axes.set_ylim(min(0.7 * shares[-1], shares[0] / 100))  # some powers of ten, which alone have labels

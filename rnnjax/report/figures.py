@@ -2,18 +2,26 @@
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rnnjax.figure import make_panels, save_png
+from rnnjax.report.labels import named, setting
 from rnnjax.report.read import Record, are_numbers
-from rnnjax.report.statistics import t_interval
+from rnnjax.report.statistics import Interval, t_interval
 from rnnjax.report.summary import ArmSummary, floors_of
 
 MOST_CURVES = 8
 """Most curves in one picture, besides the baseline's."""
+
+MOST_BANDS = 4
+"""Most curves with a band each; the bands of more would cover each other."""
+
+FEW_SEEDS = 3
+"""Most seeds that are drawn themselves, as an interval of so few is wider than the picture."""
 
 FLOOR = "the task's floor, without memory"
 
@@ -28,6 +36,9 @@ MOST_LETTERS = 60
 
 FAR = 1000
 """Largest multiple of the median that a picture has room for."""
+
+BESIDE = 0.4
+"""Share of the room between two values over which lines stand side by side."""
 
 PALE = ["#6fb3ff", "#ffb55a", "#7ddb7d", "#ff7b7b", "#c7a3f0", "#d0a898", "#f5a3d6", "#b5b5b5"]
 """Colors of curves on a dark page."""
@@ -71,18 +82,23 @@ def within(values: list[float]) -> list[float]:
     return [value for value in values if value <= FAR * np.median(values)] if min(values, default=0) > 0 else values
 
 
-def curve(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
-    """The mean of a column over an arm's seeds by step, and the ends `low` and `high` of its 95% t interval.
+def of_seeds(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
+    """A column of each of an arm's seeds, by step.
 
-    The curve ends where the first seed diverges or stops, as the mean of the rest would be of the luckier seeds. Seeds
-    that have not begun are left out.
+    It ends where the first seed diverges or stops, as the mean of the rest would be of the luckier seeds. Seeds that
+    have not begun are left out.
     """
     numbers = {one["arm"]: one["seed"] for one in study.arms if one["name"] == arm.name}
     rows = study.rows[study.rows["arm"].isin(numbers)]
     table = rows.pivot(index="step", columns="arm", values=column).replace([np.inf, -np.inf], np.nan)
     broken = rows.loc[rows["diverged"], "step"].min()  # nan where none is
     table = table.dropna()
-    table = table[~(table.index >= broken)]
+    return table[~(table.index >= broken)]
+
+
+def curve(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
+    """The mean of `of_seeds` by step, and the ends `low` and `high` of its 95% t interval."""
+    table = of_seeds(study, arm, column)
     ends = [t_interval(values) for values in table.to_numpy(float)]
     return pd.DataFrame({"mean": table.mean(axis=1), "low": [e.low for e in ends], "high": [e.high for e in ends]})
 
@@ -95,7 +111,7 @@ def curve_columns(study: Record) -> list[str]:
 
 
 def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
-    """Draws mean and band of some arms, one panel for each column."""
+    """Draws the mean of some arms, and where they are few its band, or the seeds; one panel for each column."""
     figure, panels = make_panels(5.5 * len(columns) + 1, 4.8 + 0.2 * len(shown), len(columns))
     for axes, column in zip(panels, columns, strict=True):
         means: list[float] = []
@@ -103,14 +119,26 @@ def curves(study: Record, shown: list[ArmSummary], columns: list[str]) -> Any:
             found = curve(study, arm, column)
             color, line = (ink_color(), "--") if arm.baseline else (f"C{index}", "-")
             axes.plot(found.index, found["mean"], color=color, linestyle=line, label=label(arm))
-            axes.fill_between(found.index, found["low"], found["high"], color=color, alpha=0.15, linewidth=0)
+            if len(arm.values) <= FEW_SEEDS and len(shown) <= MOST_BANDS:
+                axes.plot(of_seeds(study, arm, column), color=color, linestyle=line, linewidth=0.6, alpha=0.6)
+            elif len(shown) <= MOST_BANDS:
+                axes.fill_between(found.index, found["low"], found["high"], color=color, alpha=0.15, linewidth=0)
             if arm.diverged and len(found):
                 axes.plot(found.index[-1], found["mean"].iloc[-1], "x", color=color, markersize=9)
             means += list(found["mean"])
         _scale(axes, means, _floors(axes, column, shown))
-        axes.set(xlabel="training step", ylabel=column)
+        axes.set(xlabel="training step", ylabel=named(study, column))
     _legend(figure, panels[0])
     return figure
+
+
+def spread(shown: list[ArmSummary]) -> str:
+    """Words for what is drawn beside the means."""
+    if len(shown) > MOST_BANDS:
+        return ", whose intervals would cover each other"
+    if all(len(arm.values) <= FEW_SEEDS for arm in shown):
+        return ", and each seed, thin"
+    return " and its 95% t interval at each step, not corrected"
 
 
 def label(arm: ArmSummary) -> str:
@@ -164,20 +192,45 @@ def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     others = [] if is_alone else [name for name in study.fields if name != field]
     for arm in sorted(found, key=lambda arm: at[arm.name]):
         lines.setdefault(tuple(setting(arm, name) for name in others), []).append(arm)
+    orders = [[f"{name.split('.')[-1]}={value}" for value in study.values(name)] for name in others]
+    settings_in_order = sorted(lines, key=lambda line: [of.index(word) for of, word in zip(orders, line, strict=True)])
     style = "-" if are_numbers(study.values(field)) else ":"  # nothing lies between two names
     style = "none" if is_alone and len(study.fields) > 1 else style
+    intervals: list[tuple[float, Interval, str]] = []
     if len(lines) > MOST_PANELS:
         _points(axes, found, at, np.inf if study.lower_is_better else -np.inf)
     else:
-        for index, (settings, arms) in enumerate(lines.items()):
-            _line(axes, arms, at, f"C{index}", style, ", ".join(settings) or "mean, 95% interval")
+        for index, settings in enumerate(settings_in_order):
+            beside = side_by_side(at, axes.get_xscale() == "log", index, len(lines))
+            words = ", ".join(settings) or "mean, 95% interval"
+            intervals += _line(axes, lines[settings], beside, f"C{index}", style, words)
     baseline = next((arm.mean for arm in found if arm.baseline), None)
     if baseline is not None:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
     _scale(axes, [value for arm in found for value in arm.values.values()], _floors(axes, study.metric, found))
-    axes.set_ylabel(study.metric)
+    _cut_off(axes, intervals)
+    axes.set_ylabel(named(study, study.metric))
     _legend(figure, axes)
     return figure
+
+
+def side_by_side(at: dict[str, float], is_log: bool, index: int, count: int) -> dict[str, float]:
+    """Places of one of several lines, moved a little, so that what stands at one value hides nothing."""
+    if not is_log:
+        values = sorted({*at.values()})
+        gap = min((b - a for a, b in pairwise(values)), default=1.0)
+        return {name: place + BESIDE * gap * ((index + 0.5) / count - 0.5) for name, place in at.items()}
+    logs = side_by_side({name: float(np.log(place)) for name, place in at.items()}, False, index, count)
+    return {name: float(np.exp(place)) for name, place in logs.items()}
+
+
+def _cut_off(axes: Any, intervals: list[tuple[float, Interval, str]]) -> None:
+    """Draws an arrow where an interval leaves the picture."""
+    low, high = axes.get_ylim()
+    for place, interval, color in intervals:
+        for end, edge, arrow in ((interval.high > high, high, "^"), (interval.low < low, low, "v")):
+            if end:
+                axes.plot(place, edge, arrow, color=color, markersize=7, clip_on=False)
 
 
 def _legend(figure: Any, axes: Any) -> None:
@@ -186,8 +239,10 @@ def _legend(figure: Any, axes: Any) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=1 if len(max(labels, key=len)) > 45 else 2)
 
 
-def _line(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str, style: str, words: str) -> None:
-    """Draws one setting of the other axes: seeds as points, means as a line with intervals."""
+def _line(
+    axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str, style: str, words: str
+) -> list[tuple[float, Interval, str]]:
+    """Draws one setting of the other axes: seeds as points, means as a line with intervals, which it returns."""
     for arm in arms:
         axes.plot([at[arm.name]] * len(arm.values), list(arm.values.values()), ".", color=color, alpha=0.35)
     known = [(at[arm.name], arm.mean, arm.interval) for arm in arms if arm.mean is not None]
@@ -196,6 +251,7 @@ def _line(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str, s
         where, means = [x for x, _, _ in known], [mean for _, mean, _ in known]
         axes.errorbar(where, means, reach, color=color, linestyle=style, marker="o", capsize=3, label=words)
     _lost(axes, arms, at, color)
+    return [(x, interval, color) for x, _, interval in known]
 
 
 def _points(axes: Any, arms: list[ArmSummary], at: dict[str, float], worst: float) -> None:
@@ -230,6 +286,7 @@ def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str,
     if not are_numbers(values):
         words = [str(value) for value in values]
         axis.set_ticks(range(len(values)), words)
+        axis.axes.set(**{f"{which}lim": (-0.5, len(values) - 0.5)})
         axes.tick_params(axis="x", rotation=0 if sum(map(len, words)) < MOST_LETTERS else 20)
         return {str(value): float(place) for place, value in enumerate(values)}
     if is_wide(values):
@@ -238,8 +295,3 @@ def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str,
         axis.set_ticks(values, [f"{value:g}" for value in values])
         axis.set_minor_locator(matplotlib.ticker.NullLocator())
     return {str(value): float(value) for value in values}
-
-
-def setting(arm: ArmSummary, field: str) -> str:
-    """An arm's value of a field, such as clip=value."""
-    return f"{field.split('.')[-1]}={arm.fields.get(field)}"

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from rnnjax.figure import make_figure
-from rnnjax.report.figures import MOST_PANELS, ink_color, is_wide, places_on, setting, within
+from rnnjax.report.figures import MOST_PANELS, ink_color, is_wide, places_on, within
+from rnnjax.report.labels import named, setting
 from rnnjax.report.read import Record
 from rnnjax.report.summary import ArmSummary
 
@@ -58,7 +59,9 @@ def over(study: Record, found: list[ArmSummary], pair: tuple[str, str]) -> Any:
         axes.set_title(", ".join(others), fontsize="medium")
     for axes in cells[len(panels) :]:
         axes.remove()
-    bar = figure.colorbar(image, ax=list(cells[: len(panels)]), label=study.metric, shrink=0.8, format="{x:g}")
+    bar = figure.colorbar(
+        image, ax=list(cells[: len(panels)]), label=named(study, study.metric), shrink=0.8, format="{x:g}"
+    )
     bar.ax.yaxis.set_minor_formatter("")
     return figure
 
@@ -81,7 +84,7 @@ def _grid(axes: Any, arms: list[ArmSummary], pair: tuple[str, str], values: tupl
             cells[row, column] = arm.mean
             red, green, blue, _ = _color(colors, arm.mean)
             ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-            words = f"{arm.mean:.3g}" + ("*" if arm.unfinished else "")
+            words = in_three_digits(arm.mean) + ("*" if arm.unfinished else "")
         else:
             ended = arm.planned - arm.unfinished
             ink, words = ink_color(), f"{arm.spoilt}/{arm.planned}\nlost" if ended else "none yet"
@@ -91,6 +94,11 @@ def _grid(axes: Any, arms: list[ArmSummary], pair: tuple[str, str], values: tupl
         axis.set_ticks(range(len(of)), [f"{value:g}" if isinstance(value, float) else str(value) for value in of])
         axis.set_label_text(field)
     return image
+
+
+def in_three_digits(value: float) -> str:
+    """A number in three digits, zeros at its end too, as 2.40 beside 2.46."""
+    return f"{value:#.3g}".removesuffix(".")
 
 
 def _color(colors: dict[str, Any], mean: float) -> tuple[float, float, float, float]:

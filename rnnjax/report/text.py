@@ -78,7 +78,7 @@ def _pictures(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
         part = f" (part {index + 1} of {len(parts)}, the best arms first)" if len(parts) > 1 else ""
         yield Picture(
             f"curves-{index + 1}" if len(parts) > 1 else "curves",
-            f"{' and '.join(columns)}{part}: mean over seeds and its 95% t interval at each step, not corrected. A "
+            f"{' and '.join(columns)}{part}: mean over seeds{figures.spread(shown)}. A "
             "curve ends where one of its seeds diverged (x) or has not come further.",
             *drawn(figures.curves, study, shown, columns),
         )

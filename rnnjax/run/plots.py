@@ -20,7 +20,7 @@ def plot_run(
     in_nats: bool = True,
     levels: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """Draws loss.png and gradient_norm.png from a run's metrics.
+    """Draws loss.png and gradient_norm.png from a run's metrics; nothing where there are none yet.
 
     Args:
       unit: unit that the loss is a mean over.
@@ -28,7 +28,9 @@ def plot_run(
       levels: known losses, by name.
     """
     rows = list(read_metrics(directory / "metrics.jsonl"))
-    figure = make_figure(7, 4.2, "tight")
+    if not rows:
+        return
+    figure = make_figure(7, 4.8)
     axes = figure.add_subplot()
     _line(axes, rows, "loss", "training (each at the weights of its step)", color="C0", alpha=0.8)
     validation = [row for row in rows if row.get("validation_loss") is not None]
@@ -52,11 +54,11 @@ def plot_run(
         bits.set_ylabel(f"bits per {unit}")
     else:
         axes.set_yscale("log")
-    axes.legend(framealpha=0.8)
+    figure.legend(loc="outside lower center", ncols=2)
     axes.grid(alpha=0.3)
     write_figure(directory / "loss.png", figure)
 
-    figure = make_figure(7, 4.2, "tight")
+    figure = make_figure(7, 4.6)
     axes = figure.add_subplot()
     _line(axes, rows, "grad_norm", "mean over the window of a metrics line", color="C0")
     axes.set(xlabel="training step", ylabel="global gradient norm before clipping", title=title, yscale="log")
@@ -70,8 +72,7 @@ def plot_run(
         label="steps clipped",
     )
     share.set(ylabel="steps that clipping changed (%)", ylim=(0, 100))
-    axes.legend(framealpha=0.8, loc="upper left")
-    share.legend(framealpha=0.8, loc="upper right")
+    figure.legend(loc="outside lower center", ncols=2)
     axes.grid(alpha=0.3)
     write_figure(directory / "gradient_norm.png", figure)
 
