@@ -36,7 +36,7 @@ class Instance(NamedTuple):
       params, hyper, carry, windows: in float64, on the host, where cutting a window compiles nothing; each leaf of
         windows is [N, T, *B, ...].
       loop: (params, carry, batch) -> the exact gradient of a window by other means than a scan over the recurrence;
-        None: that scan is the truth.
+        None where this scan is the truth.
     """
 
     name: str
