@@ -9,6 +9,7 @@ import inspect
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from rnnjax.certificate.bench import Bench
 from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
 from rnnjax.gradients import METHODS
 from rnnjax.model.network import Model
+from rnnjax.parallel import blocks, layer, newton
 
 pytestmark = pytest.mark.slow
 
@@ -224,6 +226,33 @@ def rewritten(name, before, after):
 def test_a_slip_of_the_pen_is_told(judge, slip):
     name, *change = SLIPS[slip]
     row, _ = judge(name, rewritten(name, *change), "leaky" if name == "rflo" else "vanilla")
+    assert row.verdict == "FAIL"
+    assert not row.reason.startswith("raised")
+
+
+IN_PARALLEL = {
+    "the adjoint's Jacobians are not transposed": (
+        blocks,
+        "adjoint",
+        lambda D, d: blocks.run(jnp.concatenate([D[1:], jnp.zeros_like(D[:1])]), d, reverse=True),
+    ),
+    "every guess is taken for the trajectory": (
+        newton,
+        "follows",
+        lambda guess, within: jnp.ones(guess.s.shape[:-1], bool),
+    ),
+    "an error passes a reset": (
+        layer,
+        "of_cell",
+        lambda *given, right=layer.of_cell: right(*given[:4], given[4]._replace(reset=None), *given[5:]),
+    ),
+}
+
+
+@pytest.mark.parametrize("slip", IN_PARALLEL)
+def test_a_slip_in_the_solver_over_time_is_told(judge, monkeypatch, slip):
+    monkeypatch.setattr(*IN_PARALLEL[slip])
+    row, _ = judge("deer", METHODS["deer"])
     assert row.verdict == "FAIL"
     assert not row.reason.startswith("raised")
 
