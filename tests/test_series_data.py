@@ -1,6 +1,7 @@
 """Series of the user's own: read from arrays and tables, refused in one line, divided, scaled, and answered naively;
 each number against plain NumPy."""
 
+import gzip
 import re
 import zipfile
 
@@ -14,6 +15,7 @@ from rnnjax.data.parts import CONTEXT, fold, make_parts
 from rnnjax.data.scaling import from_json, learn_scaling, to_json
 from rnnjax.data.series import shifted
 from rnnjax.data.sources import read_series
+from rnnjax.data.table import inputs_of_table
 from rnnjax.errors import UserError
 
 FORECAST = TaskConfig(name="forecasting")
@@ -161,8 +163,10 @@ def test_a_table_becomes_one_series_or_several(tmp_path):
         ("a,b\n1,\n", {}, r"row 2 .* has nothing in column 'b'"),
         ("a,b\n1,2\n1,inf\n", {}, r"row 3 .* has 'inf' in column 'b', which is no finite number"),
         ("a,b\n1,NaN\n", {}, r"row 2 .* has 'NaN' in column 'b'"),
-        ("a;b\n1;2\n", {}, "separated by semicolons; separate them by commas"),
-        ("a\tb\n1\t2\n", {}, "separated by tabs"),
+        ('a,b\n1,"1,234"\n2,"5,678"\n', {}, "without separators of thousands"),
+        ("a,b,a\n1,2,3\n", {}, "has 2 columns 'a'; rename all but one"),
+        (",a\n1,2\n", {}, "column 1 of .* has no name; name it, or name the columns"),
+        ("date,a\n2024-01-02,2\n", {}, "'2024-01-02' in column 'date'.* name the columns to read"),
         ("a,b\n", {}, "has a header, but no row"),
         ("1,2\n3,4\n5,6\n", {}, "the first row of .* is of numbers; write the names"),
         ("a,b\n1,2\n", {"columns": "c"}, "data.columns: .* has no column 'c'; it has 'a', 'b'"),
@@ -178,6 +182,41 @@ def test_tables_that_are_nearly_right_are_refused(tmp_path, text, fields, says):
     with pytest.raises(UserError, match=says) as refused:
         of("forecasting", write(tmp_path / "t.csv", text), **fields)
     assert "\n" not in str(refused.value)
+
+
+ROWS = [[0.5, -1.25], [1.0, 2e30], [3.5, 4.0]]
+TABLES = {
+    "a.csv": b"a,b\n0.5,-1.25\n1,2e30\n3.5,4\n",
+    "quoted.csv": b'"a","b"\n"0.5","-1.25"\n"1","2e30"\n"3.5","4"\n',
+    "spaced.csv": b"a , b\n0.5 , -1.25\n1 , 2e30\n\n3.5 , 4\n",
+    "mark.csv": b"\xef\xbb\xbfa,b\r\n0.5,-1.25\r\n1,2e30\r\n3.5,4\r\n",
+    "german.csv": b"a;b\n0,5;-1,25\n1;2e30\n3,5;4\n",
+    "a.tsv": b"a\tb\n0.5\t-1.25\n1\t2e30\n3.5\t4\n",
+    "a.txt": b"a|b\n0.5|-1.25\n1|2e30\n3.5|4\n",
+    "a.csv.gz": gzip.compress(b"a,b\n0.5,-1.25\n1,2e30\n3.5,4\n"),
+    "utf16.csv": "a,b\n0.5,-1.25\n1,2e30\n3.5,4\n".encode("utf-16"),
+}
+
+
+def test_tables_as_people_have_them(tmp_path, subtests):
+    for name, content in TABLES.items():
+        (tmp_path / name).write_bytes(content)
+        with subtests.test(name):
+            read = of("forecasting", tmp_path / name, columns="b, a")
+            assert read.x[0].tolist() == [row[::-1] for row in ROWS]
+    (tmp_path / "comma.csv").write_bytes(b'"a,x",b\n1,2\n3,4\n')
+    for columns in ({"columns": '"a,x"'}, {}):
+        read = of("forecasting", tmp_path / "comma.csv", **columns)
+        assert inputs_of_table(DataConfig(), read.names, tmp_path / "comma.csv")[0].tolist() == read.x.tolist()
+
+
+def test_no_number_is_too_small_to_be_scaled_and_one_may_be_too_large():
+    wave = np.sin(np.arange(40.0))[None, :, None]
+    for size in (1e-300, 1e-30, 1e30, 1e149):
+        parts = make_parts(series_of(TaskConfig(name="forecasting"), size * wave), DataConfig(), True, np.float64)
+        assert np.std(parts.rows.train.x) == pytest.approx(1)
+    with pytest.raises(UserError, match=r"1e\+300 is too large, as squares overflow above 1e\+150"):
+        make_parts(series_of(TaskConfig(name="forecasting"), 1e300 * wave), DataConfig(), True, np.float64)
 
 
 def test_a_table_needs_targets_that_fit_the_task(tmp_path):

@@ -168,6 +168,7 @@ def classes_of(y: np.ndarray, inside: np.ndarray, source: str) -> tuple[np.ndarr
         ids = np.zeros(y.shape, np.int32)
         ids[inside] = found
         return ids, labels.tolist()
+    y = y.astype(int) if y.dtype.kind == "b" else y
     demand(
         y.dtype.kind in "iu",
         source,

@@ -11,6 +11,9 @@ from rnnjax.data.series import Series, cut_in_time, draw_parts
 from rnnjax.data.split import Split
 from rnnjax.errors import UserError
 
+LARGEST = 1e150
+"""Largest number that is read."""
+
 CONTEXT = 1000
 """Most steps of a single series that are read before a held-out part, to give it a state; they do not count."""
 
@@ -61,8 +64,11 @@ def make_parts(series: Series, data: DataConfig, is_real: bool, dtype: Any) -> P
       dtype: type of the network's inputs.
 
     Raises:
-      UserError: if there are too few series or steps for the parts.
+      UserError: if there are too few series or steps for the parts, or numbers too large for their squares.
     """
+    for values in (series.x, series.y):
+        if values.dtype.kind == "f" and (largest := np.abs(values).max(initial=0)) > LARGEST:
+            raise UserError(f"{series.source}: {largest:.3g} is too large, as squares overflow above {LARGEST:g}")
     if series.is_single and series.names.each_step:
         chosen = Split(*(stretch_of(series, steps) for steps in in_time(series, data)))
     else:

@@ -27,9 +27,11 @@ class Scaling(NamedTuple):
 
 def learn_scaling(values: np.ndarray) -> Scaling:
     """Learns mean and deviation of the training part [n, K]; a constant column gets deviation 1, and scales to 0."""
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    is_constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    return Scaling(mean, np.where(is_constant, 1.0, deviation))
+    largest = np.abs(values).max(axis=0)
+    largest = np.where(largest > 0, largest, 1.0)  # sums of squares of the values themselves may overflow or vanish
+    mean, deviation = (values / largest).mean(axis=0), (values / largest).std(axis=0)
+    is_constant = deviation <= 1e-12 * np.abs(mean)
+    return Scaling(mean * largest, np.where(is_constant, 1.0, deviation * largest))
 
 
 def to_json(scaling: Scaling | None) -> dict[str, Any] | None:

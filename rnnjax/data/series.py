@@ -68,7 +68,7 @@ def shifted(series: Series, horizon: int) -> Series:
         length = series.length[shorter[0]]
         raise UserError(
             f"data.horizon is {horizon}, but {series.source} has a series of {length} step(s) (number {shorter[0]}, "
-            "counted from 0); lower it"
+            "counted from 0); lower it, or leave the series out"
         )
     end = series.x.shape[1] - horizon
     return series._replace(x=series.x[:, :end], y=series.y[:, horizon:], length=series.length - horizon)

@@ -13,7 +13,7 @@ from rnnjax.config import DataConfig
 from rnnjax.data.encoding import decode
 from rnnjax.data.formats import read_content
 from rnnjax.data.recall_text import recall_text
-from rnnjax.data.song_tables import parse_table, separated
+from rnnjax.data.song_tables import OTHER_SEPARATORS, first_row, parse_table, separated
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: a plain text does not need it
@@ -79,13 +79,26 @@ def read_file(config: DataConfig, read: Callable[[Path], Content]) -> Content:
         raise UserError(f"data.path: cannot read {path}: {error.strerror}") from None
 
 
-def is_csv(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
+def is_table(path: Path) -> bool:
+    """True for a name of a table of numbers, or of an archive of one."""
+    return path.suffix.lower() in (".csv", ".tsv", ".tab", ".txt", ".dat", ".gz", ".zip")
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """Reads all rows and columns of a CSV file, as strings; an empty field is missing. Raises as `separated` does."""
-    return separated(decode(read_content(path)), ",", path)
+    """Reads all rows and columns of a table, as strings; an empty field is missing.
+
+    The separator is the one that gives the header most fields; spaces around names do not count.
+
+    Raises:
+      UserError: as `separated` does, or where two columns have one name.
+    """
+    text = decode(read_content(path))
+    separator = max(OTHER_SEPARATORS, key=lambda one: len(first_row(text, one)))
+    header = [name.strip() for name in first_row(text, separator)]
+    if twice := next((name for name in header if name and header.count(name) > 1), None):
+        raise UserError(f"data.path: {path} has {header.count(twice)} columns {twice!r}; rename all but one")
+    table = separated(text, separator, path)
+    return table.rename(columns=lambda name: str(name).strip())
 
 
 def _read(path: Path, column: str) -> tuple[Songs, pd.DataFrame | None]:

@@ -6,7 +6,7 @@ from rnnjax.config import Config
 from rnnjax.data.arrays import read_npz, series_of
 from rnnjax.data.mackey_glass import mackey_glass
 from rnnjax.data.series import Series
-from rnnjax.data.songs import is_csv, read_file
+from rnnjax.data.songs import is_table, read_file
 from rnnjax.data.table import series_of_table
 from rnnjax.errors import UserError
 
@@ -27,7 +27,7 @@ def read_series(config: Config) -> Series:
 
 def read_path(config: Config, path: Path) -> Series:
     """Reads the series of an existing file."""
-    if is_csv(path):
+    if is_table(path):
         return series_of_table(config.data, config.task, path)
     check_npz(config, path)
     found = read_npz(path)
@@ -37,7 +37,7 @@ def read_path(config: Config, path: Path) -> Series:
 def check_npz(config: Config, path: Path) -> None:
     """Raises UserError where a file is no .npz, or the config names columns of it."""
     if path.suffix.lower() != ".npz":
-        raise UserError(f"data.path: {path} must be a .npz or .csv file for the task {config.task.name}")
+        raise UserError(f"data.path: {path} must be a .npz or .csv file (or a .tsv) for the task {config.task.name}")
     for name in ("columns", "targets", "series"):
         if getattr(config.data, name):
             raise UserError(f"data.{name} is of a table, but {path} is of arrays; leave it out")

@@ -1,5 +1,6 @@
 """Series from a CSV table: a row is a step, and its columns are the numbers of that step."""
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,11 +8,15 @@ import numpy as np
 
 from rnnjax.config import DataConfig, TaskConfig
 from rnnjax.data.series import Names, Series
+from rnnjax.data.song_tables import listed
 from rnnjax.data.songs import read_cells
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: arrays do not need it
     import pandas as pd
+
+DECIMAL_COMMA = r"[+-]?\d*,\d+([eE][+-]?\d+)?"
+THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 HEADER = 2
 """Offset from a row's index to its number in an editor, where the header is row 1."""
@@ -24,7 +29,7 @@ def series_of_table(data: DataConfig, task: TaskConfig, path: Path) -> Series:
       UserError: for a missing column, or a field that is no number, with its row.
     """
     table = cells_of(path)
-    columns = named(data.columns, "data.columns", table, path) or others(table, data.series)
+    columns = named(data.columns, "data.columns", table, path) or others(table, data.series, path)
     targets = named(data.targets, "data.targets", table, path) or (columns if task.name == "forecasting" else [])
     if not targets:
         raise UserError(f"data.targets names no column of {path}, but the task {task.name} needs what it is to predict")
@@ -54,7 +59,7 @@ def inputs_of_table(data: DataConfig, names: Names, path: Path) -> tuple[np.ndar
       names: names of the series that the network was trained on.
     """
     table = cells_of(path)
-    columns = named(",".join(names.inputs or []), "--file", table, path)
+    columns = existing(names.inputs or [], "--file", table, path)
     keys, rows = rows_of(table, data.series, path)
     return side_by_side(numbers(table, columns, path), rows), np.array([len(row) for row in rows]), keys
 
@@ -63,13 +68,10 @@ def cells_of(path: Path) -> "pd.DataFrame":
     """Fields of a table, as strings.
 
     Raises:
-      UserError: if it has no row, a column without a name, or another separator than the comma.
+      UserError: if it has no row, or no names of columns.
     """
     table = read_cells(path)
     header = [str(name) for name in table.columns]
-    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if len(header) == 1 and separator in header[0]:
-            raise UserError(f"data.path: the fields of {path} are separated by {name}; separate them by commas")
     if not len(table):
         raise UserError(f"data.path: {path} has a header, but no row")
     if all(is_number(name) for name in header):
@@ -86,18 +88,28 @@ def is_number(text: str) -> bool:
 
 
 def named(columns: str, field: str, table: "pd.DataFrame", path: Path) -> list[str]:
-    """Columns that a field names, each once and each in the table."""
-    names = [name.strip() for name in columns.split(",") if name.strip()]
+    """Columns that a field names, each once and each in the table; a name with a comma stands in double quotes."""
+    names = next(csv.reader([columns], skipinitialspace=True), [])
+    return existing([name.strip() for name in names if name.strip()], field, table, path)
+
+
+def existing(names: list[str], field: str, table: "pd.DataFrame", path: Path) -> list[str]:
+    """Returns the names; raises UserError where one is not in the table, or stands twice."""
     for name in names:
         if name not in table.columns:
-            raise UserError(f"{field}: {path} has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
-    if len(set(names)) < len(names):
-        raise UserError(f"{field} names a column twice: {columns}")
+            raise UserError(f"{field}: {path} has no column {name!r}; it has {listed([*table.columns])}")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"{field} names a column twice: {twice}")
     return names
 
 
-def others(table: "pd.DataFrame", series: str) -> list[str]:
-    """All columns but the one that names the series."""
+def others(table: "pd.DataFrame", series: str, path: Path) -> list[str]:
+    """All columns but the one that names the series; raises UserError for one without a name, such as row numbers."""
+    if nameless := next((name for name in table.columns if name.startswith("Unnamed: ")), None):
+        number = list(table.columns).index(nameless) + 1
+        raise UserError(
+            f"data.path: column {number} of {path} has no name; name it, or name the columns to read with data.columns"
+        )
     return [name for name in table.columns if name != series]
 
 
@@ -119,11 +131,20 @@ def numbers(table: "pd.DataFrame", columns: list[str], path: Path) -> np.ndarray
     return np.stack([numbers_of(table[name], name, path) for name in columns], axis=-1)
 
 
+def with_points(column: "pd.Series") -> "pd.Series":
+    """Fields with decimal points, where commas can only be decimal: one a field, not always before three digits."""
+    fields = column.dropna().str.strip()
+    commas = fields[fields.str.contains(",", regex=False)]
+    if commas.empty or not commas.str.fullmatch(DECIMAL_COMMA).all() or commas.str.fullmatch(THOUSANDS).all():
+        return column
+    return column if fields.str.contains(".", regex=False).any() else column.str.replace(",", ".", regex=False)
+
+
 def numbers_of(column: "pd.Series", name: str, path: Path) -> np.ndarray:
     """Numbers of a column. Raises UserError, with row and text, where a field is no number, or not finite."""
     import pandas as pd
 
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    values = pd.to_numeric(with_points(column), errors="coerce").to_numpy(np.float64)
     if strange := np.flatnonzero(~np.isfinite(values)).tolist():
         row = strange[0]
         where = f"data.path: row {row + HEADER} of {path} (the header is row 1) has "
@@ -149,7 +170,7 @@ def targets_of(
             raise UserError(f"data.path: row {empty[0] + HEADER} of {path} has no class in column {targets[0]!r}")
         labels, ids = np.unique(column.to_numpy(str), return_inverse=True)
         if len(labels) < 2:
-            raise UserError(f"data.targets: column {targets[0]!r} of {path} has the one class {labels[0]!r}")
+            raise UserError(f"data.targets: column {targets[0]!r} of {path} has the one class {str(labels[0])!r}")
         return ids.astype(np.int32), labels.tolist()
     values = numbers(table, targets, path)
     if task.series_loss == "bernoulli" and np.any(strange := (values != 0) & (values != 1)):

@@ -24,7 +24,7 @@ from rnnjax.data.known.problem import Sequence
 from rnnjax.data.parts import Parts, as_read, fold, make_parts
 from rnnjax.data.scaling import Scaling, from_json, to_json
 from rnnjax.data.series import Names, Series, shifted
-from rnnjax.data.songs import is_csv, read_file
+from rnnjax.data.songs import is_table, read_file
 from rnnjax.data.sources import check_npz, read_series
 from rnnjax.data.table import inputs_of_table
 from rnnjax.model.cells import Hyper
@@ -178,7 +178,7 @@ def read_inputs(config: Config, names: Names, path: str) -> tuple[np.ndarray, np
     data = dataclasses.replace(config.data, path=path)
 
     def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        if is_csv(path):
+        if is_table(path):
             return inputs_of_table(data, names, path)
         check_npz(config, path)
         arrays = read_npz(path)
