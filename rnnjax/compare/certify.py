@@ -68,7 +68,7 @@ def certify(
       options: fields of `GradientConfig`, such as k2_steps=3 or snap_steps=2.
 
     Returns:
-      A report: `print(report)` is its table, `report.passed` its verdict, `report.save(path)` keeps all of it as JSON.
+      A report: `print(report)` is its table, `passed` its verdict, `save(path)` keeps all of it as JSON.
 
     Raises:
       UserError: in one line, for what does not fit.
