@@ -6,6 +6,8 @@ import signal
 import pytest
 from command import TINY, door, read_rows, saved_arrays, write_songs
 
+pytestmark = pytest.mark.slow  # in one process, test_run.py and test_tasks_door.py resume bit for bit too
+
 # 40 steps in dispatches of 7; no period divides another, and the 40 steps are more than a pass through the text.
 RUN = [
     *TINY,
@@ -49,7 +51,6 @@ def test_the_run_is_long_enough_to_prove_something(straight):
     assert sorted(straight["samples"]) == ["00000000.txt", "00000013.txt", "00000026.txt", "00000039.txt"]
 
 
-@pytest.mark.slow
 def test_killed_three_times_and_twice_while_saving_it_ends_in_the_same_bytes(straight, tmp_path):
     place = tmp_path / "place"
     checkpoints = place / "runs" / "run" / "checkpoints"
