@@ -46,11 +46,15 @@ RECORDED = 0.01
 """Relative difference of a loss to the recorded one that is allowed, as between two machines."""
 
 
-def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
+GOES_ON = "the same command goes on from there"
+
+
+def train(config: Config, make: Callable[[Config], Task] = make_task, after_interrupt: str = GOES_ON) -> int:
     """Trains to the end, or to an interrupt.
 
     Args:
       make: makes the task of a config and reads its data.
+      after_interrupt: line of advice once it was interrupted.
 
     Returns:
       The exit code.
@@ -67,7 +71,7 @@ def train(config: Config, make: Callable[[Config], Task] = make_task) -> int:
     with hosts.own_directory(Path(config.run.root) / config.run.name) as path, ExitStack() as opened:
         directory, checkpoints = hosts.each(partial(open_run, config, task, path, opened))
         data = jax.tree.map(partial(divide, mesh), task.data)
-        finished = learn(config, task, data, mesh, directory, checkpoints)
+        finished = learn(config, task, data, mesh, directory, checkpoints, after_interrupt)
         if hosts.leads():
             # No single host can read arrays that lie on several.
             finish(config, task, task.data if mesh.is_multi_process else data, directory, checkpoints, finished)
@@ -156,6 +160,7 @@ def learn(
     mesh: jax.sharding.Mesh,
     directory: RunDirectory,
     checkpoints: Checkpoints,
+    after_interrupt: str = GOES_ON,
 ) -> bool:
     """Runs the remaining steps. Returns False after an interrupt."""
     resumed, lowest = resume_together(task, checkpoints)
@@ -210,7 +215,7 @@ def learn(
         asked = asked or hosts.agree(interrupt.asked)
     if asked:
         saved = f", saved at {recorder.saved:,}" if recorder.saved else ", before there was anything to save"
-        reporter.say(f"stopped at step {recorder.step:,} of {total:,}{saved}; the same command goes on from there")
+        reporter.say(f"stopped at step {recorder.step:,} of {total:,}{saved}; {after_interrupt}")
     return not asked
 
 

@@ -83,7 +83,8 @@ def train(
         config = config_for_arrays(config or Config(), path, sections)
         check(config.task.is_series, "task.name", config.task.name, f"one of {', '.join(SERIES)} for arrays")
         found = series_of(config.task, x, y, lengths)
-        code = loop.train(config, lambda config: series.of_series(config, found))
+        then = "nothing is kept; with out= it can go on" if out is None else "the same call goes on from there"
+        code = loop.train(config, lambda config: series.of_series(config, found), then)
         if code:
             raise KeyboardInterrupt
         return read_finished(path, keep=out is not None)

@@ -9,9 +9,10 @@ import pytest
 
 import rnnjax
 from rnnjax.errors import UserError
-from rnnjax.gradients import arguments
+from rnnjax.gradients import arguments, manual
 from rnnjax.gradients.method import Window
-from rnnjax.model import stack
+from rnnjax.model import recurrence, stack
+from rnnjax.model.network import Batch
 
 T, B, H = 4, 2, 3
 NET = rnnjax.network(cell="leaky", hidden=H, layers=1, outputs=2, inputs=2, leak=0.3)
@@ -78,7 +79,7 @@ WRONG = {
     "hidden is -8, but must be at least 1": {"hidden": -8},
     "hidden is '8', but must be an integer": {"hidden": "8"},
     "outputs is 2.0, but must be an integer": {"outputs": 2.0},
-    "an argument is 'hiden', but must be one of activation": {"hiden": 3},
+    "an argument is 'hiden', but must be one of cell, hidden": {"hiden": 3},
     "init is 'normall', but must be one of normal": {"init": "normall"},
     "leak is 0, but must be above 0": {"leak": 0},
     "init_scale is inf, but must be a finite": {"init_scale": np.inf},
@@ -101,5 +102,35 @@ def test_a_wrong_network_is_one_line():
     ):
         with pytest.raises(UserError, match=words):
             rnnjax.gradient(gru.step, "cross_entropy", method, **options)(*window)
-    with pytest.raises(UserError, match="xs has no axis of time"):
-        gru.apply(weights, 1)
+    of_lstm = rnnjax.network("lstm", 3, outputs=2).init(jax.random.key(0))
+    other = r"params.layers\[0\] has U \[2, 12\] and W \[3, 12\], but the cell gru"
+    for words, call in (
+        ("xs has no axis of time", lambda: gru.apply(weights, 1)),
+        ("params is a dict", lambda: gru.apply({}, window[2])),
+        (other, lambda: gru.apply(of_lstm, window[2])),
+        ("key is 0, but must be a key", lambda: gru.init(0)),
+        ("dtype is 'int32', but must be a type of floating", lambda: gru.init(jax.random.key(0), "int32")),
+        (r"streams is \(-1,\), but must be counts", lambda: gru.state(weights, -1)),
+    ):
+        with pytest.raises(UserError, match=words):
+            call()
+
+
+def test_what_does_not_fit_a_network_and_its_loss_is_one_line():
+    two = rnnjax.network("gru", 3, outputs=2, inputs=2)
+    weights = two.init(jax.random.key(0), "float64")
+    state, ids = two.state(weights, B), jnp.zeros((T, B), jnp.int32)
+    for words, loss, ys, options in (
+        (r"the output is \[2\] and y \[\]; both", "squared_error", YS[..., 0], {}),
+        (r"the output is \[2\] and y \[1\]; both", "bernoulli", YS[..., :1], {}),
+        (r"the output is \[2\] and y \[1\]; y is", "cross_entropy", ids[..., None], {}),
+        ("loss is None: it must be one of cross_entropy", None, YS, {}),
+        ("weight has a number that is not 0 or more", "squared_error", YS, {"weight": -jnp.ones((T, B))}),
+        ("key is 3, but must be a key", "squared_error", YS, {"key": 3}),
+    ):
+        with pytest.raises(UserError, match=words):
+            rnnjax.gradient(two.step, loss, "uoro" if "key" in options else "manual")(weights, state, XS, ys, **options)
+    for y in (ids[..., None], ids.astype(float)):  # the door of networks of cells: no broadcast, no cast
+        of_network = recurrence.of_network(two.model)
+        with pytest.raises(UserError, match="cross_entropy: "):
+            manual.gradient(of_network, Window(weights, two.hyper, state, Batch(XS, y)))

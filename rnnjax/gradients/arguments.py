@@ -54,6 +54,13 @@ def arrays(name: str, tree: Tree) -> Tree:
     return jax.tree_util.tree_map_with_path(array, tree)
 
 
+def check_key(key: Any) -> None:
+    """Raises UserError for what is no key of `jax.random`."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
+        raise UserError(f"key is {key!r}, but must be a key such as jax.random.key(0)")
+
+
 def name_of(name: str, path: tuple) -> str:
     """A leaf by its place in an argument, such as state['h']."""
     return name + jax.tree_util.keystr(path)
@@ -114,6 +121,8 @@ def with_masks(xs: Tree, ys: Tree, streams: tuple[int, ...], dtype: Any, valid: 
     for name, mask in (("valid", valid), ("reset", reset), ("weight", weight)):
         if mask is not None and mask.shape != shape:
             raise UserError(f"{name} is {list(mask.shape)}, but must be [T, *B] = {list(shape)}")
+    if weight is not None and not isinstance(weight, jax.core.Tracer) and not jnp.all(weight >= 0):
+        raise UserError("weight has a number that is not 0 or more; it is the share of each step in the loss")
     if weight is None:
         weight = jnp.ones(shape) if valid is None else valid
     held, begun = (None if mask is None else mask.astype(bool) for mask in (valid, reset))

@@ -10,7 +10,7 @@ from rnnjax.config import GradientConfig
 from rnnjax.config.checks import check
 from rnnjax.errors import UserError
 from rnnjax.gradients import make_applicable, make_method
-from rnnjax.gradients.arguments import check_one_type, read
+from rnnjax.gradients.arguments import check_key, check_one_type, read
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import recurrence as recurrences
 from rnnjax.model.loss import Loss
@@ -82,6 +82,7 @@ class StepGradient:
         if self.method.random:
             if key is None:
                 raise UserError("this method draws random numbers: give it key=jax.random.key(...)")
+            check_key(key)
             noise = self.method.draw(key, self.recurrence, params, state, batch.shape[0])
         return self.method.gradient(self.recurrence, Window(params, hyper, state, batch, memory, noise))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnjax.model.loss import LOSSES, Loss, as_wide
+from rnnjax.model.loss import LOSSES, Loss, as_wide, check_classes
 
 Array = jax.Array
 
@@ -20,6 +20,7 @@ Error = Callable[[Array, Array], tuple[Array, Array]]
 
 def cross_entropy(logits: Array, y: Array) -> tuple[Array, Array]:
     """Softmax cross-entropy and ŷ - y, the softmax less the one-hot target."""
+    check_classes(logits, y)
     shifted = logits - jnp.max(logits, axis=-1, keepdims=True)
     exponentials = jnp.exp(shifted)
     normaliser = jnp.sum(exponentials, axis=-1, keepdims=True)

@@ -39,18 +39,23 @@ def cross_entropy(logits: Array, y: Array) -> Array:
     Raises:
       UserError: where y is not an array of ids.
     """
-    if not jnp.issubdtype(y.dtype, jnp.integer):
-        raise UserError(f"cross_entropy: y is {y.dtype}, not integer ids; squared_error takes real targets")
-    if logits.shape[:-1] != y.shape:
-        raise UserError(
-            f"cross_entropy: the output is {list(logits.shape)} and y {list(y.shape)}; y is [...] for [..., V]"
-        )
+    check_classes(logits, y)
     # The largest logit is taken out first: exp would overflow float32 near 89.
     largest = jnp.max(jax.lax.stop_gradient(logits), axis=-1, keepdims=True)
     shifted = logits - largest
     log_normaliser = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
     target = jnp.take_along_axis(shifted, y[..., None].astype(jnp.int32), axis=-1, mode="promise_in_bounds")
     return log_normaliser - target[..., 0]
+
+
+def check_classes(logits: Array, y: Array) -> None:
+    """Raises UserError where y is not one id for each output [..., V]."""
+    if not jnp.issubdtype(y.dtype, jnp.integer):
+        raise UserError(f"cross_entropy: y is {y.dtype}, not integer ids; squared_error takes real targets")
+    if logits.shape[:-1] != y.shape:
+        raise UserError(
+            f"cross_entropy: the output is {list(logits.shape)} and y {list(y.shape)}; y is [...] for [..., V]"
+        )
 
 
 def squared_error(y_hat: Array, y: Array) -> Array:
@@ -117,11 +122,9 @@ def make_loss(loss: str | Loss) -> Loss:
     Raises:
       UserError: for a name that stands for none.
     """
+    if not callable(loss) and loss not in LOSSES:
+        raise UserError(f"loss is {loss!r}: it must be one of {', '.join(LOSSES)}, or a function (output, y) -> scalar")
     if isinstance(loss, str):
-        if loss not in LOSSES:
-            raise UserError(
-                f"loss is {loss!r}: it must be one of {', '.join(LOSSES)}, or a function (output, y) -> scalar"
-            )
         return LOSSES[loss]
     return loss if loss in LOSSES.values() else lambda output, y: over_axes(loss, output.ndim - 1)(output, y)
 

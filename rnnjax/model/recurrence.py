@@ -92,7 +92,7 @@ def of_step(
 
 def make_loss_of_one(loss: str | Loss) -> Loss:
     """The loss of one stream at one step; a name stands for one in `loss.LOSSES`."""
-    return make_loss(loss) if isinstance(loss, str) else loss
+    return loss if callable(loss) else make_loss(loss)
 
 
 def masked(step: Step, initial: Initial) -> Callable[[Tree, Tree, Tree, Batch], tuple[Tree, Tree]]:

@@ -21,6 +21,7 @@ def check_given(model: Model, params: Params, carry: Carry, batch: Batch) -> Non
     Raises:
       UserError: in one line, for a shape that does not fit the network, or an id out of range outside `jax.jit`.
     """
+    check_params(model, params)
     table = params.layers[0].U if params.embedding is None else params.embedding
     if is_ids(batch.x):
         check_ids("x", batch.x, len(table))
@@ -34,6 +35,24 @@ def check_given(model: Model, params: Params, carry: Carry, batch: Batch) -> Non
         if mask is not None and mask.shape != shape:
             raise UserError(f"{name} has the shape {list(mask.shape)}, but must have {list(shape)}, as x has")
     check_carry(model, params, carry)
+
+
+def check_params(model: Model, params: Params) -> None:
+    """Raises UserError for weights that are not those of the network's layers."""
+    if not isinstance(params, Params):
+        raise UserError(f"params is a {type(params).__name__}, but must be the Params that the network was begun with")
+    layers, gates = model.layers * model.directions, len(model.cell.gates) * model.hidden
+    if len(params.layers) != layers:
+        raise UserError(f"params has {len(params.layers)} layers, but the network {layers}")
+    expected = {"dense": (model.hidden, gates), "diagonal": (gates,), "none": None}[model.cell.recurrence]
+    for index, layer in enumerate(params.layers):
+        found = None if layer.W is None else layer.W.shape
+        if found != expected or layer.U.shape[-1] != gates:
+            what = f"U {list(layer.U.shape)} and W {found and list(found)}"
+            raise UserError(
+                f"params.layers[{index}] has {what}, but the cell {model.cell} with {model.hidden} units has U "
+                f"[..., {gates}] and W {expected and list(expected)}"
+            )
 
 
 def check_carry(model: Model, params: Params, carry: Carry) -> None:

@@ -12,6 +12,7 @@ from rnnjax.model import rnn
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.network import Batch, Carry, Model, Params, initial_carry
+from rnnjax.model.shapes import check_params
 
 Array = jax.Array
 Init = Literal["normal", "uniform", "orthogonal", "identity"]
@@ -37,12 +38,21 @@ class Network:
         Args:
           key: a key of `jax.random`.
           dtype: precision of the weights, and with them of all that is computed.
+
+        Raises:
+          UserError: for what is no key, or no type of floating-point numbers.
         """
+        is_key = jnp.issubdtype(getattr(key, "dtype", None) or int, jax.dtypes.prng_key)
+        check(is_key, "key", key, "a key such as jax.random.key(0)")
+        check(is_floating(dtype), "dtype", dtype, "a type of floating-point numbers, such as float32")
         name, scale, forget_bias = self.weights
         return init_params(key, self.model, name, scale, jnp.dtype(dtype), forget_bias)
 
     def state(self, params: Params, *streams: int) -> Carry:
         """The state before the first step, of so many streams: an array [*B, states·H] for each layer."""
+        are_counts = all(fits(count, int) and count >= 0 for count in streams)
+        check(are_counts, "streams", streams, "counts, as in state(params, 32)")
+        check_params(self.model, params)
         return initial_carry(self.model, params, streams)
 
     def step(self, params: Params, state: Carry, x: Array) -> tuple[Carry, Array]:
@@ -144,7 +154,7 @@ def network(
     """
     allowed = ("activation", "embedding", "layer_norm", "residual", "learned_state", "sparsity", "scan_unroll")
     for name in shape:
-        check(name in allowed, "an argument", name, f"one of {', '.join(allowed)}")
+        check(name in allowed, "an argument", name, f"one of cell, hidden, layers, outputs, {', '.join(allowed)}")
     check(fits(init, Init), "init", init, "one of normal, uniform, orthogonal, identity")
     check(fits(outputs, int), "outputs", outputs, "an integer")
     at_least(1, outputs=outputs)
@@ -155,6 +165,14 @@ def network(
     check(0 < leak <= 1, "leak", leak, "above 0 and at most 1")
     model = Model(outputs, hidden, layers, cell=cell, inputs=inputs, **shape)  # type: ignore[arg-type]
     return Network(model, Hyper(leak=leak), (init, scale, forget_bias))
+
+
+def is_floating(dtype: Any) -> bool:
+    """True for what names a type of floating-point numbers."""
+    try:
+        return jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    except TypeError:
+        return False
 
 
 def network_of(step: Any) -> Network | None:
