@@ -79,7 +79,7 @@ def add_config(parser: Parser) -> None:
 def add_run(parser: Parser, example: str = "runs/lyrics") -> None:
     """Gives a parser `--run` and `--checkpoint`."""
     parser.add_argument("--run", type=str, required=True, help=f"directory of the run, such as {example}")
-    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, or a step")
+    parser.add_argument("--checkpoint", type=str, default="best", help="best, newest, a step, average, or average:N")
 
 
 def add_platform(parser: Parser) -> None:

@@ -38,9 +38,11 @@ from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
+from rnnjax.training.optimizer import make_schedule
 from rnnjax.training.sharding import divide, everywhere, make_mesh, place, shardings, whole
 from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
+from rnnjax.warm_start import start_from
 
 RECORDED = 0.01
 """Relative difference of a loss to the recorded one that is allowed, as between two machines."""
@@ -66,6 +68,9 @@ def train(config: Config, make: Callable[[Config], Task] = make_task, after_inte
     config = as_begun(config, run, origin_of(run).get("config"))
     config = settled(config)
     task = hosts.each(partial(make, config))
+    has_begun = bool(hosts.share(np.asarray(any((run / "checkpoints").glob("[0-9]*")))))
+    if config.run.init_from and not has_begun:
+        task = hosts.each(partial(start_from, task, Path(config.run.init_from)))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)
     with hosts.own_directory(Path(config.run.root) / config.run.name) as path, ExitStack() as opened:
@@ -93,6 +98,10 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
         opened.callback(checkpoints.close)
     kept = checkpoints.kept_origin()
     directory.pin_config(config, kept.get("config"))
+    before = (kept.get("config") or asdict(config))["training"]["steps"]
+    if before < config.training.steps:
+        (path / "result.json").unlink(missing_ok=True)  # it is of the end before
+        print(longer(config, before))
     about = environment()
     if own_cell.is_file(config.model.cell):
         about["cell_sha256"] = directory.pin_cell(own_cell.read(config.model.cell), kept.get("cell"))
@@ -102,6 +111,15 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
     if "cell_sha256" in about:
         checkpoints.origin["cell"] = about["cell_sha256"]
     return directory, checkpoints
+
+
+def longer(config: Config, before: int) -> str:
+    """Line on a run that goes on beyond the steps that it began with."""
+    line = f"training.steps is {config.training.steps:,} now, where it was {before:,}; "
+    if config.optimizer.decay == "constant":
+        return f"{line}the learning rate stays as it was, and the run is as if it had begun so"
+    then, now = (float(make_schedule(config.optimizer, steps)(before)) for steps in (before, config.training.steps))
+    return f"{line}the cosine of its rate now ends there: after step {before:,} it is {now:.2g}, not {then:.2g}"
 
 
 def finish(
@@ -118,6 +136,8 @@ def finish(
         for name, figure in task.figures(result).items():
             write_figure(directory.path / name, figure)
         print("\n".join(task.report(result)))
+        for name in (name for name, value in result.items() if name.endswith("_loss") and value is None):
+            warn(f"the {name.replace('_', ' ')} is not finite; lower optimizer.learning_rate, under another run.name")
 
 
 def resume(task: Task, checkpoints: Checkpoints) -> TrainState | None:

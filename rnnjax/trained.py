@@ -19,8 +19,9 @@ from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
+from rnnjax.run.average import average, count_of
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint, text_checksum
-from rnnjax.run.directory import CELL, completed, difference, read_json, read_yaml
+from rnnjax.run.directory import CELL, completed, difference, read_json, read_yaml, with_free_fields
 from rnnjax.run.origin import cell_of, origin_of
 from rnnjax.run.progress import warn
 from rnnjax.tasks import NETWORKS, series
@@ -136,7 +137,9 @@ def read_config(run: Path) -> Config:
     parser = make_parser("train", "")
     add_config(parser)
     try:
-        config = config_of(parser, parser.parse_object(completed(kept or read_yaml(path), OLDER)))
+        config = config_of(
+            parser, parser.parse_object(with_free_fields(kept, path) if kept else completed(read_yaml(path), OLDER))
+        )
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return with_kept_cell(config, run)
@@ -197,7 +200,8 @@ def load(run: str | Path, checkpoint: str = "best", config: Config | None = None
 
     Args:
       run: such as runs/lyrics.
-      checkpoint: best (lowest validation loss, or the newest where none was measured), newest, or a step.
+      checkpoint: best (lowest validation loss, or the newest where none was measured), newest, a step, average (mean of
+        the weights of all checkpoints that were kept), or average:N (of the newest N).
       config: from `read_config`; None: it is read.
 
     Returns:
@@ -261,11 +265,13 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     try:
         if which in ("best", "newest"):
             found = checkpoints.best() if which == "best" else checkpoints.newest()
+        elif (count := count_of(which, len(steps))) is not None:
+            found = average(checkpoints, count)
         elif which.isascii() and which.isdigit() and int(which) in steps:
             found = FoundCheckpoint(checkpoints.restore(int(which)), {})
         else:
             has = ", ".join(map(str, sorted(steps)))
-            raise UserError(f"--checkpoint {which}: {run} has best, newest, and steps {has}")
+            raise UserError(f"--checkpoint {which}: {run} has best, newest, average, and steps {has}")
     except DamagedCheckpoint as damage:
         raise UserError(f"the checkpoint of step {which} in {run} is damaged: {damage}") from None
     finally:

@@ -23,6 +23,7 @@ class RunConfig:
         float32: whole; bfloat16: rounded, with sums in float32, faster on an accelerator made for it.
       checkpoint_every_steps: training steps between two checkpoints.
       keep_checkpoints: the newest checkpoints to keep, beside the best.
+      init_from: the directory of a run whose best weights a new run begins with; empty: they are drawn.
       coordinator: where the processes of one run over several hosts meet: host:port of process 0, given to all of them,
         or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
       processes: number of processes of the run; not with auto. The streams of a batch are divided over all of them, on
@@ -43,6 +44,7 @@ class RunConfig:
     products: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_every_steps: int = 1_000
     keep_checkpoints: int = 2
+    init_from: str = ""
     coordinator: str = ""
     processes: int = 1
     process: int = 0

@@ -30,10 +30,11 @@ from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
 
 FREE_TO_CHANGE = {
-    *("run.root", "sampling.show_every_steps", "run.compilation_cache", "run.threads", "run.tensorboard"),
+    *("data.path", "run.root", "sampling.show_every_steps"),
+    *("run.compilation_cache", "run.threads", "run.tensorboard"),
     *("run.coordinator", "run.processes", "run.process"),
 }
-"""Fields that a resumed run may differ in: they change no number."""
+"""Fields that a resumed run may differ in: they change no number, as the data are known by their checksum."""
 
 
 CELL = "cell.py"
@@ -95,7 +96,7 @@ class RunDirectory:
         path = self.path / "config.yaml"
         new = dataclasses.asdict(config)
         pinned = completed(kept, as_then()) if kept else self._pinned()
-        if pinned and (changed := changes(pinned, new, FREE_TO_CHANGE)):
+        if pinned and (changed := changed_numbers(pinned, new)):
             raise UserError(
                 f"{self.path} was started with another config ({changed}); choose another run.name, or "
                 "remove the directory to begin anew"
@@ -168,10 +169,29 @@ def difference(path: Path, kept: dict[str, Any]) -> str:
     if not path.exists():
         return "is gone"
     try:
-        changed = changes(completed(kept, as_then()), completed(read_yaml(path), as_then()), FREE_TO_CHANGE)
+        changed = changed_numbers(completed(kept, as_then()), completed(read_yaml(path), as_then()))
     except UserError:
         return "is damaged"
     return f"was changed ({changed})" if changed else ""
+
+
+def changed_numbers(old: dict, new: dict) -> str:
+    """Differences in words without those that change no number of the steps so far: free fields, and more steps."""
+    steps, more = old["training"]["steps"], new["training"]["steps"]
+    longer = isinstance(steps, int) and isinstance(more, int) and more > steps
+    return changes(old, new, FREE_TO_CHANGE | ({"training.steps"} if longer else set()))
+
+
+def with_free_fields(kept: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A kept config with the free fields that a config file has: the data may have moved since it was kept."""
+    try:
+        now = completed(read_yaml(path), as_then())
+    except UserError:
+        return kept
+    found = {section: dict(fields) for section, fields in completed(kept, as_then()).items()}
+    for section, _, name in (name.partition(".") for name in FREE_TO_CHANGE):
+        found[section][name] = now[section][name]
+    return found
 
 
 def write_again(path: Path, content: str | bytes) -> None:

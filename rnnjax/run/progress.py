@@ -21,7 +21,7 @@ class Reporter:
         self._first_step = first_step
         self._total = total_steps
         self._start = self._last_line = time.monotonic()
-        self._validation = ""
+        self._validation = self._at_end = ""
         self._bar = None
         if self.console.is_terminal:
             columns = (
@@ -43,20 +43,25 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
+        elif self._at_end:
+            self.say(self._at_end.format(self._validation))
 
     def say(self, line: str = "") -> None:
         """Prints a line above the bar."""
         self.console.print(Text(line))
 
     def update(self, step: int, loss: float) -> None:
-        """Shows the run's progress; off a terminal, as a line every few seconds and at the end."""
+        """Shows the run's progress; off a terminal, as a line every few seconds, and one more on leaving."""
         now = time.monotonic()
         elapsed = now - self._start
         done = step - self._first_step
         numbers = f"loss {loss:#.4g}{self._validation}  {done * self._per_step / elapsed:,.0f} {self._counted}/s"
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
-        elif now - self._last_line >= SECONDS_BETWEEN_LINES or step == self._total:
+        elif step == self._total:  # its validation is still to come
+            speed = f"{done * self._per_step / elapsed:,.0f} {self._counted}/s"
+            self._at_end = f"step {step:,}/{self._total:,}  loss {loss:#.4g}{{}}  {speed}"
+        elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = elapsed / done * (self._total - step)
             self.say(f"step {step:,}/{self._total:,}  {numbers}  {left:.0f} s left")
