@@ -413,7 +413,7 @@ def test_a_checkpoint_is_chosen_by_name_or_step(write):
     assert write("--checkpoint", "newest").stdout == write("--checkpoint", "30").stdout
     refused = write("--checkpoint", "7")
     assert refused.code == 2
-    assert "newest, and steps" in refused.stderr
+    assert "newest, average, and steps" in refused.stderr
     assert "30" in refused.stderr
 
 

@@ -1,0 +1,79 @@
+"""Injects faults into a tiny run and a tiny study, and counts the outcomes: python -m benchmarks.faults --kills 200.
+
+Writes benchmarks/results/faults.md. Each kind draws its own random numbers, so a part alone (--only) repeats.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.faults import damage, fuzz, kills, writes
+from benchmarks.faults.count import Count
+from benchmarks.machine import describe
+
+OUT = Path(__file__).parents[1] / "results" / "faults.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="kill -9 of runs; a quarter as many of studies")
+    parser.add_argument("--signals", type=int, default=100, help="Ctrl-C, SIGTERM, SIGHUP, SIGSTOP")
+    parser.add_argument("--sizes", type=int, default=80, help="sizes of the disk that is full")
+    parser.add_argument("--operations", type=int, default=200, help="most file operations that fail in turn")
+    parser.add_argument("--every", type=int, default=1, help="damage side files in every n-th way alone")
+    parser.add_argument(
+        "--examples", type=int, default=1000, help="made-up command lines, YAML files and data files each"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", help=f"of {', '.join(kinds(parser.parse_args([])))}")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    counts, began = [], time.monotonic()
+    for name, count in kinds(options).items():
+        if not options.only or name in options.only:
+            print(name, file=sys.stderr, flush=True)
+            counts.append(count())
+            options.out.write_text(page(counts, options.seed, time.monotonic() - began), encoding="utf-8")
+    print(options.out.read_text())
+    return int(any(count.wrong for count in counts))
+
+
+def kinds(options: argparse.Namespace) -> dict[str, Callable[[], Count]]:
+    """Kinds of faults by name."""
+    draw = partial(fuzz.draw_of, options.seed)
+    return {
+        "runs": lambda: kills.kill_runs(options.kills, draw("runs")),
+        "studies": lambda: kills.kill_studies(options.kills // 4, draw("studies")),
+        "signals": lambda: kills.send_signals(options.signals, draw("signals")),
+        "disks": lambda: writes.fill_disks(options.sizes),
+        "operations": lambda: writes.fail_operations(options.operations),
+        "folders": writes.lock_folders,
+        "checkpoints": lambda: damage.damage_checkpoints(draw("checkpoints")),
+        "side_files": lambda: damage.damage_side_files(draw("side_files"), options.every),
+        "command_lines": lambda: fuzz.fuzz_command_lines(options.examples, options.seed),
+        "yaml": lambda: fuzz.fuzz_yaml(options.examples, options.seed),
+        "data": lambda: fuzz.fuzz_data(options.examples, options.seed),
+    }
+
+
+def page(counts: list[Count], seed: int, seconds: float) -> str:
+    """The table in Markdown, and a line for each fault with a wrong outcome."""
+    about = describe()
+    lines = [
+        f"benchmarks.faults, seed {seed}: {seconds:.0f} s, {about['cores']} cores, Python {about['python']}, "
+        f"jax {about['versions'].get('jax')}.",
+        "",
+        "| fault | right outcome | tried | outcomes | wrong |",
+        "|---|---|---|---|---|",
+        *(count.row() for count in counts),
+        "",
+        *(f"- {count.kind}: {wrong}" for count in counts for wrong in count.wrong),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
