@@ -209,7 +209,10 @@ def test_a_run_that_is_older_than_a_field_goes_on_as_it_began(here):
 def test_a_damaged_config_of_a_run(here):
     run = started(here)
     (run / "config.yaml").write_text("model: {")
-    assert "config.yaml is damaged" in message(call(train.main, *TINY))
+    assert "config.yaml is damaged" in message(call(sample.main, "--run", "runs/run"))
+    answer = call(train.main, *TINY, "--training.steps", "2")
+    assert (answer.code, len(answer.stderr.splitlines())) == (0, 1)
+    assert "the run has no checkpoint yet, and begins anew" in answer.stderr
 
 
 def test_a_run_in_the_place_of_a_file(here):
