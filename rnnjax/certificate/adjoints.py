@@ -40,7 +40,8 @@ def of_step(step: Step, adjoint: Adjoint, params: Tree, states: Tree, xs: Tree) 
     """Checks of an adjoint at every one of M steps.
 
     Args:
-      states, xs: before and at each step, each leaf [M, ...].
+      states: before each step, each leaf [M, ...].
+      xs: at each step, each leaf [M, ...].
     """
     on = "the step"
     try:

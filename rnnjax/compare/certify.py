@@ -60,11 +60,12 @@ def certify(
     >>> report.passed
     True
 
+    `step`, `loss`, `params`, `state`, `xs`, `ys`, `batch_axes`, `reduce`, `adjoint` and `initial` are as `gradient` and
+    what it returns take them; `valid`, `reset` and `weight` as in `StepGradient.window`, and those of the certificate
+    come on top. A cell, or a network of cells, is certified alone, on random letters.
+
     Args:
-      step, loss, params, state, xs, ys, batch_axes, reduce, adjoint, initial: as `gradient` and what it returns take
-        them. A cell, or a network of cells, is certified alone, on random letters.
       methods: all, or names: a list, or a text with commas between.
-      valid, reset, weight: as in `StepGradient.window`; those of the certificate come on top.
       options: fields of `GradientConfig`, such as k2_steps=3 or snap_steps=2.
 
     Returns:

@@ -108,9 +108,7 @@ def forecast(
     >>> found.is_predictable, found.iterations < 10
     (True, True)
 
-    Args:
-      step, params, state, xs, batch_axes, initial: as in `rnnjax.unroll`; xs of 16 steps or more.
-      method, options: the solver, as in `rnnjax.unroll`.
+    All arguments are as in `rnnjax.unroll`, with xs of 16 steps or more.
 
     Raises:
       UserError: for an argument that does not fit.
