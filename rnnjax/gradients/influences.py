@@ -17,7 +17,7 @@ def acting(recurrence: Recurrence, params: Any, state: Any, batch_t: Any) -> Any
     Of a network these are all but V and by.
 
     Args:
-      state: of one stream, as is `batch_t`, at one step; their values do not matter.
+      state: state of one stream, as `batch_t` is its input, at one step; their values do not matter.
 
     Returns:
       A tree of bool, in the shape of the real parameters.
