@@ -88,8 +88,15 @@ def link_names(text):
 def link_name(match):
     room = match[1].split(".")[0]
     is_ours = (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").is_file()
-    return f"[{match[0]}][rnnjax.{match[1]}]" if is_ours and not is_file(match[1]) else match[0]
+    return f"[{match[0]}][rnnjax.{match[1]}]" if is_ours and not (is_file(match[1]) or is_field(match[1])) else match[0]
 
 
 def is_file(name):
     return name.endswith((".py", ".yaml", ".md", ".json"))
+
+
+def is_field(name):
+    """True for a field of the config, such as run.devices."""
+    group, _, field = name.partition(".")
+    schema = PACKAGE / "config" / f"{group}.py"
+    return schema.is_file() and re.search(rf"^    {field}: ", schema.read_text(encoding="utf-8"), re.M) is not None

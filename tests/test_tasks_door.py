@@ -115,7 +115,7 @@ def test_many_to_one(many_to_one_run, monkeypatch):
     assert "task.name is many_to_one" in message(call(sample.main, "--run", "runs/run"))
     assert "runs/elsewhere is not a run" in message(call(predict.main, "--run", "runs/elsewhere", "--input", "a"))
     (path / "runs" / "run" / "vocabulary.json").write_text("{}")
-    assert "vocabulary.json is damaged" in message(ask("--input", "pale"))
+    assert "vocabulary.json was lost or changed" in ask("--input", "pale").stderr
 
 
 @pytest.mark.slow
