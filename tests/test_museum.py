@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from rnnjax.museum import board, publish
 from rnnjax.museum.__main__ import main
 from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
-from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion
+from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, verdict
 from rnnjax.museum.record import carry_out, read, results
 from rnnjax.museum.trials import until_solved
 
@@ -83,6 +84,8 @@ def test_published_pages_are_what_the_published_numbers_say(tmp_path):
             exhibit.arms, exhibit.seeds
         )
         assert exhibit.seeds >= 30
+        line = rf"\| \[{verdict(judge(exhibit, results(record)))}\]\(docs/museum/{path.stem}\.md\)"
+        assert re.search(line, (publish.DOCS.parents[1] / "README.md").read_text("utf-8")), path.stem
 
 
 def test_every_exhibit_says_all_that_the_museum_asks_for():

@@ -1,11 +1,14 @@
 """The networks and languages of the museum, against their papers."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnjax.museum import lstm_1997, reber
+from rnnjax.museum.exhibits import lstm_1997_reber
 from rnnjax.museum.lstm_1997 import Shape
 
 
@@ -67,3 +70,35 @@ def test_embedded_reber_strings_follow_their_grammar():
         assert all(symbol in may for symbol, may in zip(string[1:], reber.allowed(string), strict=True)), string
     table = reber.table(["BPBTXSEPE"], 12)
     assert table.allowed[0].sum(1).tolist() == [2, 1, 2, 2, 2, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_a_trial_on_reber_strings_changes_its_weights_by_the_summed_gradient_of_a_string():
+    strings = lstm_1997_reber.draw_strings(np.array([3]))
+    one = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), strings)
+    shape = Shape(7, 3, 2, 7, "gates")
+    trial = lstm_1997_reber.begin(jnp.int32(3), one, shape)
+    weights, row = trial["weights"], int(trial["row"])
+    symbols = one.symbols[row, : int(one.length[row])]
+    memory, total = lstm_1997.begin(shape), jax.tree.map(jnp.zeros_like, weights)
+    for now, following in pairwise(symbols):
+        memory, seen = lstm_1997.step(shape, weights, memory, jax.nn.one_hot(now, 7))
+        found = lstm_1997.gradient(shape, weights, memory, seen, jax.nn.one_hot(following, 7))
+        total = jax.tree.map(jnp.add, total, found)
+    advance = jax.jit(lambda trial: lstm_1997_reber.tick(shape, trial, 0.5, "string", "next"))
+    for _ in symbols[:-1]:
+        assert int(trial["presented"]) == 0
+        trial = advance(trial)
+    assert int(trial["presented"]) == 1
+    np.testing.assert_allclose(trial["weights"].hidden, weights.hidden - 0.5 * total.hidden, atol=1e-6)
+    np.testing.assert_allclose(trial["weights"].output, weights.output - 0.5 * total.output, atol=1e-6)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves((trial["memory"], trial["gathered"])))
+
+
+def test_a_network_whose_outputs_are_all_the_same_predicts_nothing():
+    strings = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), lstm_1997_reber.draw_strings(np.array([0])))
+    shape = Shape(7, 3, 2, 7, "all")
+    nothing = jax.tree.map(jnp.zeros_like, lstm_1997.draw_weights(jax.random.key(0), shape, 0.2))
+    assert float(lstm_1997_reber.share_right(shape, nothing, strings, "all")) == 0
+    always_b = nothing._replace(output=nothing.output.at[0, -1].set(5.0))  # right after the second symbol alone
+    once = 512 / float(jnp.sum(strings.length - 1))
+    assert float(lstm_1997_reber.share_right(shape, always_b, strings, "all")) == pytest.approx(once)

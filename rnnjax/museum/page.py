@@ -87,6 +87,8 @@ def ours(found: Estimate | None) -> list[str]:
     """Mean, interval and seeds as texts."""
     if found is None:
         return ["not run", "", ""]
+    if found.n == 0:
+        return ["none", "", "0"]
     return [rounding.number(found.mean, found.interval), rounding.interval(found.interval), str(found.n)]
 
 
@@ -132,6 +134,7 @@ def made_by(record: Record) -> str:
     about, seeds = record["machine"], [seed for of in record["arms"].values() for seed in of["seeds"]]
     packages = about.get("packages", {})
     command = f"python -m rnnjax.museum {record['exhibit']}{' --quick' if record['quick'] else ''}"
+    command += f" --seed {min(seeds)}" if min(seeds) else ""
     return (
         f"Made by `{command}`: seeds {min(seeds)} to {max(seeds)}, on {about.get('machine')} "
         f"({about.get('cores')} cores, {about.get('platform')}), python {about.get('python')}, "
