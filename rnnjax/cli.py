@@ -13,6 +13,7 @@ import jsonargparse
 import yaml
 
 from rnnjax.config import Config, Platform
+from rnnjax.config.checks import MOST_SHOWN, shown
 from rnnjax.errors import UserError
 from rnnjax.run.interrupt import INTERRUPTED, done, leave, listen
 from rnnjax.run.yaml_keys import given_twice
@@ -42,6 +43,12 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
         raise UserError(_one_line(message, self))
+
+    def parse_args(self, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
+        try:
+            return super().parse_args(*args, **kwargs)
+        except UnicodeEncodeError as error:
+            raise UserError(f"the command line has bytes that are not UTF-8: {shown(error.object)}") from None
 
     def parse_path(self, cfg_path: typing.Any, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
         try:
@@ -187,7 +194,8 @@ def prepare_screen() -> None:
 
 
 def _complain(message: str) -> int:
-    print(f"rnnjax: error: {message}", file=sys.stderr)
+    brief = re.sub(rf"\S{{{MOST_SAID // 2},}}", lambda found: f"{found[0][:MOST_SHOWN]}…", message)
+    print(f"rnnjax: error: {brief}", file=sys.stderr)
     return BAD_INPUT
 
 

@@ -168,6 +168,12 @@ def test_memory_is_estimated_before_it_is_asked_for(monkeypatch, subtests):
 def test_a_long_value_is_cut_in_a_message(here):
     for arguments in (["--model.cell", "x" * 3000], ["--model.hidden_size", "x" * 3000], ["--run.name", "/" * 3000]):
         assert len(message(call(train.main, *arguments))) < 700
+    assert len(message(call(sample.main, "--run", "x" * 3000))) < 400
+
+
+def test_a_command_line_that_is_not_utf_8(here):
+    assert "not UTF-8" in message(call(explore.main, "--run", "\udcff"))
+    assert "plain directory name" in message(call(train.main, "--run.name", "\udcff"))
 
 
 def started(here):
