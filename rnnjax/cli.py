@@ -44,7 +44,7 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
         raise UserError(_one_line(message, self))
 
-    def parse_args(self, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
+    def parse_args(self, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:  # type: ignore[override]
         try:
             return super().parse_args(*args, **kwargs)
         except UnicodeEncodeError as error:

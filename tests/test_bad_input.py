@@ -144,6 +144,7 @@ LARGE = [
     ({"training": {"batch_size": 10**9}}, "training.batch_size"),
     ({"training": {"sequence_length": 10**9}}, "training.sequence_length"),
     ({"training": {"steps": 2**31 - 1, "steps_per_dispatch": 2**31 - 1}}, "training.steps_per_dispatch"),
+    ({"run": {"devices": 10**9}}, "run.devices is 1000000000, but must be at most 1,024"),
     ({"sampling": {"length": 2**31 - 1}}, "sampling.length"),
     ({"data": {"path": "recall", "recall_lines": 2**31 - 1}}, "data.recall_lines"),
     ({"task": {"name": "copy", "held_out": 2**31 - 1}}, "task.held_out"),

@@ -8,6 +8,10 @@ from rnnjax.config.checks import at_least, check, plain_name, typed
 Platform = Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"]
 
 
+MOST_DEVICES = 1024
+"""Most devices of one process; on a CPU each is a thread."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """The run's directory and the machine.
@@ -56,6 +60,7 @@ class RunConfig:
         typed(self, "run")
         plain_name(run__name=self.name)
         at_least(0, run__devices=self.devices, run__threads=self.threads)
+        check(self.devices <= MOST_DEVICES, "run.devices", self.devices, f"at most {MOST_DEVICES:,}")
         at_least(1, run__processes=self.processes)
         named = self.coordinator not in ("", "auto")
         host, _, port = self.coordinator.rpartition(":")
