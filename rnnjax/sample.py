@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 from rnnjax.callable_module import CallableModule
 from rnnjax.cli import add_platform, add_run, check_numbers, check_platform, make_parser, run
 from rnnjax.config.checks import at_least
+from rnnjax.config.memory import check_fits
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs, so that --help and a wrong option answer at once
@@ -53,8 +54,10 @@ def print_texts(options: Namespace) -> int:
     set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
     trained = load_trained(path, options.checkpoint, config)
     check_prime(trained, options.prime, "--prime")
+    check_fits("--num and --length", options.num * options.length)
+    write_all = None if options.stream else make_writer(trained, options, options.num, CHUNK)
     texts = [""] * options.num
-    if options.stream:  # one after the other, as nobody can read two at once
+    if write_all is None:  # one after the other, as nobody can read two at once
         write = make_writer(trained, options, 1, STREAM_CHUNK)
         for number in range(options.num):
             _heading(number, options)
@@ -64,7 +67,7 @@ def print_texts(options: Namespace) -> int:
                 print(piece[0], end="", flush=True)
             print()
     else:
-        for piece in make_writer(trained, options, options.num, CHUNK)(0):
+        for piece in write_all(0):
             texts = [text + new for text, new in zip(texts, piece, strict=True)]
         for number, text in enumerate(texts):
             _heading(number, options)
@@ -127,7 +130,11 @@ def make_writer(trained: Trained, options: Namespace, count: int, chunk: int) ->
     """Returns a function that writes texts `first` … `first + count - 1` side by side, yielding the next piece of each.
 
     A text follows from seed and number alone: it is the same alone, beside others, and in pieces of any size.
+
+    Raises:
+      UserError: for more texts than the machine's memory holds.
     """
+    check_fits("the texts side by side", trained.params.V.dtype.itemsize * count * chunk * trained.model.vocabulary)
     import jax
     import jax.numpy as jnp
     import numpy as np

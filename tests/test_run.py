@@ -417,6 +417,12 @@ def test_a_checkpoint_is_chosen_by_name_or_step(write):
     assert "30" in refused.stderr
 
 
+def test_more_texts_than_memory_holds_are_refused(write):
+    answer = write("--num", "2000000000")
+    assert (answer.code, answer.stderr.count("\n")) == (2, 1)
+    assert "of memory at the least" in answer.stderr
+
+
 def test_a_prime_with_characters_that_the_network_never_saw_is_refused(write):
     answer = write("--prime", "la Q\u00e9")
     assert answer.code == 2
