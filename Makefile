@@ -67,10 +67,10 @@ $(VENV)/.installed-interop: $(VENV)/bin/python pyproject.toml requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev,interop]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev
 
-# Runs notebooks/textbook.py and writes textbook.ipynb with what it showed.
+# Runs the scripts of the notebooks and writes them with what they showed.
 notebook: $(VENV)/.installed-dev
-	$(BIN)/jupytext --quiet --to ipynb notebooks/textbook.py
-	$(BIN)/jupyter-execute --inplace notebooks/textbook.ipynb
+	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 # Writes the lock file of this Python's end of the supported versions.
 lock:

@@ -1,4 +1,4 @@
-"""The notebook: in step with its script, and running from top to bottom."""
+"""The notebooks: in step with their scripts, and running from top to bottom."""
 
 import re
 from pathlib import Path
@@ -8,32 +8,38 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "textbook.ipynb"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+PLOTS = {NOTEBOOKS / "textbook.ipynb": 5, NOTEBOOKS / "own_step.ipynb": 2}
+every = pytest.mark.parametrize("path", PLOTS, ids=lambda path: path.stem)
 
 
 def sources(notebook):
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
-def test_it_is_in_step_with_its_script():
-    script = jupytext.read(NOTEBOOK.with_suffix(".py"))
-    assert sources(nbformat.read(NOTEBOOK, 4)) == sources(script), "run: make notebook"
+@every
+def test_it_is_in_step_with_its_script(path):
+    script = jupytext.read(path.with_suffix(".py"))
+    assert sources(nbformat.read(path, 4)) == sources(script), "run: make notebook"
 
 
-def test_it_is_shown_with_what_it_computed():
-    cells = [cell for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code"]
+@every
+def test_it_is_shown_with_what_it_computed(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= 5
+    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= PLOTS[path]
 
 
-def test_it_defines_no_mathematics():
-    lines = [line.lstrip() for _, text in sources(nbformat.read(NOTEBOOK, 4)) for line in text.split("\n")]
+def test_the_chapter_defines_no_mathematics():
+    chapter = nbformat.read(NOTEBOOKS / "textbook.ipynb", 4)
+    lines = [line.lstrip() for _, text in sources(chapter) for line in text.split("\n")]
     assert not any(line.startswith(("def ", "class ")) for line in lines)
 
 
 @pytest.mark.slow
-def test_it_runs():
-    notebook = nbformat.read(NOTEBOOK, 4)
+@every
+def test_it_runs(path):
+    notebook = nbformat.read(path, 4)
     for cell in notebook.cells:  # what its networks learn is in what it is shown with; here they take few steps
         cell.source = re.sub(r"TrainingConfig\(steps=[\d_]+", "TrainingConfig(steps=20", cell.source)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOKS}}).execute()
