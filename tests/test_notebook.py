@@ -30,6 +30,12 @@ def test_it_is_shown_with_what_it_computed(path):
     assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= PLOTS[path]
 
 
+def test_a_certificate_is_printed_as_text_in_a_notebook():
+    cells = nbformat.read(NOTEBOOKS / "own_step.ipynb", 4).cells
+    (output,) = next(cell.outputs for cell in cells if cell.source.endswith("print(report)"))
+    assert " PASS, 0 FAIL" in output.text
+
+
 def test_the_chapter_defines_no_mathematics():
     chapter = nbformat.read(NOTEBOOKS / "textbook.ipynb", 4)
     lines = [line.lstrip() for _, text in sources(chapter) for line in text.split("\n")]

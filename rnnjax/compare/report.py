@@ -51,7 +51,7 @@ class Report:
         from rnnjax.compare import tables
 
         screen = io.StringIO()
-        tables.show(Console(file=screen, width=width, highlight=False), self, full)
+        tables.show(Console(file=screen, width=width, highlight=False, force_jupyter=False), self, full)
         return "\n".join(line.rstrip() for line in screen.getvalue().splitlines())
 
     def save(self, path: str | Path) -> None:
