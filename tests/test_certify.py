@@ -213,6 +213,31 @@ def test_steps_of_many_kinds_pass(name):
     assert note in str(report)
 
 
+def test_where_there_are_too_many_signs_the_mean_of_a_sample_is_held(monkeypatch):
+    step = lambda params, state, x: (jnp.tanh(params["w"] * state + x), state @ params["v"])
+    data = {"w": real(14), "v": real(14)}, real(1, 14), real(6, 1, 14), real(6, 1)
+    samples = lambda: [
+        check.verdict
+        for check in rnnjax.certify(step, "squared_error", *data, "uoro").found.checks
+        if "2,048 draws" in check.claim
+    ]
+    assert samples() == ["PASS"]
+    right = METHODS["uoro"]
+
+    def biased(config):
+        method = right(config)
+        larger = lambda tree: jax.tree.map(lambda leaf: 1.3 * leaf, tree)
+
+        def gradient(recurrence, window):
+            found = method.gradient(recurrence, window)
+            return found._replace(params=larger(found.params))
+
+        return method._replace(gradient=gradient)
+
+    monkeypatch.setitem(METHODS, "uoro", biased)
+    assert samples() == ["FAIL"]
+
+
 @jax.custom_jvp
 def wrong_tanh(x):
     return jnp.tanh(x)
@@ -243,7 +268,7 @@ WRONG = {
     "a step is certified with its loss, params, state": ((two_states, squares), {}),
     "methods: there is no magic": ((*OF_TWO, "magic"), {}),
     "an option is 'snap_step'": (OF_TWO, {"snap_step": 2}),
-    "left out, as is all else: a cell": ((find("gru"), squares), {}),
+    "must be left out of a cell or a network": ((find("gru"), squares), {}),
 }
 
 
@@ -285,6 +310,15 @@ def test_an_error_in_the_adjoint_of_a_cell_is_told():
         (check,) = adjoints.of_cell(spoiled(name, change))
         assert check.verdict == "FAIL", slip
         assert "is handed back" in check.claim, slip
+
+
+def test_the_step_of_a_network_has_the_methods_of_a_network():
+    net = rnnjax.network("leaky", hidden=3, outputs=2, inputs=2, leak=0.4)
+    params = net.init(jax.random.key(0))
+    data = params, net.state(params, 2), real(8, 2, 2), real(8, 2, 2)
+    report = rnnjax.certify(net.step, "squared_error", *data, "manual,snap,rflo,kf_rtrl", reduce="sum", snap_steps=1)
+    assert report.passed, report.text()
+    assert {row.verdict for row in report.found.rows} == {"PASS"}
 
 
 def test_a_cell_is_certified_alone():

@@ -196,10 +196,10 @@ class Bench:
         return found
 
     def refusal(self, name: str) -> str | None:
-        method, (T, *B) = make(name, self.config), self.instance.shape
+        method, (T, *streams) = make(name, self.config), self.instance.shape
         if self.instance.recurrence.model is None:
             return method.needs or too_large(name, self.instance)
-        return method.refuse(self.instance.model, T, *B, "float64")
+        return method.refuse(self.instance.model, T, math.prod(streams), "float64")
 
     def compile(self, name: str) -> None:
         self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY), self.timed)

@@ -11,6 +11,7 @@ from itertools import repeat
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.certificate import exact
@@ -18,8 +19,9 @@ from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
 from rnnjax.model.cells import Hyper, built_in, with_tanh
 from rnnjax.model.leaves import unpack
+from rnnjax.model.loss import Loss, make_loss
 from rnnjax.model.network import Batch, Layer, Model, Params
-from rnnjax.model.recurrence import of_network
+from rnnjax.model.recurrence import of_network, total_weight
 
 Windows = list[dict[str, Any]]
 
@@ -97,7 +99,9 @@ def pattern(model: Model, params: Params, n: int) -> tuple[np.ndarray, np.ndarra
     """
     draw = np.random.default_rng(0)
     H, L, width = model.hidden, model.layers, model.state_width
-    smooth = dataclasses.replace(model, cell=with_tanh(model.cell), activation="", dropout=False)
+    smooth = dataclasses.replace(
+        model, cell=with_tanh(model.cell), activation="", dropout=False, loss="cross_entropy", inputs=model.width
+    )
     filled = jax.tree.map(lambda leaf: 0.5 * draw.normal(size=leaf.shape), params)
     alone = np.tile(np.eye(H, dtype=bool), len(model.cell.gates))
     if model.cell.recurrence == "dense":
@@ -147,8 +151,9 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
 
     with F = Vᵀ, or the fixed matrix of numbers uniform in ±1/√H.
     """
-    instance, stream = bench.instance, bench.instance.stream
-    model, params, (T, B) = instance.model, instance.params, instance.shape
+    instance, model, params, T = bench.instance, bench.instance.model, bench.instance.params, bench.instance.shape[0]
+    (state,), stream = exact.streams_apart(instance.recurrence, instance.carry, instance.stream)
+    B, divisor = state.shape[0], total_weight(instance.recurrence, instance.stream)
     phi, slope = PHI[model.activation]
     alpha = float(instance.hyper.leak) if built_in(model.cell) == "leaky" else 1.0
     U, W, bh, V, by = (np.asarray(leaf) for leaf in (*params.layers[0][:3], params.V, params.by))
@@ -157,11 +162,11 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
     F = V.T if config.feedback == "readout" else np.asarray(fixed_feedback(outputs, H))
     found: Any = [([np.zeros_like(leaf) for leaf in (U, W, bh)], np.zeros((B, H))) for _ in range(instance.number)]
     for b in range(B):
-        h, left, p = np.asarray(instance.carry[0][b]), np.ones(H), [np.zeros_like(leaf) for leaf in (U, W, bh)]
+        h, left, p = np.asarray(state[b]), np.ones(H), [np.zeros_like(leaf) for leaf in (U, W, bh)]
         for t in range(instance.number * T):
             if stream.reset is not None and stream.reset[t, b]:
                 h, left, p = 0 * h, 0 * left, [0 * e for e in p]
-            x = np.eye(model.width)[stream.x[t, b]]
+            x = stream.x[t, b] if stream.x.ndim > 2 else np.eye(model.width)[stream.x[t, b]]
             u = x @ U + h @ W + bh
             if stream.valid is None or stream.valid[t, b]:
                 immediate = (np.outer(x, slope(u)), np.outer(h, slope(u)), slope(u))
@@ -171,8 +176,7 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
             if stream.noise is not None:
                 rate = float(instance.hyper.dropout)
                 thinned = (np.asarray(stream.noise[0][t, b]) >= rate) / (1 - rate)
-            y_hat = np.exp(log_softmax((h * thinned) @ V + by))
-            error = (y_hat - np.eye(outputs)[stream.y[t, b]]) * weight[t, b] / weight.sum()
+            error = output_error(model.loss, (h * thinned) @ V + by, stream.y[t, b]) * weight[t, b] / divisor
             signal, (d_layer, d_h0) = thinned * (error @ F), found[t // T]
             for d, e in zip(d_layer, p, strict=True):
                 d += signal * e
@@ -183,6 +187,15 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
         whole = {"params": Params((Layer(*d_layer),), own.V, own.by), "carry": (d_h0,)}
         parts.append(bench.of_window(index, whole))
     return parts
+
+
+def output_error(loss: str | Loss, out: np.ndarray, y: Any) -> np.ndarray:
+    """∂L/∂o of one step: ŷ - y of softmax cross-entropy, 2 (ŷ - y) of squares; of any other loss JAX's."""
+    if loss == "cross_entropy":
+        return np.exp(log_softmax(out)) - np.eye(len(out))[y]
+    if loss == "squared_error":
+        return 2 * (out - np.reshape(y, out.shape))
+    return np.asarray(jax.grad(lambda out: jnp.sum(make_loss(loss)(out, y)))(jnp.asarray(out)))
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

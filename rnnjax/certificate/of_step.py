@@ -26,6 +26,7 @@ from rnnjax.gradients.of_step import StepGradient
 from rnnjax.model.leaves import is_real
 from rnnjax.model.network import Batch
 from rnnjax.model.recurrence import Adjoint, Initial
+from rnnjax.model.stack import network_of
 
 Tree = Any
 
@@ -41,7 +42,8 @@ class Question:
       grad: the step, its loss and its recurrence.
       params, state: in float64.
       batch: all that was given, [T, *B].
-      initial, adjoint: as in `gradients.of_step.gradient`.
+      initial, adjoint: as in `gradients.of_step.gradient`; of a network its own initial state.
+      hyper: the numbers of a network that are no weights.
     """
 
     grad: StepGradient
@@ -50,6 +52,7 @@ class Question:
     batch: Batch
     initial: Initial
     adjoint: Adjoint | None
+    hyper: Any = ()
 
     @property
     def loop(self) -> Loop:
@@ -78,7 +81,7 @@ class Question:
         batch = cut._replace(weight=weight, valid=valid, reset=reset)
         folded = jax.tree.map(lambda leaf: leaf.reshape(windows, steps, *leaf.shape[1:]), batch)
         state = jax.tree.map(lambda leaf: leaf[part], on_host(self.state))
-        return Instance("the step", self.grad.recurrence, on_host(self.params), (), state, folded, self.loop)
+        return Instance("the step", self.grad.recurrence, on_host(self.params), self.hyper, state, folded, self.loop)
 
 
 def ask(
@@ -101,7 +104,11 @@ def ask(
         params, state, batch = read(grad.step, grad.loss, grad.batch_axes, params, state, xs, ys, masks)
     except UserError as error:
         raise UserError(f"in float64, in which a certificate computes: {error}") from None
-    return Question(grad, params, state, batch, initial, adjoint)
+    network = network_of(grad.step)
+    if network is None:
+        return Question(grad, params, state, batch, initial, adjoint)
+    hyper = jax.tree.map(np.float64, network.hyper)
+    return Question(grad, params, state, batch, lambda params, state: network.state(params), None, hyper)
 
 
 def in_float64(leaf: Any) -> Any:
@@ -118,6 +125,8 @@ def certify(names: list[str], question: Question, config: GradientConfig) -> Cer
     rows, checks = judge(names, bench, lambda name: all_checks(name, bench, question))
     if question.adjoint is not None:
         checks += of_adjoint(question, question.adjoint)
+    if model := bench.instance.recurrence.model:
+        checks += adjoints.of_cell(model.cell)
     return make_certificate(notes(question, bench), bench, rows, checks)
 
 

@@ -1,5 +1,6 @@
-"""The identities that hold on the config's own network, cut: of the exact methods, of truncation, of the adjoints, the
-influence matrix and the lags. For networks of another kind than a method is derived for, see `built_in`.
+"""The identities that hold on an instance, the config's own network, cut, or anybody's step: of the exact methods, of
+truncation, of the adjoints, the influence matrix and the lags. For networks of another kind than a method is derived
+for, see `built_in`.
 """
 
 from collections.abc import Callable, Iterator

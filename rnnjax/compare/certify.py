@@ -20,6 +20,7 @@ from rnnjax.model.cells import Cell
 from rnnjax.model.loss import Loss
 from rnnjax.model.network import Model
 from rnnjax.model.recurrence import Adjoint, Initial, Step
+from rnnjax.model.stack import Network
 
 Tree = Any
 
@@ -28,7 +29,7 @@ LETTERS, UNITS = 5, 3
 
 
 def certify(
-    step: Step | Cell | Model,
+    step: Step | Cell | Network,
     loss: str | Loss | None = None,
     params: Tree = None,
     state: Tree = None,
@@ -62,7 +63,7 @@ def certify(
 
     `step`, `loss`, `params`, `state`, `xs`, `ys`, `batch_axes`, `reduce`, `adjoint` and `initial` are as `gradient` and
     what it returns take them; `valid`, `reset` and `weight` as in `StepGradient.window`, and those of the certificate
-    come on top. A cell, or a network of cells, is certified alone, on random letters.
+    come on top. The step of an `rnnjax.network` has all methods; a cell or a network alone is certified on random letters.
 
     Args:
       methods: all, or names: a list, or a text with commas between.
@@ -79,10 +80,12 @@ def certify(
     with jax.enable_x64(True), jax.default_matmul_precision("highest"), warnings.catch_warnings():
         # The verdict on a number that is not finite is the certificate's.
         warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-        if isinstance(step, Cell | Model):
+        if isinstance(step, Cell | Network):
             alone = all(part is None for part in (*data, adjoint, valid, reset, weight))
-            check(alone, "loss", "given with a network", "left out, as is all else: a cell is certified on letters")
-            return of_network(names, step, options)
+            check(
+                alone, "loss", loss, "left out of a cell or a network, which is certified on letters; or give its step"
+            )
+            return of_letters(names, step, options)
         if loss is None or params is None or state is None:
             raise UserError("a step is certified with its loss, params, state, xs and ys")
         given: dict[str, Any] = {"batch_axes": batch_axes, "reduce": reduce, "initial": initial, "adjoint": adjoint}
@@ -105,14 +108,13 @@ def heading_of(step: Step, found: certificate.Certificate) -> list[str]:
     return [f"{name}: {size}", *found.cut]
 
 
-def of_network(names: list[str], which: Cell | Model, options: dict[str, Any]) -> Report:
+def of_letters(names: list[str], which: Cell | Network, options: dict[str, Any]) -> Report:
     """The certificate of a small network of cells on random letters."""
     allowed = [field.name for field in fields(GradientConfig) if field.name != "method"]
     for option in options:
         check(option in allowed, "an option", option, f"one of {', '.join(allowed)}")
-    plain = Model(vocabulary=LETTERS, hidden=UNITS, cell=which) if isinstance(which, Cell) else which
-    check(plain.loss == "cross_entropy" and not plain.inputs, "the network", plain.loss, "one that reads and tells ids")
-    model = replace(plain, vocabulary=LETTERS, hidden=min(plain.hidden, UNITS))
+    plain = Model(vocabulary=LETTERS, hidden=UNITS, cell=which) if isinstance(which, Cell) else which.model
+    model = replace(plain, vocabulary=LETTERS, hidden=min(plain.hidden, UNITS), inputs=0)
     config = Config(
         model=ModelConfig(hidden_size=model.hidden),
         training=TrainingConfig(sequence_length=of_step.MOST["steps"], batch_size=of_step.MOST["streams"]),
