@@ -153,7 +153,7 @@ def rflo(bench: Bench, config: GradientConfig) -> Windows:
     """
     instance, model, params, T = bench.instance, bench.instance.model, bench.instance.params, bench.instance.shape[0]
     (state,), stream = exact.streams_apart(instance.recurrence, instance.carry, instance.stream)
-    B, divisor = state.shape[0], total_weight(instance.recurrence, instance.stream)
+    B, divisor = state.shape[0], float(total_weight(instance.recurrence, instance.stream))
     phi, slope = PHI[model.activation]
     alpha = float(instance.hyper.leak) if built_in(model.cell) == "leaky" else 1.0
     U, W, bh, V, by = (np.asarray(leaf) for leaf in (*params.layers[0][:3], params.V, params.by))

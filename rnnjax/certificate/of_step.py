@@ -78,6 +78,8 @@ class Question:
         halves = weight.reshape(windows, steps, -1)
         halves[:, 0, 0] *= 0.5
         halves[:, -1, -1] *= 1.5
+        if self.grad.recurrence.model:  # which reads its output off the held state, where a step puts out its own
+            weight *= valid
         batch = cut._replace(weight=weight, valid=valid, reset=reset)
         folded = jax.tree.map(lambda leaf: leaf.reshape(windows, steps, *leaf.shape[1:]), batch)
         state = jax.tree.map(lambda leaf: leaf[part], on_host(self.state))
