@@ -88,8 +88,10 @@ def compile_for(method: Method, instance: Instance, key: Array, timed: bool = Tr
     """Compiles one program for one window: as training would, or quickly where it is not timed."""
     recurrence, params, carry = instance.recurrence, instance.params, instance.carry
     trace, T = first_trace(method, instance), instance.shape[0]
-    draw = exact.quick(method.draw, (1, 4))
-    noises = [draw(jax.random.fold_in(key, i), recurrence, params, carry, T) for i in range(instance.number)]
+    noises: list[Any] = [None] * instance.number
+    if method.random:
+        draw = exact.quick(method.draw, (1, 4))
+        noises = [draw(jax.random.fold_in(key, i), recurrence, params, carry, T) for i in range(instance.number)]
     window = Window(params, instance.hyper, carry, instance.window(0), trace, noises[0])
     began = time.perf_counter()
     lowered = jax.jit(method.gradient, static_argnums=0).lower(recurrence, window)
@@ -102,7 +104,9 @@ def compile_for(method: Method, instance: Instance, key: Array, timed: bool = Tr
 
 
 def first_trace(method: Method, instance: Instance) -> Any:
-    """Trace before the first window, which follows the parameters that act on the state."""
+    """Trace of an online method before the first window, which follows the parameters that act on the state."""
+    if not method.online:
+        return None
     first = jax.tree.map(lambda leaf: leaf[0], instance.window(0))
     return exact.quick(method.init, 0)(instance.recurrence, instance.params, instance.carry, first)
 
