@@ -63,7 +63,8 @@ def certify(
 
     `step`, `loss`, `params`, `state`, `xs`, `ys`, `batch_axes`, `reduce`, `adjoint` and `initial` are as `gradient` and
     what it returns take them; `valid`, `reset` and `weight` as in `StepGradient.window`, and those of the certificate
-    come on top. The step of an `rnnjax.network` has all methods; a cell or a network alone is certified on random letters.
+    come on top. The step of an `rnnjax.network` has all methods. A cell or a network alone is certified on random
+    letters.
 
     Args:
       methods: all, or names: a list, or a text with commas between.
