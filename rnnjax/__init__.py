@@ -4,9 +4,18 @@ Its rooms, and the order in which they import each other, are one picture: docs/
 the linter's contract. `python -m rnnjax.train --help` and its like are the doors.
 """
 
+import os
+import signal
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+AS_DOOR = sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv)
+"""True while Python looks for the door that it was told to run."""
+
+if AS_DOOR:  # what answers Ctrl-C begins here, before the long imports
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until what listens is imported
+
+from importlib import import_module  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     from rnnjax import fixed_points as fixed_points
@@ -53,8 +62,7 @@ __all__ = [
     "unroll",
 ]
 
-if sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv):
-    # Python looks for the door that it was told to run: what answers Ctrl-C begins here, before the long imports.
+if AS_DOOR:
     from rnnjax.run.interrupt import listen
 
     listen()

@@ -3,10 +3,11 @@
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.count import Count
-from benchmarks.faults.doors import door, give_up_rights, scratch
+from benchmarks.faults.doors import apart, door, give_up_rights, scratch
 from benchmarks.faults.subject import RUN, complaint, outcome, prepare
 from benchmarks.faults.writes import undisturbed
 from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint
@@ -37,19 +38,23 @@ def ways_for(content: bytes, draw: random.Random) -> dict[str, Callable[[Path], 
 
 def damage_checkpoints(draw: random.Random) -> Count:
     """Damages each file of the newest checkpoint in every way; the newest whole one must hold what it held."""
-    count = Count("a damaged file of a checkpoint", "the same arrays, or found and the one before taken")
     with scratch() as home:
         undisturbed(home)
-        kept = home / "straight/runs/run/checkpoints"
-        held = {step: contents(kept, step) for step in steps_of(kept)}
-        for file in sorted(path for path in (kept / str(max(held))).rglob("*") if path.is_file()):
-            content = file.read_bytes()
-            for name, change in ways_for(content, draw).items():
-                if name == "unreadable":  # root reads it still
-                    continue
-                change(file)
-                count.take(*judge(kept, held, f"{file.name} {name}"))
-                file.write_bytes(content)
+        return apart(partial(_damage_checkpoints, home, draw))
+
+
+def _damage_checkpoints(home: Path, draw: random.Random) -> Count:
+    count = Count("a damaged file of a checkpoint", "the same arrays, or found and the one before taken")
+    kept = home / "straight/runs/run/checkpoints"
+    held = {step: contents(kept, step) for step in steps_of(kept)}
+    for file in sorted(path for path in (kept / str(max(held))).rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        for name, change in ways_for(content, draw).items():
+            if name == "unreadable":  # root reads it still
+                continue
+            change(file)
+            count.take(*judge(kept, held, f"{file.name} {name}"))
+            file.write_bytes(content)
     return count
 
 

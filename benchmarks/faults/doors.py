@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import pickle
 import runpy
 import signal
 import sys
@@ -12,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TOO_LONG = 120.0
 """Seconds after which a door counts as one that hangs."""
@@ -73,6 +74,28 @@ class Door:
 def door(name: str, *arguments: str, cwd: Path, before: Callable[[], None] | None = None) -> Answer:
     """Runs a door to its end."""
     return Door(name, [*arguments], cwd, before).wait()
+
+
+def apart(work: Callable[[], Any]) -> Any:
+    """Result of work in a forked process: the threads that reading a checkpoint starts do not survive later forks."""
+    warm_up()
+    with tempfile.TemporaryFile() as file:
+        pid = os.fork()
+        if not pid:
+            try:
+                found = work()
+            except Exception as error:
+                found = error
+            with contextlib.suppress(BaseException):
+                pickle.dump(found, file)
+                file.flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        file.seek(0)
+        found = pickle.load(file)
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def warm_up() -> None:

@@ -3,10 +3,11 @@
 import csv
 import json
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.doors import Answer
+from benchmarks.faults.doors import Answer, apart
 from rnnjax.run.checkpoint import Checkpoints
 
 STEPS = 60
@@ -46,6 +47,10 @@ def prepare(place: Path) -> Path:
 
 def outcome(run: Path) -> dict[str, Any]:
     """All that a run leaves and that two equal runs must share, to the bit."""
+    return apart(partial(_outcome, run))
+
+
+def _outcome(run: Path) -> dict[str, Any]:
     opened = Checkpoints(run / "checkpoints", read_only=True)
     try:
         found = opened.restore(opened.steps()[0])
@@ -64,6 +69,10 @@ def outcome(run: Path) -> dict[str, Any]:
 
 def results(study: Path) -> list[dict[str, Any]]:
     """All rows of a study but for what the clock says."""
+    return apart(partial(_results, study))
+
+
+def _results(study: Path) -> list[dict[str, Any]]:
     from rnnjax.study.results import read_part
 
     rows = [row for path in sorted((study / "results").glob("part-*")) for row in read_part(path).to_dict("records")]
