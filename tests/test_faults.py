@@ -33,9 +33,9 @@ def test_what_is_wrong_with_an_answer_is_told():
     assert count.row() == "| a | b | 2 | 1 mended | 1 |"
 
 
-def test_damaged_checkpoints_and_made_up_command_lines(tmp_path):
-    rows = inject(tmp_path / "faults.md", "--only", "checkpoints", "command_lines", "--examples", "8")
-    assert [int(row[2]) > 7 for row in rows] == [True, True]
+def test_made_up_command_lines(tmp_path):
+    ((_, _, tried, _, _),) = inject(tmp_path / "faults.md", "--only", "command_lines", "--examples", "8")
+    assert int(tried) == 8
 
 
 @pytest.mark.slow
