@@ -98,6 +98,7 @@ def config_for_arrays(base: Config, path: Path, sections: dict[str, dict[str, An
     here = {"data": {"path": ARRAYS}, "run": {"root": str(path.parent), "name": path.name}}
     for section, values in [*sections.items(), *here.items()]:
         check(section in fields, "a section", section, f"one of {', '.join(fields)}")
+        check(isinstance(values, dict), section, values, "a dict of its fields, such as task={'name': 'regression'}")
         fields[section] |= values
     return config_of(parser, parser.parse_object(fields))
 

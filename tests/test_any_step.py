@@ -307,7 +307,7 @@ def test_a_state_of_ones_own_is_what_a_reset_leads_to():
 WINDOW = (*SMALL, jnp.zeros(3), jnp.zeros(3))
 WRONG = {
     "gradient.method is 'rtlr', but must be one of autodiff, manual": lambda: of_scalar("rtlr"),
-    "an option is 'snap_step', but must be one of segments, k1_steps": lambda: of_scalar("snap", snap_step=2),
+    "an option is 'snap_step', but must be one of insist, segments, k1_steps": lambda: of_scalar("snap", snap_step=2),
     "gradient.k1_steps is 0": lambda: of_scalar("truncated", k1_steps=0),
     "reduce is 'all', but must be mean or sum": lambda: of_scalar("rtrl", reduce="all"),
     "method rflo: its eligibilities are those of leaky units": lambda: of_scalar("rflo"),
@@ -324,6 +324,12 @@ WRONG = {
         *SMALL, jnp.zeros(3), jnp.zeros(2)
     ),
     "xs and ys have no time step": lambda: of_scalar("manual", batch_axes=0)(*SMALL, 1.0, 1.0),
+    "numpy.array(...) makes one array of nested lists": lambda: of_scalar("manual", batch_axes=0)(
+        *SMALL, [1.0, 2.0], [0.0, 0.0]
+    ),
+    "adjoint must give a d_params like params: ": lambda: by_hand(lambda p, s, x, d_s, d_o: (d_s, d_s)),
+    "adjoint: the derivative by state is [2], not []": lambda: by_hand(lambda p, s, x, d_s, d_o: (p, jnp.zeros(2))),
+    "adjoint returns a dict, but must return (d_params": lambda: by_hand(lambda p, s, x, d_s, d_o: p),
     "valid is [2], but must be [T, *B] = [3]": lambda: of_scalar("manual", batch_axes=0)(*WINDOW, valid=[True, True]),
     "params['w'] is a str, not an array": lambda: of_scalar("manual", batch_axes=0)({"w": "one"}, *WINDOW[1:]),
     "params has no array of floating-point numbers": lambda: of_scalar("manual", batch_axes=0)({"w": 1}, *WINDOW[1:]),
@@ -337,10 +343,12 @@ WRONG = {
     "its state was PyTreeDef(*) and becomes PyTreeDef((*, *))": lambda: rnnjax.gradient(
         lambda params, state, x: ((x, x), x), "squared_error", batch_axes=0
     )(*WINDOW),
-    "but must return (state, output)": lambda: rnnjax.gradient(lambda p, s, x: s, "squared_error", batch_axes=0)(
-        *WINDOW
-    ),
-    "loss must give one real number": lambda: rnnjax.gradient(scalar, lambda out, y: y[None], batch_axes=0)(*WINDOW),
+    "step returns float64[], but must return (state, output)": lambda: rnnjax.gradient(
+        lambda p, s, x: s, "squared_error", batch_axes=0
+    )(*WINDOW),
+    "one stream at one step, but gives float64[1]": lambda: rnnjax.gradient(
+        scalar, lambda out, y: y[None], batch_axes=0
+    )(*WINDOW),
     "squared_error: the output is [] and y [2]": lambda: of_scalar("manual", batch_axes=0)(
         *WINDOW[:3], jnp.zeros((3, 2))
     ),
@@ -352,6 +360,10 @@ WRONG = {
 
 def of_scalar(method, **options):
     return rnnjax.gradient(scalar, "squared_error", method, **options)
+
+
+def by_hand(adjoint):
+    return of_scalar("manual", batch_axes=0, adjoint=adjoint)(*WINDOW)
 
 
 def test_what_does_not_fit_is_told_in_one_line():

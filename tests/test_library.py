@@ -102,6 +102,8 @@ def test_fields_from_python_are_checked_as_those_of_a_file_are():
         rnnjax.train(x, y, **{**QUICK, "model": {"hiden_size": 4}})
     with pytest.raises(UserError, match="a section is 'modle', but must be one of task, data"):
         rnnjax.train(x, y, **QUICK, modle={})
+    with pytest.raises(UserError, match="task is 'regression', but must be a dict of its fields"):
+        rnnjax.train(x, y, task="regression")
     with pytest.raises(UserError, match=r"model\.cell"):
         rnnjax.train(x, y, **{**QUICK, "model": {"cell": "grru"}})
     with pytest.raises(UserError, match=r"the arrays: y is int64\[29\], but x has 30 series"):

@@ -98,7 +98,10 @@ def check_window(xs: Tree, ys: Tree, streams: tuple[int, ...]) -> None:
     """Inputs and targets lead with time and with the batch axes of the state."""
     leaves = jax.tree.leaves((xs, ys))
     if not leaves or leaves[0].shape[:1] in ((), (0,)):
-        raise UserError("xs and ys have no time step: they must lead with [T, *B], T at least 1")
+        raise UserError(
+            "xs and ys have no time step: their arrays must lead with [T, *B], T at least 1; "
+            "numpy.array(...) makes one array of nested lists"
+        )
     for name, tree in (("xs", xs), ("ys", ys)):
         check_leading(name, tree, leaves[0].shape[:1], streams)
 
@@ -138,7 +141,7 @@ def check_step(step: Step, params: Tree, state: Tree, x: Tree) -> Tree:
     """The type of a step's output, where it gives a state like the one that it was given."""
     found = jax.eval_shape(step, params, state, x)
     if not isinstance(found, tuple) or len(found) != 2:
-        raise UserError(f"step returns a {type(found).__name__}, but must return (state, output)")
+        raise UserError(f"step returns {kind_of(found)}, but must return (state, output)")
     new, out = found
     before, after = str(jax.tree.structure(state)), str(jax.tree.structure(new))
     if before != after:
@@ -156,12 +159,17 @@ def check_loss(loss: Loss, out: Tree, y: Tree) -> None:
     """The loss of one stream at one step is one real number."""
     value = jax.eval_shape(loss, out, y)
     if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise UserError(f"loss must give one real number for one stream at one step, but gives {value}")
+        raise UserError(f"loss must give one real number for one stream at one step, but gives {kind_of(value)}")
 
 
 def of_type(leaf: Any) -> str:
     """Shape and type, such as float32[3]."""
     return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def kind_of(found: Tree) -> str:
+    """A returned value in a word: an array's shape and type, or the type of a container."""
+    return of_type(found) if hasattr(found, "dtype") else f"a {type(found).__name__}"
 
 
 def check_ids(loss: Loss, out: Tree, batch: Batch) -> None:

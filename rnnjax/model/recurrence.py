@@ -15,6 +15,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from rnnjax.errors import UserError
 from rnnjax.model import rnn
 from rnnjax.model.leaves import is_real, reals
 from rnnjax.model.loss import Loss, denominator, make_loss, over_axes
@@ -127,16 +128,33 @@ def with_adjoint(step: Step, adjoint: Adjoint) -> Step:
 
     def backward(saved: tuple[Tree, Tree, Tree], d: tuple[Tree, Tree]) -> tuple[Tree, Tree, None]:
         params, state, x = saved
-        d_params, d_state = adjoint(params, state, x, *d)
-        return of_reals(d_params, params), of_reals(d_state, state), None
+        found = adjoint(params, state, x, *d)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise UserError(f"adjoint returns a {type(found).__name__}, but must return (d_params, d_state_before)")
+        return of_reals("params", found[0], params), of_reals("state", found[1], state), None
 
     by_hand.defvjp(forward, backward)
     return by_hand
 
 
-def of_reals(d: Tree, tree: Tree) -> Tree:
-    """Derivatives with None where the tree has no real leaf."""
-    return jax.tree.map(lambda leaf, d_leaf: d_leaf if is_real(leaf) else None, tree, d)
+def of_reals(name: str, d: Tree, tree: Tree) -> Tree:
+    """Derivatives from an adjoint by hand, with None where the tree has no real leaf.
+
+    Raises:
+      UserError: where they are not a tree like that by which they are derivatives.
+    """
+
+    def of_leaf(path: tuple, leaf: Array, d_leaf: Any) -> Any:
+        if is_real(leaf) and d_leaf is not None and jnp.shape(d_leaf) != leaf.shape:
+            where = name + jax.tree_util.keystr(path)
+            raise UserError(f"adjoint: the derivative by {where} is {list(jnp.shape(d_leaf))}, not {list(leaf.shape)}")
+        return d_leaf if is_real(leaf) else None
+
+    try:
+        return jax.tree_util.tree_map_with_path(of_leaf, tree, d)
+    except (TypeError, ValueError):
+        has, given = jax.tree.structure(tree), jax.tree.structure(d)
+        raise UserError(f"adjoint must give a d_{name} like {name}: {has}, not {given}") from None
 
 
 @cache
