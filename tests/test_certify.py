@@ -159,9 +159,10 @@ def lstm(params, state, x):
 
 
 def counting(params, state, x):
-    """A scalar state without a batch axis, a counter, and a parameter that nothing reads."""
-    s = jnp.sin(params["w"] * state["s"] + x) + 0.01 * state["count"]
-    return {"s": s, "count": state["count"] + 1}, params["v"] * s
+    """A scalar state without a batch axis, a counter, a key, and a parameter that nothing reads."""
+    key, drawn = jax.random.split(state["key"])
+    s = jnp.sin(params["w"] * state["s"] + x) + 0.01 * state["count"] + 0.1 * jax.random.normal(drawn)
+    return {"s": s, "count": state["count"] + 1, "key": key}, params["v"] * s
 
 
 STEPS = {
@@ -178,7 +179,14 @@ STEPS = {
         "",
     ),
     "no batch axis": (
-        (counting, "squared_error", {"w": 0.7, "v": 1.2, "of none": 1.0}, {"s": 0.3, "count": 0}, real(5), real(5)),
+        (
+            counting,
+            "squared_error",
+            {"w": 0.7, "v": 1.2, "of none": 1.0},
+            {"s": 0.3, "count": 0, "key": jax.random.key(1)},
+            real(5),
+            real(5),
+        ),
         {"batch_axes": 0, "reduce": "sum", "snap_steps": 2},
         "state['count'] is int64 and has no derivative",
     ),

@@ -161,7 +161,7 @@ class Bench:
     @cached_property
     def overflows(self) -> bool:
         """True where the exact gradient, or the state that it is taken at, is too large to judge anything by."""
-        leaves = jax.tree.leaves((self.windows, self.stream))
+        leaves = jax.tree.leaves(reals((self.windows, self.stream)))
         return not all(np.all(np.abs(leaf) < LARGEST) for leaf in leaves)  # nor is what is not a number less
 
     def nothing_to_judge(self, name: str) -> str | None:
