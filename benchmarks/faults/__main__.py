@@ -14,10 +14,14 @@ from benchmarks.faults import damage, fuzz, kills, writes
 from benchmarks.faults.count import Count
 from benchmarks.machine import describe
 
+NAMES = ("runs", "studies", "signals", "disks", "operations", "folders", "checkpoints", "side_files")
+NAMES += ("command_lines", "yaml", "data")
+"""Kinds of faults."""
+
 OUT = Path(__file__).parents[1] / "results" / "faults.md"
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="kill -9 of runs; a quarter as many of studies")
     parser.add_argument("--signals", type=int, default=100, help="Ctrl-C, SIGTERM, SIGHUP, SIGSTOP")
@@ -28,9 +32,9 @@ def main() -> int:
         "--examples", type=int, default=1000, help="made-up command lines, YAML files and data files each"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="*", help=f"of {', '.join(kinds(parser.parse_args([])))}")
+    parser.add_argument("--only", nargs="*", choices=NAMES, help="kinds of faults; all by default")
     parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     counts, began = [], time.monotonic()
     for name, count in kinds(options).items():
         if not options.only or name in options.only:
