@@ -25,6 +25,7 @@ SMALLER = {  # appended to the commands of a door
     "lags": ["--window", "8", "--streams", "2"],
     "clipping": ["--windows", "2"],
     "sample": ["--length", "20"],
+    "fixed_points": ["--starts", "4", "--steps", "40"],
 }
 NUMBERS = {"configs/seq2seq.yaml": ["--task.numbers", "200"]}
 """What some tasks would take long for, whatever the network."""
@@ -71,7 +72,9 @@ def test_every_command_runs(place, monkeypatch, subtests):
         _, _, module, *words = shlex.split(command)
         if "torch" in words and find_spec("torch") is None:
             continue
-        more = [] if "--print_config" in words else SMALLER.get(module.removeprefix("rnnjax."), [])
+        more = SMALLER.get(module.removeprefix("rnnjax."), []) if "--print_config" not in words else []
+        if "--config" in words:
+            more = [*more, "--model.hidden_size", "8"]
         for word in words:
             more = [*more, *NUMBERS.get(word, [])]
         with subtests.test(command), monkeypatch.context() as patch:
