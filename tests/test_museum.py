@@ -116,6 +116,17 @@ def test_a_wrong_sign_of_the_rate_refutes_influence_balancing():
     assert verdicts(exhibit, wrong, seeds) == {REFUTED}
 
 
+@pytest.mark.slow
+def test_a_flip_flop_that_has_learned_nothing_has_no_memories():
+    exhibit = load("flip_flop")
+    arm = {**exhibit.arms["24 units"], "updates": 1500, "starts": 300}
+    learned = exhibit.run(np.arange(5), **arm)
+    assert learned["memories"].tolist() == [8] * 5
+    assert learned["edges with a saddle"].tolist() == [12] * 5
+    untrained = {name: np.asarray(v) for name, v in exhibit.run(np.arange(5), **{**arm, "updates": 1}).items()}
+    assert judge(exhibit, {"24 units": untrained})[0].verdict == REFUTED
+
+
 def verdicts(exhibit, arms, seeds):
     """The verdicts on the criteria of these arms."""
     found = {arm: exhibit.run(seeds, **options) for arm, options in arms.items()}

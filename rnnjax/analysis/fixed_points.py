@@ -14,6 +14,7 @@ J's eigenvalues tell what a small deviation does at each step: it grows where |�
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -92,18 +93,36 @@ def fixed_points(
     if len(kinds) > 1 or not kinds <= set(SPEED):
         raise UserError(f"starts are {', '.join(sorted(kinds))}, but must be real numbers of one precision")
     starts = jax.tree.map(jnp.asarray, starts)
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))
-    vectors = jax.vmap(lambda state: ravel_pytree(state)[0])(starts)
     limit = SPEED[kinds.pop()] if slowest is None else slowest
 
-    def advance(s: Array) -> Array:
-        return ravel_pytree(step(params, unravel(s), x)[0])[0]
+    ends, vectors, speeds = search(step, params, x, starts, iterations)
+    chosen, found = distinct(np.asarray(vectors), np.asarray(speeds), limit, apart)
+    points = jax.tree.map(lambda leaf: leaf[chosen], ends)
+    return ordered(points, np.asarray(speeds)[chosen], np.asarray(jacobians(step, params, x, points)), found)
 
-    ends, speeds = jax.jit(jax.vmap(lambda s: slow_down(advance, s, iterations)))(vectors)
-    chosen, found = distinct(np.asarray(ends), np.asarray(speeds), limit, apart)
-    points = ends[chosen]
-    jacobians = np.asarray(jax.jit(jax.vmap(jax.jacfwd(advance)))(points))
-    return ordered(jax.vmap(unravel)(points), np.asarray(speeds)[chosen], jacobians, found)
+
+@partial(jax.jit, static_argnames=("step", "iterations"))
+def search(step: Step, params: Tree, x: Tree, starts: Tree, iterations: int) -> tuple[Tree, Array, Array]:
+    """The end of the way down from each start, as a state and as a vector [n, S], and its speed [n]."""
+
+    def of_one(start: Tree) -> tuple[Tree, Array, Array]:
+        vector, unravel = ravel_pytree(start)
+        advance = lambda s: ravel_pytree(step(params, unravel(s), x)[0])[0]
+        end, speed = slow_down(advance, vector, iterations)
+        return unravel(end), end, speed
+
+    return jax.vmap(of_one)(starts)
+
+
+@partial(jax.jit, static_argnames="step")
+def jacobians(step: Step, params: Tree, x: Tree, points: Tree) -> Array:
+    """∂F/∂s at each point [n, S, S]."""
+
+    def of_one(point: Tree) -> Array:
+        vector, unravel = ravel_pytree(point)
+        return jax.jacfwd(lambda s: ravel_pytree(step(params, unravel(s), x)[0])[0])(vector)
+
+    return jax.vmap(of_one)(points)
 
 
 def slow_down(advance: Map, s: Array, iterations: int) -> tuple[Array, Array]:
