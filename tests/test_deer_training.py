@@ -50,6 +50,8 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
             np.testing.assert_allclose(of(other), of(plain), rtol=1e-9)
     assert all(row["iterations"] > 2 and row["sequential"] == 0 for row in mixed)
     assert not {"iterations", "sequential"} & {*plain[0]}
+    drawn = {name: (tmp_path / "runs" / name / "iterations.png").exists() for name in ways}
+    assert drawn == {"plain": False, "deer": True, "cut": True, "mixed": True}
     assert all(2 < row["iterations"] < 12 and row["sequential"] == 0 for row in found)
     assert all(row["iterations"] == 1 and row["sequential"] > 0.9 for row in cut)
 

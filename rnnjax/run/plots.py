@@ -22,6 +22,8 @@ def plot_run(
 ) -> None:
     """Draws loss.png and gradient_norm.png from a run's metrics; nothing where there are none yet.
 
+    Where layers ran in parallel over time iterations.png too.
+
     Args:
       unit: unit that the loss is a mean over.
       in_nats: True for a loss in nats; False for a squared error, drawn over its powers of ten.
@@ -75,6 +77,24 @@ def plot_run(
     figure.legend(loc="outside lower center", ncols=2)
     axes.grid(alpha=0.3)
     write_figure(directory / "gradient_norm.png", figure)
+
+    if any(row.get("iterations") is not None for row in rows):
+        plot_effort(directory, title, rows)
+
+
+def plot_effort(directory: Path, title: str, rows: list[dict]) -> None:
+    """Draws iterations.png: the effort of the solver over time, and the share of steps that it left to the loop."""
+    figure = make_figure(7, 4.8)
+    axes = figure.add_subplot()
+    _line(axes, rows, "iterations", "iterations, mean over the window of a metrics line", color="C0")
+    axes.set(xlabel="training step", ylabel="iterations of the slowest stream and layer", title=title, ylim=(0, None))
+    share = axes.twinx()
+    left = [(row["step"], 100 * row["sequential"]) for row in rows if row.get("sequential") is not None]
+    share.fill_between(*zip(*left, strict=True), step="pre", color="C3", alpha=0.15, label="not converged")
+    share.set(ylabel="steps left to the loop (%)", ylim=(0, 100))
+    figure.legend(loc="outside lower center", ncols=2)
+    axes.grid(alpha=0.3)
+    write_figure(directory / "iterations.png", figure)
 
 
 def _line(axes, rows: list[dict], key: str, label: str, **style) -> None:
