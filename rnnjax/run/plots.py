@@ -89,8 +89,8 @@ def plot_effort(directory: Path, title: str, rows: list[dict]) -> None:
     _line(axes, rows, "iterations", "iterations, mean over the window of a metrics line", color="C0")
     axes.set(xlabel="training step", ylabel="iterations of the slowest stream and layer", title=title, ylim=(0, None))
     share = axes.twinx()
-    left = [(row["step"], 100 * row["sequential"]) for row in rows if row.get("sequential") is not None]
-    share.fill_between(*zip(*left, strict=True), step="pre", color="C3", alpha=0.15, label="not converged")
+    left = [100 * (row.get("sequential") or 0) for row in rows]
+    share.fill_between([row["step"] for row in rows], left, step="pre", color="C3", alpha=0.15, label="not converged")
     share.set(ylabel="steps left to the loop (%)", ylim=(0, 100))
     figure.legend(loc="outside lower center", ncols=2)
     axes.grid(alpha=0.3)
