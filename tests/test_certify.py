@@ -118,7 +118,7 @@ def test_an_error_in_an_adjoint_by_hand_is_named():
 def test_what_is_no_derivative_is_told():
     (check,) = of_adjoint(lambda params, state, x, d_state, d_out: (d_state, d_state))
     assert check.verdict == "FAIL"
-    assert check.reason.startswith("raised ValueError")
+    assert check.reason.startswith("raised ")
 
 
 def test_every_method_passes_on_a_step_of_ones_own(tmp_path):
