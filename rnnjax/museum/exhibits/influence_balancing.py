@@ -62,7 +62,7 @@ def run(seeds: np.ndarray, method: str, steps: int, rate: float, span: int = 1, 
             theta = theta - rate * d_theta
             return (theta, *inner), long_run(theta)
 
-        first = (jnp.float32(START), state, memory_of(START, state))
+        first = (jnp.asarray(START, state.dtype), state, memory_of(START, state))
         return jax.lax.scan(body, first, jnp.arange(steps // size))[1]
 
     losses = np.asarray(jax.jit(jax.vmap(learn))(seeds), float)
