@@ -304,6 +304,25 @@ def test_a_state_of_ones_own_is_what_a_reset_leads_to():
         close(grad(*SMALL, xs, ys, reset=[False, True, False]), jax.value_and_grad(loop)(SMALL[0]))
 
 
+def test_a_padding_that_cannot_be_computed_counts_nothing():
+    def step(w, state, x):
+        state = jnp.tanh(w * state + x / jnp.abs(x))
+        return state, state
+
+    xs, ys = jnp.array([[1.0, -2.0], [3.0, 0.0], [0.0, 0.0]]), jnp.array([[jnp.nan, 1.0], [0.5, jnp.nan], [0.0, 0.0]])
+    valid, weight = jnp.array([[True, True], [True, False], [False, False]]), jnp.array([[0.0, 1.0], [1.0, 0], [0, 0]])
+
+    def by_hand(w):
+        first, second = jnp.tanh(w * 0.2 + 1), jnp.tanh(w * 0.2 - 1)
+        return ((jnp.tanh(w * first + 1) - 0.5) ** 2 + (second - 1) ** 2) / 2
+
+    for method in ("autodiff", "manual", "rtrl", "parallel"):
+        found = rnnjax.gradient(step, "squared_error", method)(
+            0.7, jnp.full(2, 0.2), xs, ys, valid=valid, weight=weight
+        )
+        close(found, jax.value_and_grad(by_hand)(0.7))
+
+
 WINDOW = (*SMALL, jnp.zeros(3), jnp.zeros(3))
 WRONG = {
     "gradient.method is 'rtlr', but must be one of autodiff, manual": lambda: of_scalar("rtlr"),

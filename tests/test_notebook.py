@@ -34,6 +34,7 @@ def test_a_certificate_is_printed_as_text_in_a_notebook():
     cells = nbformat.read(NOTEBOOKS / "own_step.ipynb", 4).cells
     (output,) = next(cell.outputs for cell in cells if cell.source.endswith("print(report)"))
     assert " PASS, 0 FAIL" in output.text
+    assert "\x1b" not in output.text
 
 
 def test_the_chapter_defines_no_mathematics():

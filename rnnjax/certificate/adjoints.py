@@ -32,7 +32,7 @@ STATES, UNITS = 12, 3
 LEAST = 1e-5
 """Least scale of a step, as a share of the largest entry at all steps: below it rounding is no small share."""
 
-KINDS = {"both": (1.0, 1.0), "the state": (1.0, 0.0), "the output": (0.0, 1.0), "nothing": (0.0, 0.0)}
+KINDS = {"all": (1.0, 1.0), "the state": (1.0, 0.0), "the output": (0.0, 1.0), "nothing": (0.0, 0.0)}
 """Adjoints that are handed back, as factors of random ones of the state and of the output."""
 
 

@@ -153,14 +153,19 @@ def of_adjoint(question: Question, adjoint: Adjoint) -> Iterator[Check]:
     yield from adjoints.of_step(grad.step, adjoint, params, *jax.tree.map(flat, (states, batch.x)))
 
 
+def product(axes: list[int]) -> str:
+    """Sizes of axes, such as 2 x 3."""
+    return " x ".join(map(str, axes))
+
+
 def notes(question: Question, bench: Bench) -> list[str]:
     """Cuts, and parts that have no derivative or a zero one, each in a few words."""
     (T, *streams), (steps, *left) = question.batch.shape, bench.instance.shape
     said = []
     if steps * bench.instance.number < T:
-        said.append(f"steps {T} -> {bench.instance.number} x {steps}")
+        said.append(f"of your {T} steps the first {steps * bench.instance.number}")
     if streams != left:
-        said.append(f"streams {streams} -> {left}")
+        said.append(f"of your {product(streams)} streams the first {product(left)}")
     for name, tree in (("params", question.params), ("state", question.state)):
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             if not is_real(leaf):

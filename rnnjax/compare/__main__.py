@@ -79,7 +79,7 @@ def heading_of(config: Config, model: "Model", found: "Certificate") -> list[str
         f"{config.run.name}: {model.layers} x {model.hidden} {model.activation} units ({model.cell.name}), windows of "
         f"{full}, init {config.model.init}, jax {jax.__version__} on {jax.default_backend()}",
         f"cut for the matrix: {'; '.join(found.cut) or 'nothing'}",
-        f"{count} windows of {B} x {T} characters, one after the other, float64",
+        f"{count} windows in a row, each of {T} characters of {B} streams, in float64",
     ]
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from rnnjax.certificate import certificate, of_step
+from rnnjax.certificate.of_step import product
 from rnnjax.compare.names import methods_of
 from rnnjax.compare.report import Report
 from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
@@ -105,8 +106,9 @@ def heading_of(step: Step, found: certificate.Certificate) -> list[str]:
     """Lines about a certificate of a step."""
     count, T, *streams = found.shape
     name = getattr(step, "__name__", type(step).__name__)
-    size = f"{count} windows of {' x '.join(map(str, [*streams, T]))} steps, one after the other, float64"
-    return [f"{name}: {size}", *found.cut]
+    each = f"{T} steps" + (f" of {product(streams)} streams" if streams else "")
+    windows = f"{count} windows in a row, each of {each}" if count > 1 else f"1 window of {each}"
+    return [f"{name}, in float64: {windows}", *found.cut]
 
 
 def of_letters(names: list[str], which: Cell | Network, options: dict[str, Any]) -> Report:
@@ -124,5 +126,7 @@ def of_letters(names: list[str], which: Cell | Network, options: dict[str, Any])
     ids = np.random.default_rng(0).integers(LETTERS, size=100)
     found = certificate.certify(names, config, model, ids, timed=False)
     count, T, B = found.shape
-    size = f"{count} windows of {B} x {T} letters, one after the other, float64"
-    return Report([f"{model.layers} x {model.hidden} units ({model.cell}): {size}"], found, {"options": options})
+    size = f"{count} windows in a row, each of {T} letters of {B} streams"
+    return Report(
+        [f"{model.layers} x {model.hidden} units ({model.cell}), in float64: {size}"], found, {"options": options}
+    )

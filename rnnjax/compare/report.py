@@ -51,7 +51,9 @@ class Report:
         from rnnjax.compare import tables
 
         screen = io.StringIO()
-        tables.show(Console(file=screen, width=width, highlight=False, force_jupyter=False), self, full)
+        # Plain text everywhere: a notebook asks rich for colours, and for a display of its own.
+        plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False, "color_system": None}
+        tables.show(Console(file=screen, width=width, highlight=False, **plain), self, full)
         return "\n".join(line.rstrip() for line in screen.getvalue().splitlines())
 
     def save(self, path: str | Path) -> None:

@@ -126,10 +126,25 @@ def with_masks(xs: Tree, ys: Tree, streams: tuple[int, ...], dtype: Any, valid: 
             raise UserError(f"{name} is {list(mask.shape)}, but must be [T, *B] = {list(shape)}")
     if weight is not None and not isinstance(weight, jax.core.Tracer) and not jnp.all(weight >= 0):
         raise UserError("weight has a number that is not 0 or more; it is the share of each step in the loss")
+    some_count = not (weight is None and valid is None)
     if weight is None:
         weight = jnp.ones(shape) if valid is None else valid
     held, begun = (None if mask is None else mask.astype(bool) for mask in (valid, reset))
+    if held is not None:
+        xs = stand_in(xs, held | (weight != 0))
+    if some_count:
+        ys = stand_in(ys, weight != 0)
     return Batch(xs, ys, weight.astype(dtype), held, begun)
+
+
+def stand_in(tree: Tree, counts: Array) -> Tree:
+    """What is read at steps [T, *B] that do not count: what the first that does reads.
+
+    A padding at which the step or the loss is not finite would make NaN of 0 times it.
+    """
+    first = jnp.unravel_index(jnp.argmax(counts), counts.shape)
+    extended = lambda leaf: counts.reshape(counts.shape + (1,) * (leaf.ndim - counts.ndim))
+    return jax.tree.map(lambda leaf: jnp.where(extended(leaf), leaf, leaf[first]), tree)
 
 
 def of_one(axes: int, *trees: Tree) -> tuple[Tree, ...]:
