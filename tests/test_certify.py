@@ -121,6 +121,11 @@ def test_what_is_no_derivative_is_told():
     assert check.reason.startswith("raised UserError: adjoint must give a d_params like params")
 
 
+def test_a_certificate_that_shows_nothing_has_not_passed():
+    lost = rnnjax.certify(*OF_TWO[:4], jax.tree.map(lambda leaf: jnp.nan * leaf, OF_TWO[4]), OF_TWO[5], "manual")
+    assert (lost.failed, lost.passed) == ([], False)
+
+
 def test_every_method_passes_on_a_step_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     report = rnnjax.certify(*OF_TWO, adjoint=back, valid=np.arange(T)[:, None] < [T, 9, T])

@@ -66,7 +66,7 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     report.save(out / "certificate.json")
     figures.plot(out / "certificate.png", config.run.name, found)
     print(f"written to {out}/certificate.json and certificate.png")
-    return 0 if report.passed else FAILED
+    return FAILED if report.failed else 0
 
 
 def heading_of(config: Config, model: "Model", found: "Certificate") -> list[str]:

@@ -27,8 +27,15 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """True where nothing fails."""
-        return not self.found.failed
+        """True where something passes and nothing fails."""
+        return not self.found.failed and "PASS" in self.verdicts
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Verdicts on the methods, on the identities, and on the config at its own size."""
+        found = self.found
+        verdicts = [*(row.verdict for row in found.rows), *(check.verdict for check in found.checks)]
+        return verdicts + [row.verdict for row in found.full]
 
     @property
     def failed(self) -> list[str]:

@@ -21,6 +21,9 @@ CAPTION = (
     "one. Which of them a method is about is marked *. Cosine and bias are against that one. Time and memory: of one "
     "window; memory is temporary memory and the trace that goes on into the next window."
 )
+IN_SHORT = (
+    "window: error against each window's exact gradient; stream: against that of all windows as one; *: a method's aim"
+)
 STYLE = {"PASS": "green", "FAIL": "bold red", "n/a": "dim"}
 
 
@@ -28,19 +31,19 @@ def show(console: Console, report: Report, full: bool = True) -> None:
     """Prints the matrix, the theory, the full size, and a last line with the verdict.
 
     Args:
-      full: True for every identity; False for those that do not hold, and no explanation of the columns.
+      full: True for every identity; False for those that do not hold, and the columns explained in a line.
     """
     found = report.found
     for line in report.heading:
         console.print(line, markup=False)
+    if not full:
+        console.print(IN_SHORT)
     console.print(matrix_table(found.rows, full))
     if checks := found.checks if full else report.faults:
         console.print(theory_table(checks))
     if found.full:
         console.print(full_table(found.full, report.about["config"]))
-    verdicts = [*(row.verdict for row in found.rows), *(check.verdict for check in found.checks)]
-    verdicts += [row.verdict for row in found.full]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in STYLE)
+    counts = ", ".join(f"{report.verdicts.count(verdict)} {verdict}" for verdict in STYLE)
     failed = f": FAIL in {', '.join(found.failed)}" if found.failed else ""
     console.print(f"{counts}{failed}")
 

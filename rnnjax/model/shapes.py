@@ -28,7 +28,10 @@ def check_given(model: Model, params: Params, carry: Carry, batch: Batch) -> Non
     elif params.embedding is not None:
         raise UserError(f"x is {batch.x.dtype}, but must be ids where the network has an embedding")
     elif batch.x.shape[-1:] != table.shape[:1]:
-        raise UserError(f"x has the shape {list(batch.x.shape)}, but must have {len(table)} numbers in the last axis")
+        raise UserError(
+            f"x has the shape {list(batch.x.shape)}, but must have {len(table)} numbers in the last axis, the inputs "
+            "of the network"
+        )
     shape = batch.x.shape if is_ids(batch.x) else batch.x.shape[:-1]
     for name in ("valid", "reset"):
         mask = getattr(batch, name)
