@@ -127,7 +127,7 @@ def test_shapes_are_told_inside_jit_too(window):
         ),
         (
             lambda carry, batch: (carry, batch._replace(x=jnp.zeros((3, 2, 4)))),
-            "x has the shape [3, 2, 4], but must have 5 numbers in the last axis",
+            "x has the shape [3, 2, 4], but must have 5 numbers in the last axis, the inputs of the network",
         ),
         (
             lambda carry, batch: (carry, batch._replace(valid=np.ones((2, 2), bool))),
