@@ -138,7 +138,7 @@ def with_masks(xs: Tree, ys: Tree, streams: tuple[int, ...], dtype: Any, valid: 
 
 
 def stand_in(tree: Tree, counts: Array) -> Tree:
-    """What is read at steps [T, *B] that do not count: what the first that does reads.
+    """A tree whose steps [T, *B] that do not count read what the first that does reads.
 
     A padding at which the step or the loss is not finite would make NaN of 0 times it.
     """
