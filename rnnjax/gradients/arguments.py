@@ -34,6 +34,8 @@ def read(
     xs, ys = arrays("xs", xs), arrays("ys", ys)
     check_window(xs, ys, streams)
     batch = with_masks(xs, ys, streams, precision(params), *masks)
+    if any(mask is not None for mask in masks):
+        batch = with_stand_ins(batch)
     (state_of_one,), (x, y) = of_one(batch_axes, state), of_one(batch_axes + 1, xs, ys)
     out = check_step(step, params, state_of_one, x)
     check_loss(loss, out, y)
@@ -126,15 +128,17 @@ def with_masks(xs: Tree, ys: Tree, streams: tuple[int, ...], dtype: Any, valid: 
             raise UserError(f"{name} is {list(mask.shape)}, but must be [T, *B] = {list(shape)}")
     if weight is not None and not isinstance(weight, jax.core.Tracer) and not jnp.all(weight >= 0):
         raise UserError("weight has a number that is not 0 or more; it is the share of each step in the loss")
-    some_count = not (weight is None and valid is None)
     if weight is None:
         weight = jnp.ones(shape) if valid is None else valid
     held, begun = (None if mask is None else mask.astype(bool) for mask in (valid, reset))
-    if held is not None:
-        xs = stand_in(xs, held | (weight != 0))
-    if some_count:
-        ys = stand_in(ys, weight != 0)
     return Batch(xs, ys, weight.astype(dtype), held, begun)
+
+
+def with_stand_ins(batch: Batch) -> Batch:
+    """A window whose steps without a weight read and answer what others do, so that none can make NaN of 0 times it."""
+    counts = batch.weight != 0
+    xs = batch.x if batch.valid is None else stand_in(batch.x, batch.valid | counts)
+    return batch._replace(x=xs, y=stand_in(batch.y, counts))
 
 
 def stand_in(tree: Tree, counts: Array) -> Tree:
