@@ -136,7 +136,7 @@ def with_masks(xs: Tree, ys: Tree, streams: tuple[int, ...], dtype: Any, valid: 
 
 def with_stand_ins(batch: Batch) -> Batch:
     """A window whose steps without a weight read and answer what others do, so that none can make NaN of 0 times it."""
-    counts = batch.weight != 0
+    counts = jnp.asarray(batch.weight) != 0
     xs = batch.x if batch.valid is None else stand_in(batch.x, batch.valid | counts)
     return batch._replace(x=xs, y=stand_in(batch.y, counts))
 
