@@ -13,6 +13,9 @@ from jsonargparse import Namespace
 from rnnjax.cli import add_platform, check_numbers, check_platform, make_parser, run
 from rnnjax.errors import UserError
 
+MACHINE = ("python", "machine", "packages", "platform", "device", "devices", "xla_flags", "git_commit")
+"""Fields of `run.device.environment` that a record keeps: it is published, and no path of a user's machine is."""
+
 
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("museum", __doc__)
@@ -60,7 +63,7 @@ def visit(options: Namespace) -> int:
     count = options.seeds or (exhibit.quick_seeds if options.quick else exhibit.seeds)
     seeds = list(range(options.seed, options.seed + count))
     path = options.out / f"{options.name}{'-quick' if options.quick else ''}.json"
-    machine = {**environment(), "cores": os.cpu_count()}
+    machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": os.cpu_count()}
     record = carry_out(options.name, exhibit, path, seeds, options.quick, machine, print)
 
     judgements = judge(exhibit, results(record))
