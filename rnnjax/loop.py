@@ -73,7 +73,7 @@ def train(config: Config, make: Callable[[Config], Task] = make_task, after_inte
         task = hosts.each(partial(start_from, task, Path(config.run.init_from)))
     mesh = make_mesh(config.run.devices, config.training.batch_size)  # a config that is refused leaves no directory
     hosts.check_same(config=replace(config, run=replace(config.run, process=0)), data=task.fingerprint)
-    with hosts.own_directory(Path(config.run.root) / config.run.name) as path, ExitStack() as opened:
+    with hosts.own_directory(run) as path, ExitStack() as opened:
         directory, checkpoints = hosts.each(partial(open_run, config, task, path, opened))
         data = jax.tree.map(partial(divide, mesh), task.data)
         finished = learn(config, task, data, mesh, directory, checkpoints, after_interrupt)
