@@ -86,6 +86,7 @@ def test_every_command_runs(place, monkeypatch, subtests):
 
 @pytest.mark.parametrize("page", NEEDS_A_RUN)
 def test_its_python_runs_on_a_run(page, place, monkeypatch):
+    monkeypatch.chdir(place)
     if "import torch" in PAGES[page]:
         pytest.importorskip("torch")
         assert call(import_module("rnnjax.export").main, "--run", "runs/lyrics", "--format", "torch").code == 0
