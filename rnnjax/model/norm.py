@@ -21,12 +21,28 @@ def reciprocal_scale(tree: Any) -> Array:
     return jnp.ldexp(jnp.ones_like(largest), jnp.clip(-exponent, limits.minexp, -limits.minexp))
 
 
-def scaled_norm(tree: Any, scale: Array) -> Array:
-    """The norm of a tree times a scale, each element scaled before it is squared."""
-    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf * scale)) for leaf in jax.tree.leaves(tree)))
+def sum_of_squares(tree: Any, scale: Array | float = 1.0) -> Array:
+    """The sum of the squares of a tree times a scale, each element scaled before it is squared."""
+    return jnp.asarray(sum(jnp.sum(jnp.square(leaf * scale)) for leaf in jax.tree.leaves(tree)))
+
+
+def scale_and_norm(tree: Any) -> tuple[Array, Array]:
+    """A power of two, and the norm of the tree times it; the power is 1 unless squares overflow or vanish without it.
+
+    Only then is the tree read a second time, for its largest element.
+    """
+    squares = sum_of_squares(tree)
+    limits = jnp.finfo(squares.dtype)
+    is_exact = (squares > limits.tiny / limits.eps**2) & (squares <= limits.max)
+
+    def scale_first() -> tuple[Array, Array]:
+        scale = reciprocal_scale(tree)
+        return scale, jnp.sqrt(sum_of_squares(tree, scale))
+
+    return jax.lax.cond(is_exact, lambda: (jnp.ones_like(squares), jnp.sqrt(squares)), scale_first)
 
 
 def global_norm(tree: Any) -> Array:
     """The norm over all elements of a tree; it is infinite only where no number of its type is large enough."""
-    scale = reciprocal_scale(tree)
-    return scaled_norm(tree, scale) / scale
+    scale, norm = scale_and_norm(tree)
+    return norm / scale

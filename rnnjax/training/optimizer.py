@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.config import OptimizerConfig
-from rnnjax.model.norm import global_norm, reciprocal_scale, scaled_norm
+from rnnjax.model.norm import global_norm, scale_and_norm
 
 Array = jax.Array
 
@@ -54,11 +54,10 @@ def clip_by_leaf_norm(threshold: Array | float) -> optax.GradientTransformation:
 
 def shorten(g: optax.Updates, threshold: Array | float) -> optax.Updates:
     """Scales g by threshold / ‖g‖ where ‖g‖ exceeds the threshold; any finite g, also where ‖g‖ overflows."""
-    scale = reciprocal_scale(g)
-    norm = scaled_norm(g, scale)
+    scale, norm = scale_and_norm(g)
     is_short = norm / scale <= threshold
-    safe = jnp.where(norm > 0, norm, 1)
-    return jax.tree.map(lambda leaf: jnp.where(is_short, leaf, leaf * scale / safe * threshold), g)
+    scale, factor = jnp.where(is_short, 1, scale), jnp.where(is_short, 1, threshold / norm)
+    return jax.tree.map(lambda leaf: leaf * scale * factor, g)
 
 
 CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
