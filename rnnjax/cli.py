@@ -56,7 +56,7 @@ class Parser(jsonargparse.ArgumentParser):
         except UnicodeDecodeError:
             raise UserError(f"--config: {cfg_path} is not UTF-8") from None
         except UserError as error:
-            raise UserError(f"--config: {cfg_path}: {error}") from None
+            raise UserError(f"--config: {cfg_path}: {str(error).removeprefix('--config: ')}") from None
 
     def parse_string(self, content: str, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
         try:
@@ -66,7 +66,7 @@ class Parser(jsonargparse.ArgumentParser):
         if twice:
             raise UserError(str(twice))
         if not content.strip():
-            raise UserError("the YAML is empty; give at least one field, or leave --config out")
+            raise UserError("--config: it is empty; give a YAML file with at least one field, or leave --config out")
         return super().parse_string(content, *args, **kwargs)
 
 
@@ -205,6 +205,8 @@ def _one_line(message: str, parser: Parser) -> str:
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     text = re.sub(r"Parser key \"([^\"]+)\":", r"\1:", text)
     text = text.replace("Expected a typing.Literal", "expected one of ").replace("Expected a ", "expected ")
+    if text.startswith("Unexpected config: "):
+        return f"--config: {shown(text.removeprefix('Unexpected config: '))} is neither a file nor a group of fields"
     unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
     unknown_key = re.search(
         r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)"

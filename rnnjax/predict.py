@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from rnnjax.cli import add_platform, add_run, check_numbers, check_platform, make_parser, run
+from rnnjax.config.checks import can_be_written
 from rnnjax.errors import UserError
 
 
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     add_platform(parser)
     options = parser.parse_args(argv)
     check_numbers(options, length=1, seed=0, temperature=0, beam=0)
+    can_be_written("--length", options.length)
     check_platform(options)
     print(predict(options))
     return 0

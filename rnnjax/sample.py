@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 
 from rnnjax.callable_module import CallableModule
 from rnnjax.cli import add_platform, add_run, check_numbers, check_platform, make_parser, run
-from rnnjax.config.checks import at_least
+from rnnjax.config.checks import at_least, can_be_written
 from rnnjax.config.memory import check_fits
 from rnnjax.errors import UserError
 
@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     add_platform(parser)
     options = parser.parse_args(argv)
     check_numbers(options, length=1, num=1, top_k=0, seed=0, temperature=0)
+    can_be_written("--length, --num:", options.length, options.num)
     return print_texts(options)
 
 
@@ -54,7 +55,6 @@ def print_texts(options: Namespace) -> int:
     set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
     trained = load_trained(path, options.checkpoint, config)
     check_prime(trained, options.prime, "--prime")
-    check_fits("--num and --length", options.num * options.length)
     write_all = None if options.stream else make_writer(trained, options, options.num, CHUNK)
     texts = [""] * options.num
     if write_all is None:  # one after the other, as nobody can read two at once
@@ -109,6 +109,7 @@ def sample(
     check_writes_text(trained.config)
     check_prime(trained, prime, "prime")
     at_least(1, length=length, num=num)
+    can_be_written("length, num:", length, num)
     at_least(0, temperature=temperature, top_k=top_k, seed=seed)
     options = Namespace(prime=prime, length=length, temperature=temperature, top_k=top_k, seed=seed)
     pieces = make_writer(trained, options, num, CHUNK)(0)

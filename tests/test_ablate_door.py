@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from command import call, door, message, write_songs
 
 from rnnjax import ablate
@@ -83,7 +84,7 @@ def test_a_study_leaves_a_row_for_each_arm_and_evaluation(straight):
     assert last["test_loss"].round(4).nunique() == (8 if last["clipped"].any() else 4)
     assert found.loc[found["step"] == 6, "test_loss"].isna().all()
     run = straight / "runs" / "tiny"
-    arms = json.loads((run / "arms.json").read_text())
+    arms = json.loads((run / "arms.json").read_text())["arms"]
     assert [arm["baseline"] for arm in arms] == [False] * 4 + [True] * 2 + [False] * 2
     assert arms[5]["name"] == "clip=none, learning_rate=0.01"
     assert sorted(path.name for path in (run / "samples").iterdir()) == [f"arm-{i}.txt" for i in range(8)]
@@ -112,11 +113,27 @@ def test_killed_in_the_middle_and_stopped_politely_it_ends_with_the_same_numbers
 def test_a_changed_study_is_refused_with_the_differences(straight, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(straight, tmp_path / "place"))
     pinned = Path("runs/tiny/study.yaml")
-    without = pinned.read_text().replace("    positions: 0\n", "")  # as if from before there was such a field
-    assert without != pinned.read_text()
-    pinned.write_text(without)
+    without = yaml.safe_load(pinned.read_text())  # as if from before there was such a field, or a checksum
+    del without["config"]["task"]["positions"], without["checksum"]
+    pinned.write_text(yaml.safe_dump(without))
     said = message(call(ablate.main, "--config", "study.yaml", "--seeds", "3", "--model.hidden_size", "5"))
     assert "began as another study (config.model.hidden_size: 4 -> 5; seeds: 2 -> 3)" in said
+
+
+def test_changed_side_files_of_a_study_are_told_and_written_anew(straight, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(straight, tmp_path / "place"))
+    for name, old, new in (("arms.json", '"optimizer.learning_rate": 0.1', '"optimizer.learning_rate": 0.3'),
+                           ("study.yaml", "metric: test_loss", "metric: grad_norm")):  # fmt: skip
+        path = Path("runs/tiny", name)
+        before = path.read_text()
+        path.write_text(before.replace(old, new))
+        assert path.read_text() != before, name
+        assert f"{name} was changed: its checksum differs" in message(call(report.main, "runs/tiny"))
+        path.write_text(before)
+    path.write_text(before.replace("checksum: ", "checksum: x"))
+    answer = call(ablate.main, "--config", "study.yaml")
+    assert (answer.code, "study.yaml was changed; it is written anew" in answer.stderr) == (0, True)
+    assert call(report.main, "runs/tiny").code == 0
 
 
 def test_damaged_results_are_told_and_trained_again(straight, tmp_path, monkeypatch):
@@ -181,7 +198,7 @@ def test_tuned_arms_keep_the_rate_with_the_lowest_validation_loss(tmp_path, monk
     tuned = ["--axes", "{grid: {optimizer.clip: [value]}}", "--baseline", "{}", "--tune.learning_rates", "[1e-5, 0.1]"]
     answer = call(ablate.main, "--config", "study.yaml", *tuned, "--seeds", "1")
     assert answer.code == 0, answer.stderr
-    (arm,) = json.loads((tmp_path / "place/runs/tiny/arms.json").read_text())
+    (arm,) = json.loads((tmp_path / "place/runs/tiny/arms.json").read_text())["arms"]
     trials = pd.read_parquet("runs/tiny/tuning/results").query("final").sort_values("arm")
     assert arm["tuned"]["optimizer.learning_rate"] == 0.1
     assert [*arm["tuned"]["validation_loss"].values()] == trials["validation_loss"].tolist()
@@ -196,7 +213,7 @@ def test_an_arm_that_diverges_with_every_rate_keeps_the_lowest_and_is_counted_on
     assert answer.code == 0, answer.stderr
     assert "the arm clip=none diverged with each of them; it keeps the lowest" in answer.stderr
     assert "0 of 3 runs done, 0 running, 3 failed" in answer.stdout
-    (arm,) = json.loads(Path("runs/tiny/arms.json").read_text())
+    (arm,) = json.loads(Path("runs/tiny/arms.json").read_text())["arms"]
     assert arm["tuned"]["optimizer.learning_rate"] == 1e37
 
 

@@ -42,7 +42,8 @@ CONFIGS = [
     ("optimizer:\n  learning_rte: 0.1\n", "did you mean optimizer.learning_rate?"),
     ("trainin:\n  steps: 4\n", "did you mean training.steps?"),
     *((content, "") for content in ("", "model: {", "model:\n\t- a", "- a\n- b\n", "just words", "\x00", "a: b: c")),
-    ("\n", "c.yaml: the YAML is empty"),
+    ("\n", "c.yaml: it is empty"),
+    ("[1]", "c.yaml: '[1]' is neither a file nor a group of fields"),
     ("[" * 100_000, ""),
     (
         "model: {cell: lstm, hidden_size: 8}\ntraining:\n  steps: 3\nmodel: {layers: 2}\n",
@@ -293,6 +294,7 @@ def test_a_sample_of_a_run_without_a_checkpoint(here):
 def test_a_sample_with_a_wrong_argument(here, subtests):
     run = str(started(here))
     wrong = ("--length=0", "--num=0", "--temperature=-1", "--temperature=nan", "--top-k=-1", "--top-k=x", "--lenth=3")
+    wrong += (f"--length={2**31 - 1}", f"--num={10**6}")
     for argument in wrong:
         with subtests.test(argument):
             message(call(sample.main, "--run", run, argument))

@@ -68,6 +68,18 @@ def at_least(low: float, **fields: float | None) -> None:
         check(value is None or value >= low, name.replace("__", "."), value, f"at least {low}")
 
 
+MOST_WRITTEN = 10_000_000
+"""Characters that a command writes at the most: an hour's work or less."""
+
+
+def can_be_written(name: str, length: int, texts: int = 1) -> None:
+    """Raises UserError for more characters than anybody waits for, of so many texts of a length."""
+    if length * texts > MOST_WRITTEN:
+        raise UserError(
+            f"{name} asks for {length * texts:,} characters, which would take hours; at most {MOST_WRITTEN:,}"
+        )
+
+
 def more_than_zero(**fields: float) -> None:
     """Each field, written `section__name`, is finite and above 0."""
     for name, value in fields.items():

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnjax.config.checks import at_least, check, typed
+from rnnjax.config.checks import at_least, can_be_written, check, typed
 
 
 @dataclass(frozen=True)
@@ -37,4 +37,5 @@ class SamplingConfig:
             sampling__top_k=self.top_k,
         )
         at_least(1, sampling__length=self.length, sampling__show_every_steps=self.show_every_steps)
+        can_be_written("sampling.length", self.length)
         check(math.isfinite(self.temperature), "sampling.temperature", self.temperature, "finite")

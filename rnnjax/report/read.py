@@ -2,7 +2,7 @@
 
 runs/<study>/
   study.yaml            name, base, metric, direction, baseline, axes, seeds, tune, command
-  arms.json             one object for each arm: number, name, seed and fields
+  arms.json             arms: one object for each: number, name, seed and fields
   results/part-*.parquet   one row for each arm and evaluation
   samples/arm-<n>.txt
   environment.json
@@ -17,6 +17,7 @@ import pandas as pd
 
 from rnnjax.errors import UserError
 from rnnjax.run.directory import read_yaml
+from rnnjax.study.directory import unsigned
 from rnnjax.study.results import DamagedPart, check_extra, read_part
 
 NEEDED = ("arm", "step", "final", "diverged")
@@ -96,7 +97,8 @@ def read_study(path: Path) -> Record:
 
 
 def _read_about(path: Path) -> dict[str, Any]:
-    about = read_yaml(path)
+    about, whole = unsigned(read_yaml(path))
+    _check_whole(path, whole)
     if not isinstance(about.get("metric"), str):
         raise UserError(f"{path} is damaged: it names no metric")
     if about.get("direction") not in ("lower", "higher"):
@@ -106,18 +108,27 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 def _read_arms(path: Path) -> list[dict[str, Any]]:
     try:
-        arms = json.loads(path.read_text(encoding="utf-8"))
-        whole = all({"arm", "name", "seed", "fields"} <= arm.keys() for arm in arms) and bool(arms)
-    except (ValueError, TypeError, AttributeError):
-        whole = False
-    if not whole:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, whole = unsigned({"arms": content} if isinstance(content, list) else content)  # a list: an older study
+        arms = found["arms"]
+        has_all = all({"arm", "name", "seed", "fields"} <= arm.keys() for arm in arms) and bool(arms)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        has_all = False
+    if not has_all:
         raise UserError(f"{path} is damaged: it is no list of arms with arm, name, seed and fields")
+    _check_whole(path, whole)
     if len({(arm["name"], arm["seed"]) for arm in arms}) < len(arms):
         raise UserError(f"{path} is damaged: two arms have the same name and seed")
     baselines = sorted({arm["name"] for arm in arms if arm.get("baseline")})
     if len(baselines) > 1:
         raise UserError(f"{path}: there may be one baseline, but there are {', '.join(baselines)}")
     return arms
+
+
+def _check_whole(path: Path, whole: bool) -> None:
+    """Raises UserError for a file that was changed after it was written."""
+    if not whole:
+        raise UserError(f"{path} was changed: its checksum differs; the study's own command writes it anew")
 
 
 def _filled(arms: list[dict[str, Any]], base: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 runs/<study>/
   study.yaml        study, shared config and command; a command that changes them is refused
   arms.json         every arm: number, name, seed, values of the axes, baseline or not, tuning
+                    both have a checksum
   environment.json  versions, device, git commit
   results/          parquet part files; see `study.results`
   samples/          a sample from the network of each finished arm
@@ -21,8 +22,10 @@ import yaml
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.files import remove_parts, write_whole
+from rnnjax.run.checkpoint import text_checksum
 from rnnjax.run.directory import FREE_TO_CHANGE as FREE_IN_A_RUN
 from rnnjax.run.directory import Lock, as_then, changes, completed, read_yaml, write_environment
+from rnnjax.run.progress import warn
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
 
@@ -54,20 +57,33 @@ class StudyDirectory:
         # Through JSON: what YAML gives back is to be compared with what it was given.
         new = json.loads(json.dumps({**dataclasses.asdict(study), "config": dataclasses.asdict(base)}))
         new = {"name": new.pop("name"), **new, "command": command()}
-        if path.exists():
-            # A field that was not there when the study began was what it is by default.
-            pinned = completed(read_yaml(path), {"config": as_then()})
-            if changed := changes(pinned, new, FREE_TO_CHANGE):
-                raise UserError(
-                    f"{self.path} began as another study ({changed}); choose another name, or remove the "
-                    "directory to begin anew"
-                )
-        else:
-            write_whole(path, yaml.safe_dump(new, sort_keys=False, allow_unicode=True))
+        pinned, whole = unsigned(read_yaml(path)) if path.exists() else (None, True)
+        # A field that was not there when the study began was what it is by default.
+        if pinned and (changed := changes(completed(pinned, {"config": as_then()}), new, FREE_TO_CHANGE)):
+            began = "began as another study" if whole else "began as another study, or its study.yaml was changed"
+            raise UserError(
+                f"{self.path} {began} ({changed}); choose another name, or remove the directory to begin anew"
+            )
+        if not whole:
+            warn(f"{path} was changed; it is written anew")
+        if pinned is None or not whole:
+            write_whole(path, yaml.safe_dump(signed(new), sort_keys=False, allow_unicode=True))
         write_environment(self.path / "environment.json", environment)
 
     def write_arms(self, arms: list[Arm]) -> None:
-        write_whole(self.path / "arms.json", json.dumps([to_json(arm) for arm in arms], indent=1) + "\n")
+        content = signed({"arms": [to_json(arm) for arm in arms]})
+        write_whole(self.path / "arms.json", json.dumps(content, indent=1) + "\n")
+
+
+def signed(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a file, with a checksum over it."""
+    return {**content, "checksum": text_checksum(content)}
+
+
+def unsigned(content: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The content of a file without its checksum, and False where the two differ; older files have none."""
+    rest = {name: value for name, value in content.items() if name != "checksum"}
+    return rest, content.get("checksum", text_checksum(rest)) == text_checksum(rest)
 
 
 def command() -> str:
