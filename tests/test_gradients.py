@@ -13,10 +13,12 @@ from agreement import compare
 from cases import HYPER, Case
 
 from rnnjax.gradients import manual, textbook
-from rnnjax.model import cells, dropout, error, normalization, product
+from rnnjax.gradients.method import Window
+from rnnjax.model import cells, dropout, error, normalization, product, streams
 from rnnjax.model.cells import derived
 from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Params
+from rnnjax.model.recurrence import of_network
 from rnnjax.model.rnn import apply, run_layers, unroll
 
 CASES = [
@@ -35,6 +37,26 @@ def test_every_gradient_written_out_agrees_with_the_oracle(case):
     _, found = cases.compute(("autodiff", *cases.BY_HAND), model, *arrays)
     for gradient in found:
         compare(gradient, cases.reference(model, *arrays))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_streams_in_chains_have_the_gradient_of_streams_in_one(cell, monkeypatch):
+    case = Case(cell=cell, layers=2, options="snd" if cell == "gru" else "s", masks="wvr", T=7, batch=(6,))
+    arrays, model = cases.make(case)
+    one = manual.gradient(of_network(model), Window(arrays[0], HYPER, *arrays[1:]))
+    monkeypatch.setattr(streams, "chains_for", lambda *_: 3)
+    divided = manual.gradient(of_network(model), Window(arrays[0], HYPER, *arrays[1:]))
+    compare(divided, one)
+    compare(divided, cases.compute_one("autodiff", model, *arrays))
+
+
+def test_streams_are_divided_where_it_pays_alone():
+    W = jnp.zeros((256, 1024))
+    expected = 2 if jax.default_backend() == "cpu" and jax.device_count() == 1 else 1
+    assert [streams.chains_for(batch, W) for batch in ((8,), (32,))] == [expected, expected]
+    assert {streams.chains_for(batch, W) for batch in ((), (4,), (9,), (64,), (2, 32))} == {1}
+    other = (None, W[0], W[:, :256], jnp.zeros((512, 2048)))
+    assert {streams.chains_for((32,), matrix) for matrix in other} == {1}
 
 
 def test_a_window_of_no_weight_has_loss_and_gradient_zero():

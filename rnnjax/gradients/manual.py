@@ -30,7 +30,7 @@ from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.effort import noted
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.reverse import error_by_jax
-from rnnjax.model import dropout
+from rnnjax.model import dropout, streams
 from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
 from rnnjax.model.error import error_by_hand
 from rnnjax.model.loss import Loss, make_loss
@@ -170,7 +170,9 @@ def forward(
         last = split(states[-1], cell)
         _, (hs, saved) = body(split(jnp.concatenate([state[None], states[:-1]]), cell), inputs)
     else:
-        last, (hs, saved) = jax.lax.scan(body, first, inputs, unroll=min(scan_unroll, inputs.a.shape[0]))
+        chains = streams.chains_for(state.shape[:-1], layer.W)
+        unroll = min(scan_unroll, inputs.a.shape[0])
+        last, (hs, saved) = streams.scan(body, first, inputs, chains=chains, unroll=unroll)
     h_prev = jnp.concatenate([first[0][None], hs[:-1]])
     if inputs.reset is not None:
         h_prev = jnp.where(inputs.reset[..., None], 0 if layer.s0 is None else split(layer.s0, cell)[0], h_prev)
@@ -207,8 +209,8 @@ def backward(
     last = split(d_state, cell)
     first = last, None if layer.s0 is None else jax.tree.map(jnp.zeros_like, last)
     steps = (local, tape.saved.normalized, d_hs, tape.valid, tape.reset)
-    unroll = min(scan_unroll, d_hs.shape[0])
-    (d_first, d_s0), (d_a, d_z, d_own) = jax.lax.scan(body, first, steps, reverse=True, unroll=unroll)
+    chains, unroll = streams.chains_for(d_state.shape[:-1], layer.W), min(scan_unroll, d_hs.shape[0])
+    (d_first, d_s0), (d_a, d_z, d_own) = streams.scan(body, first, steps, chains=chains, reverse=True, unroll=unroll)
     return Adjoints(
         a=d_a,
         z=d_a if d_z is None else d_z,
