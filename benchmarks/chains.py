@@ -93,7 +93,7 @@ def make_program(cell: str, size: Size, chains: int, steps: int) -> Callable[[],
         state, _ = jax.block_until_ready(chunk(state, text, count))
         return time.perf_counter() - start
 
-    with mock.patch.object(streams, "chains_for", lambda *_: chains):
+    with mock.patch.object(streams, "chains_for", return_value=chains):
         run()
     return run
 
