@@ -12,12 +12,16 @@ from cases import HYPER, Case, compute, compute_one, make
 from command import TINY, call, write_songs
 
 from rnnjax import train
+from rnnjax.certificate import instances, matrix, trial
+from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
 from rnnjax.gradients import METHODS, manual
 from rnnjax.gradients.method import Window
 from rnnjax.model import rnn
+from rnnjax.model.cells import find
 from rnnjax.model.recurrence import of_network
+from rnnjax.parallel import newton
 from rnnjax.parallel.layer import InParallel
 from rnnjax.parallel.newton import Solver
 
@@ -110,17 +114,72 @@ def test_layers_back_in_time_are_solved_too():
         np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12)
 
 
-def test_an_error_of_the_states_is_at_most_what_the_window_amplifies():
-    arrays, model = make(Case("gru", masks="w", T=40, batch=(2,)))
-    tolerances = (1e-2, 1e-5, 1e-8)
-    ways = [GradientConfig("deer", solver="quasi", tolerance=tolerance) for tolerance in tolerances]
-    expected, *found = compute(("autodiff", *ways), model, *arrays)[1]
-    sizes = []
-    for tolerance, gradient in zip(tolerances, found, strict=True):
-        pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True)
-        sizes.append(max(np.abs(a - e).max() for a, e in pairs))
-        assert sizes[-1] < 100 * tolerance
-    assert sizes[0] > 1e3 * sizes[2]
+def by_loop(instance):
+    """(residuals [T, B, H]) -> the gradient of a window of simple units that are pushed by them; and their states."""
+    (layer,), V, by = instance.params.layers, instance.params.V, instance.params.by
+    batch, (first,) = instance.window(0), instance.carry
+
+    def run(weights, h, r):
+        U, W, bh, V, by = weights
+        loss, states = 0.0, []
+        for t in range(len(batch.x)):
+            h = jnp.tanh(U[batch.x[t]] + jnp.where(batch.reset[t][:, None], 0, h) @ W + bh) + r[t]
+            logits = h @ V + by
+            picked = jnp.take_along_axis(logits, batch.y[t][:, None], axis=1)[:, 0]
+            loss += jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked)
+            states.append(h)
+        return loss / len(batch.x), jnp.stack(states)
+
+    given = (layer.U, layer.W, layer.bh, V, by), first
+    gradient = lambda r: jax.grad(lambda *given: run(*given, r)[0], argnums=(0, 1))(*given)
+    return gradient, run(*given, jnp.zeros((*batch.shape, first.shape[1])))[1]
+
+
+def test_the_certificate_allows_a_solver_what_the_window_amplifies_and_no_more(monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0)
+    tolerance, instance = 1e-5, instances.tiny("tiny", 6, 1, hidden=3)
+    bench = Bench(instance, GradientConfig(tolerance=tolerance))
+    gradient, states = by_loop(instance)
+    allowed = tolerance * jnp.maximum(1, jnp.abs(states))
+    exactly, moved = gradient(0 * states), jax.jacfwd(gradient)(0 * states)
+    bounds = jax.tree.map(lambda leaf: jnp.sum(jnp.abs(leaf) * allowed, axis=(-3, -2, -1)), moved)
+    (off,) = bench.pushed((tolerance, 0.0))
+    for a, e in zip(jax.tree.leaves((off.params, off.carry)), jax.tree.leaves(bounds), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-18)
+
+    shares = [
+        float(jnp.max(b) / jnp.max(jnp.abs(g))) for b, g in zip(*map(jax.tree.leaves, (bounds, exactly)), strict=True)
+    ]
+    worst = int(np.argmax(shares))
+    assert bench.tolerance("deer") == pytest.approx(shares[worst])
+    assert 3 * tolerance < shares[worst] < 1e-2
+    place = jnp.argmax(jax.tree.leaves(bounds)[worst])
+    signs = jnp.sign(jax.tree.leaves(moved)[worst].reshape(-1, *states.shape)[place])
+
+    def sloppy(f, jacobian, first, x, solver, start=None, *, share):
+        body = lambda s, at: 2 * (f(s, at[0]) + at[1],)
+        states = jax.lax.scan(body, first, (x, share * signs * allowed))[1]
+        return newton.Solution(states, jnp.ones(first.shape[:1], int), jnp.zeros(first.shape[:1], int))
+
+    for share, verdict in ((0.98, "PASS"), (1.02, "FAIL")):
+        monkeypatch.setattr(newton, "solve", partial(sloppy, share=share))
+        assert matrix.row_of("deer", Bench(instance, bench.config)).verdict == verdict
+    assert matrix.row_of("deer", Bench(instance, GradientConfig())).verdict == "FAIL"  # which asks for 1e-12
+
+
+def test_a_solver_that_stops_early_keeps_to_the_bound_on_steps_and_on_networks(monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0)
+    instance = instances.tiny("tiny lstm", 9, 1, cell=find("lstm"), layers=2, layer_norm=True)
+    step = instance._replace(recurrence=dataclasses.replace(instance.recurrence, model=None))
+    errors = []
+    for options in ({}, {"solver": "quasi"}, {"solver": "quasi_elk", "damping": 0.2}):
+        config = GradientConfig(tolerance=1e-5, **options)
+        for bench in (Bench(instance, config), Bench(step, config)):
+            row = matrix.row_of("deer", bench)
+            assert row.verdict == "PASS", row
+            assert row.tolerance < 0.1, row
+            errors.append(row.window.error)
+    assert max(errors) > 1e-8  # it did stop early
 
 
 def test_options_of_the_solver_out_of_range_are_refused():

@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnjax.certificate import exact
+from rnnjax.certificate import amplification, exact
 from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance, on_host
 from rnnjax.certificate.trial import Program, Trial, claim_of, compile_for, make, run, walk
 from rnnjax.config import GradientConfig
-from rnnjax.gradients.claim import ROUNDING
+from rnnjax.gradients.claim import ROUNDING, Claim
 from rnnjax.gradients.influences import acting
 from rnnjax.gradients.method import Gradient
 from rnnjax.model.leaves import pack, reals, unpack
@@ -46,6 +46,7 @@ class Bench:
         self.instance, self.config, self.timed = instance, config, timed
         self.programs: dict[str, Program] = {}
         self.trials: dict[str, Trial] = {}
+        self.bounds: dict[tuple[float, float], list[exact.ExactGradient]] = {}
 
     @property
     def setting(self) -> tuple:
@@ -143,9 +144,32 @@ class Bench:
             return claim.kind == "exact"
         return claim.exact_if(instance.model, instance.params, instance.shape[0], instance.number)
 
-    def tolerance(self, name: str) -> float:
-        """Largest error of an exact method; more for central differences, where the loss bends."""
-        return claim_of(name, self.config).tolerance + self.numerical_error(name)
+    def tolerance(self, name: str, **options: Any) -> float:
+        """Largest error of an exact method; more for central differences, where the loss bends, and for a solver, by
+        what a window makes of its residuals."""
+        claim = claim_of(name, self.config, **options)
+        return max(claim.tolerance, self.amplified(claim)) + self.numerical_error(name)
+
+    def amplified(self, claim: Claim, *parts: str) -> float:
+        """Largest error, to first order, that the residuals of a solver make in parts of a window's `ExactGradient`; by
+        default in its gradient."""
+        if not any(claim.residuals):
+            return 0.0
+        errors = [0.0]
+        for truth, off in zip(self.windows, self.pushed(claim.residuals), strict=True):
+            for part in parts or ("params", "carry"):
+                exactly = reals(getattr(truth, part))
+                errors.append(difference(jax.tree.map(np.add, exactly, getattr(off, part)), exactly).error)
+        return max(errors)
+
+    def pushed(self, residuals: tuple[float, float]) -> list[exact.ExactGradient]:
+        """Bound of the error of each number of each window, see `amplification.bound`."""
+        if residuals not in self.bounds:
+            carries = [self.instance.carry, *(truth.new_carry for truth in self.windows)]
+            windows = (self.instance.window(index) for index in range(self.instance.number))
+            pairs = zip(carries, windows, strict=False)  # the last state is that of no window
+            self.bounds[residuals] = on_host([amplification.bound(*self.setting, *pair, *residuals) for pair in pairs])
+        return self.bounds[residuals]
 
     def numerical_error(self, name: str) -> float:
         """Theoretical error of central differences, where it is above their tolerance."""
@@ -170,6 +194,8 @@ class Bench:
             return "the exact gradient of this network is not finite, or almost so: nothing to judge"
         if (off := self.numerical_error(name)) > WORST:
             return f"the loss bends so that central differences are off by {off:.0e}: nothing to judge"
+        if (off := self.amplified(claim_of(name, self.config))) > 1:
+            return f"the window amplifies what the solver leaves to {off:.0e} of the gradient: nothing to judge"
         return None
 
     def trial_error(self, name: str) -> float:

@@ -65,9 +65,9 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
         instance = tiny(f"tiny {cell}", ODD, 1, cell=cell)
         found = exact.quick(walker(make(name, config, **options), instance))(instance.params)
         words = "".join(f", {option} {value}" for option, value in options.items())
-        yield compare(
-            1, name, f"the exact gradient of {ODD} steps{words}", instance.name, found, truth_of_stream(instance)
-        )
+        limit = Bench(instance, config).tolerance(name, **options)
+        statement = f"the exact gradient of {ODD} steps{words}"
+        yield compare(1, name, statement, instance.name, found, truth_of_stream(instance), limit)
     if numerical or method.refuse(cut_model(model), 4, 2):
         instance = tiny(f"tiny {cell}", 4, 1, cell=cell)
         found = exact.quick(walker(method, instance))(instance.params)

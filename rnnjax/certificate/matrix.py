@@ -80,7 +80,8 @@ def judge(name: str, claim: Claim, bench: Bench, trial: Trial) -> Row:
         worst = max(parts, key=lambda part: part.error if math.isfinite(part.error) else math.inf)
         window = window._replace(error=worst.error, leaf=worst.leaf)
     stream = difference(strip(found, claim), strip(bench.stream.gradient, claim))
-    row = Row(name, claim.kind, claim.of, window, stream, cost=trial.cost, tolerance=claim.tolerance)
+    row = Row(name, claim.kind, claim.of, window, stream, cost=trial.cost)
+    row = replace(row, tolerance=max(claim.tolerance, bench.amplified(claim)))
     target, other = (window, stream) if claim.of == "window" else (stream, window)
     if reason := bench.nothing_to_judge(name):
         return replace(row, reason=reason)
@@ -134,14 +135,15 @@ def faults_of(claim: Claim, bench: Bench, trial: Trial) -> list[str]:
             tuple(numbers(getattr(window, part)) for window in both)
             for both in zip(trial.windows, bench.windows, strict=True)
         ]
-        if not max(difference(a, e).error for a, e in pairs) <= ROUNDING:
+        limit = max(ROUNDING, bench.amplified(claim, part))
+        if not max(difference(a, e).error for a, e in pairs) <= limit:
             faults.append(f"its {part} is not that of the window")
     if claim.readout and not all(jax.tree.leaves(bench.acts)):
         of_readout = [
             difference(bench.of_readout(w.params), bench.of_readout(t.params)).error
             for w, t in zip(trial.windows, bench.windows, strict=True)
         ]
-        if not max(of_readout) <= ROUNDING:
+        if not max(of_readout) <= max(ROUNDING, bench.amplified(claim)):
             faults.append("the read-out acts on no state, and its gradient is not exact")
     return faults
 

@@ -24,6 +24,7 @@ from rnnjax.model.recurrence import Recurrence
 Array = jax.Array
 
 DIRECTIONS = 3
+EARLY = 1e-5
 LAGS = 2
 
 Part = Callable[[str, Bench], Iterator[Check]]
@@ -61,12 +62,25 @@ def exact_in_the_first_window(name: str, bench: Bench) -> Iterator[Check]:
         if any(getattr(bench.config, option) != value for option, value in options.items()):
             words = " and ".join(f"{option} {value}" for option, value in options.items())
             found = of_window(bench.variant(name, **options)[0])
-            yield compare(1, name, f"the same with {words}", on, found, truth, **limits)
+            yield compare(1, name, f"the same with {words}", on, found, truth, **limits_of(name, bench, **options))
 
 
-def limits_of(name: str, bench: Bench) -> dict[str, Any]:
-    """Limits of an exact method's error."""
-    return {"limit": bench.tolerance(name), "floor": claim_of(name, bench.config).floor}
+def limits_of(name: str, bench: Bench, **options: Any) -> dict[str, Any]:
+    """Limits of an exact method's error, with some of its options set."""
+    return {"limit": bench.tolerance(name, **options), "floor": claim_of(name, bench.config).floor}
+
+
+def within_a_tolerance(name: str, bench: Bench) -> Iterator[Check]:
+    """Checks a solver that stops early against what the window amplifies its residuals to."""
+    claim, truth = claim_of(name, bench.config), of_window(bench.windows[0])
+    for options in ({}, *claim.variants) if any(claim.residuals) else ():
+        early = options | {"tolerance": EARLY}
+        limit = bench.amplified(claim_of(name, bench.config, **early))
+        if limit <= 1:
+            words = f"with {' and '.join(f'{option} {value}' for option, value in early.items())}"
+            statement = f"{words} the error is what the window amplifies, at most {limit / EARLY:.2g} times it"
+            found = of_window(bench.variant(name, **early)[0])
+            yield compare(1, name, statement, bench.instance.name, found, truth, max(limit, claim.tolerance))
 
 
 def adjoint_of_each_state(name: str, bench: Bench) -> Iterator[Check]:
@@ -164,11 +178,18 @@ def slopes(name: str, bench: Bench) -> Iterator[Check]:
     truth = exact.slopes(*bench.setting, bench.instance.carry, bench.instance.window(0), v)
     along = sum(np.tensordot(d, g, axes=g.ndim) for d, g in zip(directions, flat, strict=True))
     claim = f"<gradient, v> = JVP(v) for {DIRECTIONS} random v"
-    yield compare(8, name, claim, bench.instance.name, along, jax.device_get(truth), **limits_of(name, bench))
+    limits, residuals = limits_of(name, bench), claim_of(name, bench.config).residuals
+    if any(residuals):  # the errors of all numbers may add up
+        off = bench.pushed(residuals)[0]
+        pairs = zip(directions, jax.tree.leaves((off.params, off.carry)), strict=True)
+        most = sum(np.tensordot(np.abs(d), bound, axes=bound.ndim) for d, bound in pairs)
+        limits["limit"] = max(limits["limit"], float(np.max(most) / np.max(np.abs(truth))))
+    yield compare(8, name, claim, bench.instance.name, along, jax.device_get(truth), **limits)
 
 
 PARTS: tuple[Part, ...] = (
     exact_in_the_first_window,
+    within_a_tolerance,
     adjoint_of_each_state,
     influence_matrix,
     one_step_at_a_time,

@@ -26,6 +26,8 @@ class Claim(NamedTuple):
         parameters and initial state act from window to window, and the gradients of consecutive windows sum up to that
         of the whole stream.
       tolerance: largest error; above rounding for central differences, whose error is that of third derivatives.
+      residuals: largest residuals of a trajectory that is solved for, and of its adjoint: of states as a share of
+        max(1, |sₜ|), of adjoints as a share of the largest. The error may be what the window amplifies them to.
       floor: the least that the largest entry of a leaf counts as, for an error that is not in proportion.
       exact_if: when a method that is not exact must give the exact gradient nevertheless.
       readout: true where V and by, which act on no state, get their exact gradient in any case.
@@ -40,6 +42,7 @@ class Claim(NamedTuple):
     kind: Literal["exact", "truncated", "approximate", "unbiased"]
     of: Literal["window", "stream"] = "window"
     tolerance: float = ROUNDING
+    residuals: tuple[float, float] = (0.0, 0.0)
     floor: float = 0.0
     exact_if: Case = never
     readout: bool = True

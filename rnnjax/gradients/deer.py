@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.autodiff import differentiate
-from rnnjax.gradients.claim import ROUNDING, Claim
+from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.effort import Noted, spent
 from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Spent, Window
@@ -26,9 +26,6 @@ from rnnjax.parallel.layer import InParallel
 from rnnjax.parallel.newton import Solver
 
 Array = jax.Array
-
-AMPLIFIED = 100
-"""Largest growth of an error of the states on its way into the gradient, where windows forget."""
 
 USUAL_ITERATIONS = 8
 """Iterations of a network that forgets, for the estimate of a gradient's cost."""
@@ -79,12 +76,10 @@ def make_solver(config: GradientConfig) -> Solver:
 
 
 def method(config: GradientConfig) -> Method:
-    claim = Claim(
-        "exact",
-        tolerance=max(ROUNDING, AMPLIFIED * config.tolerance),
-        variants=({"solver": "quasi"}, {"solver": "elk"}),
-    )
     solver = make_solver(config)
+    within = solver.within(jnp.dtype("float64"))
+    residuals = within, 0.0 if solver.is_whole else within
+    claim = Claim("exact", residuals=residuals, variants=({"solver": "quasi"}, {"solver": "elk"}))
     return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), claim=claim)
 
 
