@@ -312,6 +312,7 @@ DOORS = (
     "export",
     "report",
     "ablate",
+    "checkpoints",
 )
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from command import TINY, call, message, read_rows, saved_arrays, write_songs
 
-from rnnjax import export, load, sample, train
+from rnnjax import checkpoints, export, load, sample, train
 from rnnjax.run.checkpoint import Checkpoints
+from rnnjax.tasks import make_task
+from rnnjax.trained import read_config
 from rnnjax.training.state import to_arrays
 
 RUN = [
@@ -102,6 +104,25 @@ def test_the_average_of_checkpoints(straight, monkeypatch):
     assert "average:9: the run has 3 checkpoints" in line
     for word in ("average:0", "average:", "averages"):
         assert "has best, newest, average" in message(call(sample.main, "--run", "runs/run", "--checkpoint", word))
+
+
+def test_checkpoints_side_by_side(straight, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(straight, tmp_path / "copy"))
+    answer = call(checkpoints.main, "--run", "runs/run")
+    assert answer.code == 0, answer.stderr
+    recorded = {row["step"]: row["validation_loss"] for row in read_rows("runs/run") if "validation_loss" in row}
+    *kept, average = (line.split() for line in answer.stdout.splitlines()[2:])
+    assert [(step, old) for step, _, old, *_ in kept] == [(str(s), f"{recorded[s]:.4f}") for s in (20, 30, 40)]
+    assert all(float(measured) == pytest.approx(float(old), abs=2e-4) for _, measured, old, *_ in kept)
+    assert kept[2][3:] == ["0.0000", "lowest"]
+    task = make_task(read_config(Path("runs/run")))
+    network = load("runs/run", "average")
+    assert average[:2] == ["average", f"{float(task.evaluate(network.params, network.hyper, task.held_out)):.4f}"]
+    shutil.rmtree("runs/run/checkpoints/30/state")
+    answer = call(checkpoints.main, "--run", "runs/run")
+    assert (answer.code, "step 30 is damaged" in answer.stderr) == (0, True)
+    Path("songs.csv").write_text("text\n" + "la sun\n" * 200)
+    assert "holds other data than runs/run" in message(call(checkpoints.main, "--run", "runs/run"))
 
 
 def test_the_same_data_elsewhere(straight, tmp_path, monkeypatch):
