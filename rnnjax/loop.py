@@ -29,7 +29,7 @@ from rnnjax.recorder import Recorder, is_due
 from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, as_begun, read_json, scan_unroll_begun, write_again
+from rnnjax.run.directory import RunDirectory, as_begun, read_json, write_again
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.metrics import tells_all
 from rnnjax.run.origin import origin_of
@@ -65,8 +65,7 @@ def train(config: Config, make: Callable[[Config], Task] = make_task, after_inte
       UserError: for unusable data, a config other than the one the run was started with, or a diverging run.
     """
     run = Path(config.run.root) / config.run.name
-    config = as_begun(config, run, origin_of(run).get("config"))
-    config = settled(config)
+    config = settled(config, run)
     task = hosts.each(partial(make, config))
     has_begun = bool(hosts.share(np.asarray(any((run / "checkpoints").glob("[0-9]*")))))
     if config.run.init_from and not has_begun:
@@ -83,10 +82,11 @@ def train(config: Config, make: Callable[[Config], Task] = make_task, after_inte
     return 0 if finished else INTERRUPTED
 
 
-def settled(config: Config) -> Config:
-    """The config with a number where it leaves the choice to the machine: that of its run, if begun, or what pays."""
-    here = hosts.share(scan_unroll_begun(Path(config.run.root) / config.run.name) or scan_unroll_of(config.model))
-    return replace(config, model=replace(config.model, scan_unroll=config.model.scan_unroll or int(here)))
+def settled(config: Config, run: Path) -> Config:
+    """The config as its run began, where it has, and else with what pays where the machine may choose."""
+    config = as_begun(config, run, origin_of(run).get("config"))
+    here = int(hosts.share(scan_unroll_of(config.model)))
+    return replace(config, model=replace(config.model, scan_unroll=config.model.scan_unroll or here))
 
 
 def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple[RunDirectory, Checkpoints]:

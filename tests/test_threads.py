@@ -7,6 +7,7 @@ import yaml
 
 from rnnjax import build, loop
 from rnnjax.config import Config, ModelConfig, RunConfig, TrainingConfig
+from rnnjax.run.directory import as_begun
 from rnnjax.run.threads import threads_for, use_threads
 
 
@@ -32,14 +33,17 @@ def test_a_small_network_has_one_thread_unless_another_number_is_asked_for(monke
 def test_a_run_keeps_the_steps_in_a_turn_with_which_it_began(tmp_path, monkeypatch):
     asked = config(tmp_path)
     assert asked.model.scan_unroll == 0
-    assert loop.settled(asked).model.scan_unroll == 1
+    settled = lambda asked: loop.settled(asked, tmp_path / "r")
+    assert settled(asked).model.scan_unroll == 1
     monkeypatch.setitem(build.SCAN_UNROLL, "cpu", 16)
-    assert loop.settled(asked).model.scan_unroll == 16
+    assert settled(asked).model.scan_unroll == 16
     assert build.make_model(asked, 5).scan_unroll == 16
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "config.yaml").write_text(yaml.safe_dump({"model": {"scan_unroll": 4}}))
-    assert loop.settled(asked).model.scan_unroll == 4
+    assert settled(asked).model.scan_unroll == 4
     chosen = replace(asked, model=replace(asked.model, scan_unroll=8))
-    assert loop.settled(chosen).model.scan_unroll == 8  # which `pin_config` then refuses
+    assert settled(chosen).model.scan_unroll == 8  # which `pin_config` then refuses
     (tmp_path / "r" / "config.yaml").write_text("{")
-    assert loop.settled(asked).model.scan_unroll == 16
+    assert settled(asked).model.scan_unroll == 16
+    by_checkpoints = {"model": {"scan_unroll": 4}}  # where config.yaml was lost
+    assert as_begun(asked, tmp_path / "gone", by_checkpoints).model.scan_unroll == 4

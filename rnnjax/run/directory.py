@@ -203,36 +203,33 @@ def write_again(path: Path, content: str | bytes) -> None:
 
 
 def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> Config:
-    """Config that goes on with a run: what the run's own is too old to say is as it was then.
+    """Config that goes on with a run: what it leaves open, or the run is too old to say, is as the run began.
 
     Args:
       kept: the run's own by its checkpoints, where they know it.
     """
     path = run / "config.yaml"
     try:
-        kept = kept or (read_yaml(path) if path.exists() else None)
+        said = kept or (read_yaml(path) if path.exists() else {})
+        begun = completed(said, as_then())
     except UserError:
         return config  # said where it is pinned
-    for section, fields in OLDER.items() if kept else ():
-        then = {name: value for name, value in fields.items() if name not in (kept or {}).get(section, {})}
+    if not said:
+        return config
+    for section, fields in OLDER.items():
+        then = {name: value for name, value in fields.items() if name not in said.get(section, {})}
         for name, value in then.items():
             if getattr(getattr(config, section), name) != value:
                 warn(f"{run} is older than {section}.{name}; it goes on with {value}, as it began")
         config = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **then)})
-    return config
+    unroll = begun["model"]["scan_unroll"]
+    chosen = config.model.scan_unroll or (unroll if isinstance(unroll, int) and unroll > 0 else 0)
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=chosen))
 
 
 def as_then() -> dict:
     """Fields of a config, each as it is in a run that is too old to say."""
     return completed(OLDER, dataclasses.asdict(Config()))
-
-
-def scan_unroll_begun(path: Path) -> int:
-    """Number of steps in a turn of the loop with which the run in a directory began; 0 if it tells none."""
-    try:
-        return int(read_yaml(path / "config.yaml")["model"]["scan_unroll"])
-    except (UserError, KeyError, TypeError, ValueError):
-        return 0  # no such run yet, or one whose config `pin_config` will refuse or mend
 
 
 def completed(given: dict, defaults: dict) -> dict:
