@@ -144,7 +144,7 @@ def test_what_is_not_a_number_is_told_without_a_warning(certify, monkeypatch, re
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"refuse": lambda model, T, B, dtype="float32": "not today"}, "not today"),
+        ({"refuse": lambda model: "not today"}, "not today"),
         ({"claim": None}, "nothing is claimed"),
     ],
 )

@@ -13,6 +13,7 @@ from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance, on_host
 from rnnjax.certificate.trial import Program, Trial, claim_of, compile_for, make, run, walk
 from rnnjax.config import GradientConfig
+from rnnjax.gradients import limits
 from rnnjax.gradients.claim import ROUNDING, Claim
 from rnnjax.gradients.influences import acting
 from rnnjax.gradients.method import Gradient
@@ -225,7 +226,7 @@ class Bench:
         method, (T, *streams) = make(name, self.config), self.instance.shape
         if self.instance.recurrence.model is None:
             return method.needs or too_large(name, self.instance)
-        return method.refuse(self.instance.model, T, math.prod(streams), "float64")
+        return limits.refusal(method, self.instance.model, T, math.prod(streams), "float64")
 
     def compile(self, name: str) -> None:
         self.programs[name] = compile_for(make(name, self.config), self.instance, jax.random.key(KEY), self.timed)

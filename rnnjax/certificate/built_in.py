@@ -59,7 +59,7 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
     central differences, which have eight digits where loss and gradient are of one size and nothing is steep.
     """
     method, claim = make(name, config), claim_of(name, config)
-    cell = "leaky" if method.refuse(Model(vocabulary=3, hidden=2), 4, 2) else "vanilla"
+    cell = "leaky" if method.refuse(Model(vocabulary=3, hidden=2)) else "vanilla"
     numerical = claim.tolerance > ROUNDING
     for options in () if numerical else claim.variants or ({},):
         instance = tiny(f"tiny {cell}", ODD, 1, cell=cell)
@@ -68,7 +68,7 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
         limit = Bench(instance, config).tolerance(name, **options)
         statement = f"the exact gradient of {ODD} steps{words}"
         yield compare(1, name, statement, instance.name, found, truth_of_stream(instance), limit)
-    if numerical or method.refuse(cut_model(model), 4, 2):
+    if numerical or method.refuse(cut_model(model)):
         instance = tiny(f"tiny {cell}", 4, 1, cell=cell)
         found = exact.quick(walker(method, instance))(instance.params)
         words, limit = ("to eight digits", EIGHT_DIGITS) if numerical else ("initial state included", ROUNDING)
@@ -115,7 +115,7 @@ def of_stack(name: str, cell: Cell, config: GradientConfig) -> Iterator[Check]:
     """Checks of two layers, where the lower one must learn through the upper."""
     method, claim = make(name, config), claim_of(name, config)
     instance = tiny(f"tiny {cell}, two layers", 2, 3, cell=cell, layers=2)
-    if claim.definition and not method.refuse(instance.model, 2, 2):
+    if claim.definition and not method.refuse(instance.model):
         found = walk(exact.quick(method.gradient, 0), method, instance)
         yield as_defined(6, name, instance, config, found, "as it is defined, both layers")
 

@@ -13,7 +13,8 @@ from rnnjax.certificate.difference import difference
 from rnnjax.certificate.instances import Instance, narrow, on_text
 from rnnjax.certificate.trial import MeasuredCost, compile_for, make, run
 from rnnjax.config import Config
-from rnnjax.gradients.limits import weights
+from rnnjax.gradients import limits
+from rnnjax.gradients.cost import weights
 from rnnjax.model.network import Model
 
 CHEAP = ("autodiff", "manual", "checkpointed")
@@ -41,7 +42,7 @@ class FullRow(NamedTuple):
 def rows(names: list[str], config: Config, model: Model, ids: np.ndarray) -> list[FullRow]:
     """Runs the cheap methods in the run's own precision, and asks the others if they would refuse."""
     T, B, precision = config.training.sequence_length, config.training.batch_size, config.run.precision
-    refused = {name: make(name, config.gradient).refuse(model, T, B, config.run.precision) for name in names}
+    refused = {name: limits.refusal(make(name, config.gradient), model, T, B, precision) for name in names}
     found = [FullRow(name, precision, None, "", None, "n/a", reason) for name, reason in refused.items() if reason]
     cheap = [name for name in names if name in CHEAP and not refused[name]]
     if not cheap:

@@ -227,7 +227,7 @@ def stand_ins(method: Method, model: Model) -> list[dict[str, Any]]:
     They are the first that the method takes of the model's kind, a plain one of the same cell, and a plain vanilla or
     leaky one; and plain ones of the cells that its claim names.
     """
-    takes = lambda options: not method.refuse(Model(vocabulary=3, hidden=2, **options), 4, 2)
+    takes = lambda options: not method.refuse(Model(vocabulary=3, hidden=2, **options))
     kinds: list[dict[str, Any]] = [
         kind_of(model),
         {"cell": kind_of(model)["cell"]},

@@ -28,7 +28,7 @@ from rnnjax.gradients import (
     truncated,
     uoro,
 )
-from rnnjax.gradients.limits import TooMuch
+from rnnjax.gradients.limits import too_much
 from rnnjax.gradients.method import Method
 from rnnjax.model.network import Model
 
@@ -64,11 +64,15 @@ def make_applicable(config: GradientConfig, model: Model, T: int, B: int, dtype:
       UserError: with the reason, where it cannot, or where it costs too much and the config does not insist.
     """
     method = make_method(config)
-    reasons = {f"gradient.method {config.method}": method.refuse(model, T, B, dtype)}
+    if reason := method.refuse(model):
+        raise UserError(f"gradient.method {config.method}: {reason}")
+    if config.insist:
+        return method
+    prices = {f"gradient.method {config.method}": method.price}
     if model.over_time:
         solver = model.over_time.solver
-        reasons[f"model.unroll {solver.kind}"] = deer.refuse(model, T, B, dtype, solver=solver)
-    for name, reason in reasons.items():
-        if reason and not (config.insist and isinstance(reason, TooMuch)):
+        prices[f"model.unroll {solver.kind}"] = deer.price(solver)
+    for name, price in prices.items():
+        if price and (reason := too_much(price, method, model, T, B, dtype)):
             raise UserError(f"{name}: {reason}")
     return method

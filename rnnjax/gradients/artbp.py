@@ -101,6 +101,6 @@ def method(config: GradientConfig) -> Method:
     return Method(
         gradient,
         draw=partial(draw, probability=config.cut_probability),
-        refuse=lambda model, T, B, dtype="float32": refuse_bidirectional(model),
+        refuse=refuse_bidirectional,
         claim=Claim("unbiased", exact_if=lambda *_: config.cut_probability == 0, noise="cuts"),
     )

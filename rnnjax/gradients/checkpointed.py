@@ -100,6 +100,6 @@ def method(config: GradientConfig) -> Method:
     return Method(partial(gradient, segments=config.segments), refuse=refuse, claim=claim)
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+def refuse(model: Model) -> str | None:
     """Segments follow each other in one direction."""
     return "the backward layers would need the segments in the other order" if model.bidirectional else None

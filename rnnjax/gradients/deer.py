@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.autodiff import differentiate
 from rnnjax.gradients.claim import Claim
+from rnnjax.gradients.cost import Cost, Price, plain, weights
 from rnnjax.gradients.effort import Noted, spent
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
 from rnnjax.gradients.method import Gradient, Method, Spent, Window
 from rnnjax.model.network import Carry, Model, Params
 from rnnjax.model.recurrence import Recurrence, losses, total_weight, window_loss
@@ -80,7 +80,13 @@ def method(config: GradientConfig) -> Method:
     within = solver.within(jnp.dtype("float64"))
     residuals = within, 0.0 if solver.is_whole else within
     claim = Claim("exact", residuals=residuals, variants=({"solver": "quasi"}, {"solver": "elk"}))
-    return Method(partial(gradient, solver=solver), refuse=partial(refuse, solver=solver), claim=claim)
+    return Method(partial(gradient, solver=solver), price=price(solver), claim=claim)
+
+
+def price(solver: Solver) -> Price:
+    """Memory grows with T·S², time with T·S³; by blocks with T·S."""
+    instead = "take quasi, gradient.chunk_steps, or a loop over time (gradient.method manual)"
+    return Price(partial(cost, solver=solver), "the Jacobians of all steps of a layer", instead)
 
 
 def cost(model: Model, T: int, B: int, *, solver: Solver = Solver()) -> Cost:  # noqa: B008  (a tuple)
@@ -92,10 +98,3 @@ def cost(model: Model, T: int, B: int, *, solver: Solver = Solver()) -> Cost:  #
     each = T * B * layers * (kinds * 2 * S * n * n + weights(model) / layers)
     kept = T * B * (S * n + plain(model, 1, 1).numbers)
     return Cost(kept + 3 * kinds * length * B * S * n, USUAL_ITERATIONS * each, USUAL_ITERATIONS * T.bit_length())
-
-
-def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, solver: Solver = Solver()) -> str | None:  # noqa: B008
-    """Memory grows with T·S², time with T·S³; by blocks with T·S."""
-    instead = "take quasi, gradient.chunk_steps, or a loop over time (gradient.method manual)"
-    what = "the Jacobians of all steps of a layer"
-    return refuse_too_much(what, cost(model, T, B, solver=solver), plain(model, T, B), dtype, instead)

@@ -1,11 +1,12 @@
 """Random directions in the space of the parameters, and of the initial states."""
 
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
+from rnnjax.gradients.cost import Cost, Price, weights
 from rnnjax.gradients.stepwise import sizes
 from rnnjax.model.leaves import reals
 from rnnjax.model.network import Model
@@ -44,6 +45,11 @@ def average(slopes: Array, directions: Tree) -> Tree:
     return jax.tree.map(lambda v: jnp.tensordot(slopes, v, axes=1) / slopes.size, directions)
 
 
+def price(count: int) -> Price:
+    """All directions go through the window side by side."""
+    return Price(partial(cost, count=count), f"{count:,} directions side by side", "lower gradient.directions")
+
+
 def cost(model: Model, T: int, B: int, *, count: int) -> Cost:
     """Each direction is as long as the parameters, and has every h and ŷ of the window; two passes for its slope along
     the parameters, two along the initial state."""
@@ -51,9 +57,3 @@ def cost(model: Model, T: int, B: int, *, count: int) -> Cost:
     parameters = P + (model.output + 1) * model.vocabulary
     numbers = 2 * parameters + 5 * T * B * (S * model.directions + model.vocabulary)
     return Cost(count * numbers, (4 * count + 1) * T * B * weights(model), 5 * T * model.layers * model.directions)
-
-
-def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, count: int) -> str | None:
-    """All directions go through the window side by side."""
-    what, instead = f"{count:,} directions side by side", "lower gradient.directions"
-    return refuse_too_much(what, cost(model, T, B, count=count), plain(model, T, B), dtype, instead)

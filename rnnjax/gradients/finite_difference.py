@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
+from rnnjax.gradients.cost import Cost, Price, plain, weights
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import sizes
 from rnnjax.model.leaves import put, reals
@@ -43,11 +43,12 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse, claim=Claim("exact", tolerance=1e-6, floor=1e-3, readout=False))
+    price = Price(cost, "two forward passes for each parameter", "take manual, or a smaller network and window")
+    return Method(gradient, price=price, claim=Claim("exact", tolerance=1e-6, floor=1e-3, readout=False))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
-    """Two forward passes for each number."""
+    """Time grows with T·H⁴: two forward passes for each number."""
     S, P = sizes(model)
     numbers = P + (model.output + 1) * model.vocabulary + B * S * model.directions
     forward = plain(model, T, B)
@@ -55,9 +56,3 @@ def cost(model: Model, T: int, B: int) -> Cost:
     return Cost(
         forward.numbers + 4 * numbers, passes * T * B * weights(model), passes * T * model.layers * model.directions
     )
-
-
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
-    """Time grows with T·H⁴."""
-    what, instead = "two forward passes for each parameter", "take manual, or a smaller network and window"
-    return refuse_too_much(what, cost(model, T, B), plain(model, T, B), dtype, instead)

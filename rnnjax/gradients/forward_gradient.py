@@ -13,7 +13,7 @@ import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.directions import average, draw, refuse
+from rnnjax.gradients.directions import average, draw, price
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model.leaves import put, reals
 from rnnjax.model.recurrence import Recurrence, window_loss
@@ -53,6 +53,6 @@ def method(config: GradientConfig) -> Method:
     return Method(
         gradient,
         draw=partial(draw, count=config.directions, distribution=config.distribution),
-        refuse=partial(refuse, count=config.directions),
+        price=price(config.directions),
         claim=Claim("unbiased", readout=False, noise="directions"),
     )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much
+from rnnjax.gradients.cost import Cost, Price
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Step, StepGradient, layers_of, refuse_bidirectional, sizes, structure, walk
 from rnnjax.gradients.uoro import balance, norm
@@ -174,7 +174,8 @@ NEEDS = "its factors are those of weight matrices, which a step of its own does 
 
 def method(config: GradientConfig) -> Method:
     claim = Claim("unbiased", "stream", noise="signs", units=("gru",))  # where a matrix is not a layer's
-    return Method(gradient, init, draw, refuse, NEEDS, claim)
+    price = Price(cost, "the factors of all streams", "take uoro, or fewer units (model.hidden_size)")
+    return Method(gradient, init, draw, refuse, price, NEEDS, claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
@@ -184,14 +185,11 @@ def cost(model: Model, T: int, B: int) -> Cost:
     return Cost(B * (S * columns + 5 * P), 2 * T * B * S * S * columns, T)
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+def refuse(model: Model) -> str | None:
     """Every parameter must stand in a matrix of its own product."""
     extras = ("layer_norm", "learned_state")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the factors are derived for weight matrices and their biases, not for {' and '.join(has)}"
     if model.cell.own or model.cell.recurrence != "dense":
         return f"the factors are derived for weights that stand in matrices, not for those of the cell {model.cell}"
-    if reason := refuse_bidirectional(model):
-        return reason
-    instead = "take uoro, or fewer units (model.hidden_size)"
-    return refuse_too_much("the factors of all streams", cost(model, T, B), plain(model, T, B), dtype, instead)
+    return refuse_bidirectional(model)

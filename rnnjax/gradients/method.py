@@ -7,7 +7,8 @@ import jax
 
 from rnnjax.errors import UserError
 from rnnjax.gradients.claim import Claim
-from rnnjax.model.network import Batch
+from rnnjax.gradients.cost import Price
+from rnnjax.model.network import Batch, Model
 from rnnjax.model.recurrence import Recurrence
 
 Array = jax.Array
@@ -77,8 +78,8 @@ class Method(NamedTuple):
         read, by which it is seen which parameters act on the state; None: all are taken to.
       draw: (key, recurrence, params, state, T) -> the random numbers that one window takes. They are an input, so that
         methods can be compared under the same ones, and their average taken over all of them.
-      refuse: (model, T, B, dtype of the parameters) -> the reason why the method cannot be applied to a network, or
-        what it would cost; None where it can.
+      refuse: (model) -> the reason why the method cannot be applied to a network; None where it can.
+      price: the cost of a method that can take far more than plain back-propagation; None for others.
       needs: why it cannot be applied to a step that is not a network of cells; None where it can.
       claim: the statement of theory about it; for a method without one the certificate says that nothing is claimed.
     """
@@ -86,7 +87,8 @@ class Method(NamedTuple):
     gradient: Callable[[Recurrence, Window], Gradient]
     init: Callable[..., Any] = lambda recurrence, params, state, batch_t=None: None
     draw: Callable[..., Any] = lambda key, recurrence, params, state, T: None
-    refuse: Callable[..., str | None] = lambda model, T, B, dtype="float32": None
+    refuse: Callable[[Model], str | None] = lambda model: None
+    price: Price | None = None
     needs: str | None = None
     claim: Claim | None = None
 

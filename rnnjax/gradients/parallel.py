@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
+from rnnjax.gradients.cost import Cost, Price, weights
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import refuse_bidirectional, sizes
 from rnnjax.model.leaves import pack, put, reals, unpack
@@ -66,18 +66,12 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse, claim=Claim("exact"))
+    price = Price(cost, "the Jacobians of all steps", "take manual or checkpointed, or fewer units (model.hidden_size)")
+    return Method(gradient, refuse=refuse_bidirectional, price=price, claim=Claim("exact"))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
-    """The Jacobians of all steps stand side by side, three times while the scan puts them together."""
+    """Memory grows with T·H², time with T·H³: the Jacobians of all steps stand side by side, three times while the scan
+    puts them together."""
     S, _ = sizes(model)
     return Cost(3 * T * B * S * S, T * B * S * (2 * S * S + weights(model)), T)
-
-
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
-    """Memory grows with T·H², time with T·H³."""
-    if reason := refuse_bidirectional(model):
-        return reason
-    instead = "take manual or checkpointed, or fewer units (model.hidden_size)"
-    return refuse_too_much("the Jacobians of all steps", cost(model, T, B), plain(model, T, B), dtype, instead)

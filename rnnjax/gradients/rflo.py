@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much
+from rnnjax.gradients.cost import Cost, Price
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import (
     Step,
@@ -111,7 +111,9 @@ def method(config: GradientConfig) -> Method:
         variants=({"feedback": "readout"}, {"feedback": "random"}),
         units=("leaky",),
     )
-    return Method(partial(gradient, feedback=config.feedback), init, refuse=refuse, needs=NEEDS, claim=claim)
+    price = Price(cost, "the eligibilities of all streams", "lower training.batch_size or model.hidden_size")
+    by = partial(gradient, feedback=config.feedback)
+    return Method(by, init, refuse=refuse, price=price, needs=NEEDS, claim=claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
@@ -120,7 +122,7 @@ def cost(model: Model, T: int, B: int) -> Cost:
     return Cost(6 * B * P, 6 * T * B * P, T)
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+def refuse(model: Model) -> str | None:
     """The paper derives one layer of leaky units, whose weights act on one unit each."""
     if built_in(model.cell) not in ("vanilla", "leaky"):
         return f"the eligibility is derived for a leaky or vanilla cell, not for {model.cell}"
@@ -129,7 +131,4 @@ def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
     extras = ("embedding", "layer_norm", "learned_state")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the eligibility is derived for weights that act on one unit each, not for {' and '.join(has)}"
-    if reason := refuse_bidirectional(model):
-        return reason
-    instead = "lower training.batch_size or model.hidden_size"
-    return refuse_too_much("the eligibilities of all streams", cost(model, T, B), plain(model, T, B), dtype, instead)
+    return refuse_bidirectional(model)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much
+from rnnjax.gradients.cost import Cost, Price
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Step, StepGradient, lengths, refuse_bidirectional, sizes, walk
 from rnnjax.model.network import Batch, Model
@@ -65,18 +65,14 @@ def init(recurrence: Recurrence, params: Any, state: Any, batch_t: Batch | None 
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, refuse=refuse, claim=Claim("exact", "stream"))
+    return Method(gradient, init, refuse=refuse_bidirectional, price=PRICE, claim=Claim("exact", "stream"))
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
-    """A step holds three of the influence matrix's size at once: the old one, the immediate one and the new one."""
+    """The influence matrix grows with H³, the time with H⁴. A step holds three of its size at once: the old one, the
+    immediate one and the new one."""
     S, P = sizes(model)
     return Cost(3 * B * S * (P + S), T * B * S * S * (P + S), T)
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
-    """The influence matrix grows with the third power of H, the time with the fourth."""
-    if reason := refuse_bidirectional(model):
-        return reason
-    instead = "take uoro or kf_rtrl, or fewer units (model.hidden_size)"
-    return refuse_too_much("the influence matrix", cost(model, T, B), plain(model, T, B), dtype, instead)
+PRICE = Price(cost, "the influence matrix", "take uoro or kf_rtrl, or fewer units (model.hidden_size)")

@@ -24,7 +24,7 @@ from rnnjax.gradients import rtrl
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.rtrl import Influence
-from rnnjax.gradients.stepwise import Step, StepGradient, read, unit_of, walk
+from rnnjax.gradients.stepwise import Step, StepGradient, read, refuse_bidirectional, unit_of, walk
 from rnnjax.model.network import Batch, Model, Params
 from rnnjax.model.recurrence import Recurrence, total_weight
 
@@ -143,7 +143,7 @@ def method(config: GradientConfig) -> Method:
     n = config.snap_steps
     variants = ({"snap_steps": 1}, {"snap_steps": 3})
     claim = Claim("approximate", "stream", exact_if=partial(covers, n=n), definition="snap", variants=variants)
-    return Method(partial(gradient, n=n), init, refuse=refuse, claim=claim)
+    return Method(partial(gradient, n=n), init, refuse=refuse, price=rtrl.PRICE, claim=claim)
 
 
 def covers(model: Model, params: Params, T: int, count: int, *, n: int) -> bool:
@@ -152,10 +152,10 @@ def covers(model: Model, params: Params, T: int, count: int, *, n: int) -> bool:
     return all(bool(jnp.all(kept | ~arrives)) for kept, arrives in zip(of_n, of_all, strict=True))
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
-    """It computes what `rtrl` does, and its pattern must be that of W."""
+def refuse(model: Model) -> str | None:
+    """The pattern must be that of W."""
     if model.layer_norm:
         return "layer normalisation couples every unit to every other at each step, which leaves nothing to drop"
     if model.embedding:
         return "an embedding acts on every unit at its first step, which leaves nothing to drop"
-    return rtrl.refuse(model, T, B, dtype)
+    return refuse_bidirectional(model)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import jacobians
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much
+from rnnjax.gradients.cost import Cost, Price, plain
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model.cells import built_in
@@ -149,7 +149,10 @@ def double_sum(W: Array, derivative: Array, d_h: Array, valid: Array, reset: Arr
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, refuse=refuse, claim=Claim("exact", units=("vanilla",)))
+    instead = "take manual, which is the same sum reordered, or a shorter training.sequence_length"
+    return Method(
+        gradient, refuse=refuse, price=Price(cost, "the double sum", instead), claim=Claim("exact", units=("vanilla",))
+    )
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
@@ -158,12 +161,11 @@ def cost(model: Model, T: int, B: int) -> Cost:
     return plain(model, T, B)._replace(products=model.layers * pairs * B * model.hidden**2, steps=model.layers * pairs)
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
-    """The chapter derives the simple unit, and its cost grows with the square of T."""
+def refuse(model: Model) -> str | None:
+    """The chapter derives the simple unit."""
     if built_in(model.cell) != "vanilla":
         return f"the double sum is derived for the vanilla cell, not for {model.cell}"
     extras = ("embedding", "layer_norm", "residual", "learned_state", "bidirectional", "dropout")
     if has := [name for name in extras if getattr(model, name)]:
         return f"the double sum is derived for the chapter's network, without {' and '.join(has)}"
-    instead = "take manual, which is the same sum reordered, or a shorter training.sequence_length"
-    return refuse_too_much("the double sum", cost(model, T, B), plain(model, T, B), dtype, instead)
+    return None

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import autodiff
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much, weights
+from rnnjax.gradients.cost import Cost, Price, plain, weights
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.segments import pad, segment_loss
 from rnnjax.gradients.stepwise import refuse_bidirectional
@@ -68,11 +68,17 @@ def gradient(recurrence: Recurrence, window: Window, *, k1: int, k2: int) -> Gra
 def method(config: GradientConfig) -> Method:
     k1, k2 = config.k1_steps, config.k2_steps
     claim = Claim("truncated", exact_if=lambda model, params, T, count: k2 >= T, definition="truncated")
-    return Method(partial(gradient, k1=k1, k2=k2), refuse=partial(refuse, k1=k1, k2=k2), claim=claim)
+    price = Price(
+        partial(cost, k1=k1, k2=k2),
+        f"going back {k2:,} steps at every {k1:,}",
+        "raise gradient.k1_steps, or lower gradient.k2_steps",
+    )
+    return Method(partial(gradient, k1=k1, k2=k2), refuse=refuse_bidirectional, price=price, claim=claim)
 
 
 def cost(model: Model, T: int, B: int, *, k1: int, k2: int) -> Cost:
-    """The window forward, and each of its segments forward and back."""
+    """The window forward, and each of its segments forward and back: many long ones that overlap take the time of many
+    windows."""
     k1, k2 = min(k1, T), min(k2, T)
     segments = -(-T // k1)
     return Cost(
@@ -80,12 +86,3 @@ def cost(model: Model, T: int, B: int, *, k1: int, k2: int) -> Cost:
         (T + 3 * segments * k2) * B * weights(model),
         T + 2 * segments * k2 * model.layers,
     )
-
-
-def refuse(model: Model, T: int, B: int, dtype: str = "float32", *, k1: int, k2: int) -> str | None:
-    """Many long segments that overlap take the time of many windows."""
-    if reason := refuse_bidirectional(model):
-        return reason
-    instead = "raise gradient.k1_steps, or lower gradient.k2_steps"
-    what = f"going back {min(k2, T):,} steps at every {min(k1, T):,}"
-    return refuse_too_much(what, cost(model, T, B, k1=k1, k2=k2), plain(model, T, B), dtype, instead)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.limits import Cost, plain, refuse_too_much
+from rnnjax.gradients.cost import Cost, Price
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import Step, StepGradient, lengths, refuse_bidirectional, sizes, walk
 from rnnjax.model.leaves import pack
@@ -102,18 +102,13 @@ def draw(key: Array, recurrence: Recurrence, params: Any, state: Any, T: int) ->
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, draw, refuse, claim=Claim("unbiased", "stream", noise="signs"))
+    price = Price(cost, "the outer products of all streams", "lower training.batch_size or model.hidden_size")
+    return Method(
+        gradient, init, draw, refuse_bidirectional, price=price, claim=Claim("unbiased", "stream", noise="signs")
+    )
 
 
 def cost(model: Model, T: int, B: int) -> Cost:
-    """Each stream has a θ̃; a step holds six vectors of its size."""
+    """Each stream has a θ̃, which is the weights once more; a step holds six vectors of its size."""
     _, P = sizes(model)
     return Cost(6 * B * P, 6 * T * B * P, T)
-
-
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
-    """Memory grows with B·H², which is the weights once for every stream."""
-    if reason := refuse_bidirectional(model):
-        return reason
-    instead = "lower training.batch_size or model.hidden_size"
-    return refuse_too_much("the outer products of all streams", cost(model, T, B), plain(model, T, B), dtype, instead)

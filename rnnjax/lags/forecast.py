@@ -23,9 +23,10 @@ import jax.numpy as jnp
 from rnnjax.analysis.lyapunov import largest
 from rnnjax.config import GradientConfig
 from rnnjax.config.checks import check
-from rnnjax.gradients import over_time
-from rnnjax.gradients.deer import make_solver, refuse
+from rnnjax.gradients import deer, over_time
+from rnnjax.gradients.deer import make_solver
 from rnnjax.gradients.effort import Noted
+from rnnjax.gradients.limits import refusal
 from rnnjax.model import recurrence as recurrences
 from rnnjax.model.network import Batch, Model, initial_carry
 from rnnjax.model.recurrence import Initial, Recurrence, Step, of_network, of_step
@@ -180,7 +181,7 @@ def of_text(trained: Trained, text: AnalysedText) -> Forecast | str:
     solver = make_solver(trained.config.gradient)
     batch = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(part._replace(weight=None) for part in text[:2]))
     T, B = batch.shape
-    if reason := refuse(trained.model, T, B, "float64", solver=solver):
+    if reason := refusal(deer.method(trained.config.gradient), trained.model, T, B, "float64"):
         return reason
     if T < 2 * SHORT:
         return f"--window {text.window} is too short for a forecast"
