@@ -11,8 +11,17 @@ import sys
 AS_DOOR = sys.argv[:1] == ["-m"] and any(word.startswith("rnnjax.") for word in sys.orig_argv)
 """True while Python looks for the door that it was told to run."""
 
+
+def _end(*_: object) -> None:
+    """Ends a door that a signal reaches before it can listen."""
+    os.write(2, b"\nrnnjax: interrupted before it began\n")
+    os._exit(130)
+
+
 if AS_DOOR:  # what answers Ctrl-C begins here, before the long imports
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until what listens is imported
+    for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if _number == signal.SIGINT or signal.getsignal(_number) == signal.SIG_DFL:
+            signal.signal(_number, _end)
 
 from importlib import import_module  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
+from benchmarks.faults.__main__ import NAMES
 from benchmarks.faults.count import Count
 from benchmarks.faults.doors import Answer
 from benchmarks.faults.subject import complaint
 
-SMALL = ["--kills", "6", "--signals", "4", "--sizes", "3", "--operations", "6", "--every", "40", "--examples", "15"]
+SMALL = ["--kills", "6", "--signals", "10", "--sizes", "3", "--operations", "6", "--every", "40", "--examples", "15"]
 
 
 def inject(out, *options):
@@ -40,4 +41,4 @@ def test_made_up_command_lines(tmp_path):
 
 @pytest.mark.slow
 def test_every_kind_of_fault_in_small(tmp_path):
-    assert len(inject(tmp_path / "faults.md", *SMALL)) == 11
+    assert len(inject(tmp_path / "faults.md", *SMALL)) == len(NAMES)

@@ -38,6 +38,24 @@ def test_a_door_that_still_imports_ends_at_once(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+EARLY = """
+import os, sys
+class Finder:
+    def find_spec(name, *_):
+        if name == "rnnjax.run.interrupt":
+            os.kill(os.getpid(), int(sys.argv[1]))
+sys.orig_argv, sys.meta_path[:0] = ["python", "-m", "rnnjax.train"], [Finder]
+sys.argv.insert(0, sys.argv.pop(0).replace("-c", "-m"))
+import rnnjax
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_a_door_can_listen_ends_it_with_a_word(number):
+    done = subprocess.run([sys.executable, "-c", EARLY, str(int(number))], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr.strip()) == (130, "rnnjax: interrupted before it began")
+
+
 def test_the_package_in_somebody_elses_program_leaves_signals_alone():
     read = "signal.getsignal(signal.SIGINT)"
     done = program(f"import signal\nbefore = {read}\nimport rnnjax.run.interrupt\nprint({read} is before)")

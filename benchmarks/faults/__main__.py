@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.faults import damage, fuzz, kills, writes
+from benchmarks.faults import damage, fuzz, interrupts, kills, writes
 from benchmarks.faults.count import Count
 from benchmarks.machine import describe
 
-NAMES = ("runs", "studies", "signals", "disks", "operations", "folders", "checkpoints", "side_files")
+NAMES = ("runs", "studies", "signals", "starts", "ends", "disks", "operations", "folders", "checkpoints", "side_files")
 NAMES += ("command_lines", "yaml", "data")
 """Kinds of faults."""
 
@@ -24,7 +24,9 @@ OUT = Path(__file__).parents[1] / "results" / "faults.md"
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="kill -9 of runs; a quarter as many of studies")
-    parser.add_argument("--signals", type=int, default=100, help="Ctrl-C, SIGTERM, SIGHUP, SIGSTOP")
+    parser.add_argument(
+        "--signals", type=int, default=110, help="signals; half as many in the first 1.5 s, a tenth at the end"
+    )
     parser.add_argument("--sizes", type=int, default=80, help="sizes of the disk that is full")
     parser.add_argument("--operations", type=int, default=200, help="most file operations that fail in turn")
     parser.add_argument("--every", type=int, default=1, help="damage side files in every n-th way alone")
@@ -52,6 +54,8 @@ def kinds(options: argparse.Namespace) -> dict[str, Callable[[], Count]]:
         "runs": lambda: kills.kill_runs(options.kills, draw("runs")),
         "studies": lambda: kills.kill_studies(options.kills // 4, draw("studies")),
         "signals": lambda: kills.send_signals(options.signals, draw("signals")),
+        "starts": lambda: interrupts.interrupt_starts(options.signals // 2, draw("starts")),
+        "ends": lambda: interrupts.interrupt_ends(options.signals // 10, draw("ends")),
         "disks": lambda: writes.fill_disks(options.sizes),
         "operations": lambda: writes.fail_operations(options.operations),
         "folders": writes.lock_folders,

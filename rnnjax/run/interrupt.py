@@ -69,7 +69,7 @@ def listen() -> None:
     heard, speak = os.pipe()
     os.set_blocking(speak, False)
     for number in SIGNALS:
-        if number == signal.SIGINT or signal.getsignal(number) == signal.SIG_DFL:
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _leave_it_to_the_thread)
     signal.set_wakeup_fd(speak, warn_on_full_buffer=False)
     threading.Thread(target=_answer, args=(heard,), name=_NAME, daemon=True).start()
