@@ -116,12 +116,16 @@ def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples:
     """
     N = size(examples)
     rows = min(ROWS, N)
-    compiled, found = jax.jit(function), []
-    for first in range(0, N, rows):
-        index = jnp.minimum(first + jnp.arange(rows), N - 1)
-        block = jax.device_get(compiled(params, hyper, take(examples, index)))
-        found.append(jax.tree.map(lambda leaf, left=N - first: leaf[:left], block))
-    return jax.tree.map(lambda *blocks: np.concatenate(blocks), *found)
+    index = np.minimum(np.arange(-(-N // rows) * rows), N - 1).reshape(-1, rows)
+    examples = jax.device_put(examples)
+    queued = [of_block(function, params, hyper, examples, own) for own in index]  # the device waits for no answer
+    return jax.tree.map(lambda *blocks: np.concatenate(blocks)[:N], *map(jax.device_get, queued))
+
+
+@partial(jax.jit, static_argnums=0)
+def of_block(function: Callable[..., Any], params: Any, hyper: Hyper, examples: Any, rows: Array) -> Any:
+    """A function of some of the examples; compiled once for each function."""
+    return function(params, hyper, take(examples, rows))
 
 
 def check_batch(examples: Any, batch_size: int, what: str) -> None:
