@@ -135,7 +135,7 @@ right.legend()
 # ## Clipping
 #
 # The chapter's formula scales a gradient that is too long, $\hat g = g \cdot \mathrm{threshold} / \|g\|$, and keeps its
-# direction; its code cuts each element to ±threshold and turns it. Both are in `training.optimizer.make_clip`.
+# direction; its code cuts each element to ±threshold and turns it. Both are in `training.clipping.make_clip`.
 
 # %%
 from rnnjax.analysis.clipping import compare

@@ -30,10 +30,10 @@ from rnnjax.run import hosts
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
 from rnnjax.run.device import describe, environment, unused_accelerator
 from rnnjax.run.directory import RunDirectory, as_begun, read_json, write_again
+from rnnjax.run.figures import plot_run
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.metrics import tells_all
 from rnnjax.run.origin import origin_of
-from rnnjax.run.plots import plot_run
 from rnnjax.run.progress import Reporter, warn
 from rnnjax.run.results import plain
 from rnnjax.tasks import make_task

@@ -14,8 +14,8 @@ from rnnjax.model import dropout
 from rnnjax.model.cells import CELLS, Hyper
 from rnnjax.model.cells.derived import derive
 from rnnjax.model.initializers import init_params
+from rnnjax.model.layer_norm import normalize, normalize_adjoint
 from rnnjax.model.network import Batch, Model, initial_carry, zero_carry
-from rnnjax.model.normalization import normalize, normalize_adjoint
 from rnnjax.model.rnn import apply, step
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.state import init_state

@@ -16,11 +16,11 @@ from rnnjax.clipping.measure import measure
 from rnnjax.clipping.tables import at_same_length, at_threshold
 from rnnjax.config import Config, ModelConfig, OptimizerConfig
 from rnnjax.errors import UserError
-from rnnjax.training.optimizer import make_clip
+from rnnjax.training.clipping import make_clip
 
 
 def clip_of(kind, threshold):
-    clip = make_clip(OptimizerConfig(clip=kind, clip_threshold=threshold))
+    clip = make_clip(kind, threshold)
     return lambda grads: clip.update(grads, clip.init(grads))[0]
 
 

@@ -20,7 +20,7 @@ from rnnjax.loop import state_from
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import initial_carry
 from rnnjax.model.recurrence import of_network
-from rnnjax.run import plots
+from rnnjax.run import figures
 from rnnjax.tasks import make_task
 from rnnjax.tasks.known import make_read, shape_of
 from rnnjax.trained import read_checkpoint, read_config
@@ -126,7 +126,7 @@ def test_sequences_follow_from_seed_and_step_and_are_no_held_out_ones():
 def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     drawn = {}
-    monkeypatch.setattr(plots, "write_figure", lambda path, figure: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figures, "write_figure", lambda path, figure: drawn.update({path.name: figure}))
     options = [
         *("--task.name", "recall", "--task.length", "3", "--task.symbols", "3", "--training.steps", "150"),
         *("--optimizer.learning_rate", "3e-2", "--run.checkpoint_every_steps", "50"),

@@ -208,8 +208,8 @@ def test_a_damaged_part_is_one_line_and_the_rest_is_read(written):
 
 
 def test_samples_are_of_the_best_and_the_median_arm(written):
-    study, outcome, arms, _ = read(written[0])
-    shown = summary.shown_samples(study, list(arms.values()), outcome)
+    _, outcome, arms, _ = read(written[0])
+    shown = summary.shown_samples(list(arms.values()), outcome)
     assert [(word, arm.name, seed) for word, arm, seed, _ in shown] == [
         ("best", "clip=<norm>", 3),  # of 1.55, 1.62, 1.66, 1.83 the lower of the middle two
         ("median", "clip=none", 2),

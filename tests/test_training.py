@@ -15,7 +15,8 @@ from rnnjax.gradients import autodiff
 from rnnjax.gradients.method import Window
 from rnnjax.model.network import Model
 from rnnjax.model.recurrence import of_network
-from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
+from rnnjax.training.clipping import make_clip, report_clipping
+from rnnjax.training.optimizer import make_optimizer, make_schedule
 from rnnjax.training.state import StepInfo, from_arrays, init_state, to_arrays
 from rnnjax.training.step import make_chunk, make_step, window_at
 
@@ -40,7 +41,7 @@ def numpy_clip(kind, grads):
 
 def test_clipping_is_the_numpy_one():
     for kind, changed in [("value", 1), ("global_norm", 5), ("per_leaf_norm", 5), ("none", 0)]:
-        clip = make_clip(OptimizerConfig(clip=kind, clip_threshold=THRESHOLD))
+        clip = make_clip(kind, THRESHOLD)
         clipped, _ = clip.update(GRADS, clip.init(GRADS))
         for name, expected in numpy_clip(kind, GRADS).items():
             np.testing.assert_allclose(clipped[name], expected, rtol=1e-6)
@@ -55,7 +56,7 @@ def test_clipping_is_the_numpy_one():
 )
 def test_a_gradient_is_clipped_whose_squares_overflow_or_vanish(kind, dtype, size):
     g = {"W": jnp.array([3 * size, 4 * size, 0.0], dtype)}
-    clip = make_clip(OptimizerConfig(clip=kind, clip_threshold=size / 1e10))
+    clip = make_clip(kind, size / 1e10)
     clipped = clip.update(g, clip.init(g))[0]["W"]
     np.testing.assert_allclose(clipped, np.array([0.6, 0.8, 0]) * size / 1e10, rtol=1e-6)
     assert float(report_clipping(clip, g).norm) == pytest.approx(5 * size)
@@ -63,13 +64,13 @@ def test_a_gradient_is_clipped_whose_squares_overflow_or_vanish(kind, dtype, siz
 
 def test_a_gradient_is_clipped_whose_norm_no_number_can_hold():
     g = {"W": jnp.full(100, 1e38, jnp.float32)}
-    clip = make_clip(OptimizerConfig(clip="global_norm", clip_threshold=5.0))
+    clip = make_clip("global_norm", 5.0)
     np.testing.assert_allclose(clip.update(g, clip.init(g))[0]["W"], 0.5, rtol=1e-6)
 
 
 def test_small_gradients_are_left_alone():
     for kind in ["value", "global_norm", "per_leaf_norm"]:
-        clip = make_clip(OptimizerConfig(clip=kind, clip_threshold=100.0))
+        clip = make_clip(kind, 100.0)
         assert float(report_clipping(clip, jax.tree.map(jnp.asarray, GRADS)).changed) == 0
 
 

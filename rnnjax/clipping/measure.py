@@ -18,7 +18,7 @@ from rnnjax.model.norm import global_norm
 from rnnjax.model.recurrence import of_network
 from rnnjax.quantities import in_bytes
 from rnnjax.text_network import TextNetwork, leaf_names
-from rnnjax.training.optimizer import CLIPS, clipped_by
+from rnnjax.training.clipping import clipped_by, make_clip
 from rnnjax.training.step import draw_noise_of, window_at
 
 KINDS = ("value", "global_norm", "per_leaf_norm")
@@ -164,7 +164,7 @@ def effects(kind: str, thresholds: np.ndarray, grads: Params) -> tuple[Effect, E
     """
 
     def of_window(threshold: jax.Array, g: Params) -> tuple[Effect, Effect]:
-        return effect(partial(clipped_by, CLIPS[kind](threshold)), g)
+        return effect(partial(clipped_by, make_clip(kind, threshold)), g)
 
     @jax.jit
     def of_all(thresholds: jax.Array, grads: Params) -> tuple[Effect, Effect]:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 
 from rnnjax.model import dropout
 from rnnjax.model.cells import Cell, Hyper, State
+from rnnjax.model.layer_norm import Normalized, normalize
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params
-from rnnjax.model.normalization import Normalized, normalize
 from rnnjax.model.product import recurrent_product
 from rnnjax.model.shapes import check_given
 

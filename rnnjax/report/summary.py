@@ -227,9 +227,7 @@ def _paired(arm: ArmSummary, baseline: ArmSummary) -> tuple[list[float], str]:
     return values, "" if statistics.has_spread(values) else "the same on every seed"
 
 
-def shown_samples(
-    study: Record, found: list[ArmSummary], outcome: pd.DataFrame
-) -> list[tuple[str, ArmSummary, int, int]]:
+def shown_samples(found: list[ArmSummary], outcome: pd.DataFrame) -> list[tuple[str, ArmSummary, int, int]]:
     """Chooses samples of the best arm and of the median one among those with a mean.
 
     Each is from the arm's median seed, not from its luckiest.

@@ -122,7 +122,7 @@ def _cost(outcome: pd.DataFrame) -> Iterator[Block]:
 
 def _samples(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> Iterator[Block]:
     yield Heading("Samples")
-    shown = summary.shown_samples(study, arms, outcome)
+    shown = summary.shown_samples(arms, outcome)
     if not shown:
         yield Paragraph("No arm has a mean yet, so none is best.")
     for word, arm, seed, index in shown:

@@ -1,1 +1,1 @@
-"""A run is a directory: config, environment, metrics, samples, plots, checkpoints. Files and screens live here."""
+"""A run is a directory: config, environment, metrics, samples, figures, checkpoints. Files and screens live here."""

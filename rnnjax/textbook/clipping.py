@@ -8,10 +8,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.analysis.clipping import compare
-from rnnjax.config import OptimizerConfig
 from rnnjax.textbook.layout import as_in_the_book, make_console, make_table, numbers
 from rnnjax.textbook.network import gradient, small_case
-from rnnjax.training.optimizer import clipped_by, make_clip
+from rnnjax.training.clipping import clipped_by, make_clip
 
 THRESHOLD = 5.0
 """Threshold of the chapter."""
@@ -59,7 +58,7 @@ def show(seed: int) -> int:
 
 def clip(grads, way: Way, threshold: float):
     """Gradient as the training step would hand it to Adam."""
-    return clipped_by(make_clip(OptimizerConfig(clip=way, clip_threshold=threshold)), grads)
+    return clipped_by(make_clip(way, threshold), grads)
 
 
 def angle(a, b) -> float:

@@ -14,7 +14,8 @@ from rnnjax.gradients.method import Method, Spent, Window
 from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
 from rnnjax.model.recurrence import of_network
-from rnnjax.training.optimizer import make_clip, make_optimizer, make_schedule, report_clipping
+from rnnjax.training.clipping import make_clip, report_clipping
+from rnnjax.training.optimizer import make_optimizer, make_schedule
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState
 from rnnjax.training.windows import window_start
@@ -118,7 +119,7 @@ def make_update(config: Config, learn: Learn) -> Step:
 
     def train_step(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
         optimizer = make_optimizer(config.optimizer, steps, state.numbers)
-        clip = make_clip(config.optimizer, state.numbers)
+        clip = make_clip(config.optimizer.clip, (state.numbers or config.optimizer).clip_threshold)
         schedule = make_schedule(config.optimizer, steps, state.numbers)
         found = learn(state, data)
         grads = keep_zeros(found.grads, state.params) if config.model.sparsity else found.grads
