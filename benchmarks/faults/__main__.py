@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.faults import damage, fuzz, interrupts, kills, writes
+from benchmarks.faults import clusters, damage, fuzz, interrupts, kills, writes
 from benchmarks.faults.count import Count
 from benchmarks.machine import describe
 
 NAMES = ("runs", "studies", "signals", "starts", "ends", "disks", "operations", "folders", "checkpoints", "side_files")
-NAMES += ("command_lines", "yaml", "data")
+NAMES += ("command_lines", "yaml", "data", "hosts", "workers")
 """Kinds of faults."""
 
 OUT = Path(__file__).parents[1] / "results" / "faults.md"
@@ -23,7 +23,9 @@ OUT = Path(__file__).parents[1] / "results" / "faults.md"
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="kill -9 of runs; a quarter as many of studies")
+    parser.add_argument(
+        "--kills", type=int, default=200, help="kill -9 of runs; of studies a quarter, two hosts a tenth, Ray a 20th"
+    )
     parser.add_argument(
         "--signals", type=int, default=110, help="signals; half as many in the first 1.5 s, a tenth at the end"
     )
@@ -63,6 +65,8 @@ def kinds(options: argparse.Namespace) -> dict[str, Callable[[], Count]]:
         "side_files": lambda: damage.damage_side_files(draw("side_files"), options.every),
         "command_lines": lambda: fuzz.fuzz_command_lines(options.examples, options.seed),
         "yaml": lambda: fuzz.fuzz_yaml(options.examples, options.seed),
+        "hosts": lambda: clusters.kill_hosts(options.kills // 10, draw("hosts")),
+        "workers": lambda: clusters.kill_workers(options.kills // 20, draw("workers")),
         "data": lambda: fuzz.fuzz_data(options.examples, options.seed),
     }
 

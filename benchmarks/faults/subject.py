@@ -69,10 +69,11 @@ def _outcome(run: Path) -> dict[str, Any]:
 
 def results(study: Path) -> list[dict[str, Any]]:
     """All rows of a study but for what the clock says."""
-    return apart(partial(_results, study))
+    return apart(partial(rows_of, study))
 
 
-def _results(study: Path) -> list[dict[str, Any]]:
+def rows_of(study: Path) -> list[dict[str, Any]]:
+    """The same, read in this process."""
     from rnnjax.study.results import read_part
 
     rows = [row for path in sorted((study / "results").glob("part-*")) for row in read_part(path).to_dict("records")]
