@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import HYPER, Case, compute, compute_one, make
-from command import TINY, call, write_songs
+from command import TINY, call, message, read_rows, saved_arrays, write_songs
 
 from rnnjax import train
 from rnnjax.certificate import instances, matrix, trial
@@ -24,6 +24,8 @@ from rnnjax.model.recurrence import of_network
 from rnnjax.parallel import newton
 from rnnjax.parallel.layer import InParallel
 from rnnjax.parallel.newton import Solver
+from rnnjax.tasks import text
+from rnnjax.training import memory as memories
 
 RUN = [
     *TINY,
@@ -45,8 +47,8 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
     for name, options in ways.items():
         answer = call(train.main, *RUN, *options, "--run.name", name)
         assert answer.code == 0, answer.stderr
-        text = (tmp_path / "runs" / name / "metrics.jsonl").read_text()
-        lines[name] = [json.loads(line) for line in text.splitlines()]
+        lines_of = (tmp_path / "runs" / name / "metrics.jsonl").read_text()
+        lines[name] = [json.loads(line) for line in lines_of.splitlines()]
     plain, found, cut, mixed = lines.values()
     for key in ("loss", "validation_loss"):
         for other in (found, cut, mixed):
@@ -186,3 +188,60 @@ def test_options_of_the_solver_out_of_range_are_refused():
     for option, value in {"tolerance": -1e-3, "iterations": 0, "damping": 1.5, "chunk_steps": -1}.items():
         with pytest.raises(UserError, match=f"gradient.{option}"):
             GradientConfig("deer", **{option: value})
+
+
+def test_to_begin_where_the_pass_before_ended_saves_iterations_and_resumes_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_songs("songs.csv")
+    options = [
+        *(*TINY, "--run.precision", "float64", "--training.sequence_length", "40", "--training.log_every_steps", "6"),
+        *("--model.cell", "gru", "--model.layers", "2", "--model.init", "orthogonal", "--model.init_scale", "3"),
+        *("--model.hidden_size", "8"),
+        *("--gradient.method", "deer", "--gradient.tolerance", "1e-6", "--optimizer.learning_rate", "1e-4"),
+        *("--sampling.every_steps", "0", "--optimizer.decay", "constant"),
+    ]
+
+    def train_for(name, steps, start):
+        last = ("--training.steps", steps, "--gradient.start", start, "--run.name", name)
+        answer = call(train.main, *options, *last)
+        assert answer.code == 0, answer.stderr
+        return {row["step"]: row for row in read_rows(tmp_path / "runs" / name)}
+
+    zeros, straight = train_for("zeros", "18", "zeros"), train_for("straight", "18", "epoch")
+    train_for("stopped", "8", "epoch")
+    train_for("stopped", "18", "epoch")  # from the second pass on
+    states, goes_on = (saved_arrays(tmp_path / "runs" / name)[1] for name in ("straight", "stopped"))
+    assert states == goes_on
+    assert {"memory.0", "memory.1"} <= states.keys()
+    assert states["memory.0"][1][::2] == (2, 8)  # streams and units
+    assert straight[6]["iterations"] == zeros[6]["iterations"]  # nothing is remembered yet
+    assert straight[18]["iterations"] < 0.7 * zeros[18]["iterations"]
+    for step in (6, 18):
+        assert straight[step]["loss"] == pytest.approx(zeros[step]["loss"], rel=1e-5)
+
+
+def test_the_same_states_are_recalled_that_were_kept():
+    (_, carry, _), _ = make(Case("gru", T=7, batch=(2,)))
+    memory = memories.begin(carry, 20)
+    expected = np.zeros(memory[0].shape)
+    for place, good in ((0, True), (9, True), (4, False), (6, True)):
+        states = (jnp.asarray(np.random.default_rng(place).normal(size=(7, *carry[0].shape))),)
+        seen = memories.recall(memory, jnp.asarray(place), 7)._replace(found=states)
+        memory = memories.keep(memory, seen, jnp.asarray(good))
+        if good:
+            expected[:, place : place + 7] = np.swapaxes(states[0], 0, 1)
+    np.testing.assert_array_equal(memory[0], expected)
+    np.testing.assert_array_equal(
+        memories.recall(memory, jnp.asarray(3), 7).before[0], np.swapaxes(expected[:, 3:10], 0, 1)
+    )
+
+
+def test_a_memory_of_the_pass_before_is_for_windows_of_a_text_that_are_solved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_songs("songs.csv")
+    assert "gradient.start is 'epoch', but must be zeros or held" in message(
+        call(train.main, *TINY, "--gradient.start", "epoch")
+    )
+    monkeypatch.setattr(text, "MOST_BYTES", 100)
+    solved = ("--gradient.method", "deer", "--gradient.start", "epoch")
+    assert "keeps the state at each of" in message(call(train.main, *TINY, *solved))

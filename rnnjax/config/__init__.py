@@ -69,6 +69,14 @@ class Config:
             task,
             f"one of {', '.join(SERIES)} for the arrays of data.path {self.data.path}",
         )
+        solves = self.gradient.method == "deer" or model.unroll != "sequential"
+        remembers = solves and self.gradient.method in ("deer", "manual", "autodiff")
+        check(
+            self.gradient.start != "epoch" or (self.task.is_text and remembers),
+            "gradient.start",
+            "epoch",
+            "zeros or held but for a text whose windows are solved: gradient.method deer, or model.unroll",
+        )
         is_real = task == "adding" or self.data.path == "digits"
         check(
             not is_real or model.embedding_size == 0, "model.embedding_size", model.embedding_size, "0 for real inputs"

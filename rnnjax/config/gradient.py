@@ -55,7 +55,8 @@ class GradientConfig:
       iterations: the same: after as many, steps that are not within the tolerance are computed one after the other.
       damping: the same: the share of the Jacobian that is left out, from 0 to 1.
       chunk_steps: the same: steps that are solved at once, for what they take of memory; 0 is the whole window.
-      start: the same: the first guess, zeros, or the state before the window held throughout.
+      start: the same: the first guess: zeros; held, the state before the window throughout; or epoch, for a text, the
+        states that were found at the same places in the pass before, which are kept, in checkpoints too.
       start_steps: the same: first steps of that guess that are computed one after the other; held then holds the last.
     """
 
@@ -75,7 +76,7 @@ class GradientConfig:
     iterations: int = 100
     damping: float = 0.0
     chunk_steps: int = 0
-    start: Literal["zeros", "held"] = "zeros"
+    start: Literal["zeros", "held", "epoch"] = "zeros"
     start_steps: int = 0
 
     def __post_init__(self) -> None:

@@ -27,15 +27,15 @@ def gradient(recurrence: Recurrence, window: Window, *, unroll: Unroll = rnn.unr
         to the network's own, where it has one.
     """
 
-    way = noted(recurrence) if unroll is rnn.unroll else None
+    way = noted(recurrence, window.trace) if unroll is rnn.unroll else None
 
     def loss_of(params: Any, carry: Any) -> tuple[Array, Any]:
         loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, way or unroll)
-        return loss, (new_carry, way.spent if way else None)
+        return loss, (new_carry, (way.states, way.spent) if way else (None, None))
 
     found = differentiate(loss_of, window)
-    new_carry, effort = found.new_carry
-    return found._replace(new_carry=new_carry, spent=effort)
+    new_carry, (states, effort) = found.new_carry
+    return found._replace(new_carry=new_carry, trace=states, spent=effort)
 
 
 def differentiate(loss_of: Callable[[Any, Any], tuple[Array, Any]], window: Window) -> Gradient:

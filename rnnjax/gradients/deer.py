@@ -39,27 +39,28 @@ def gradient(recurrence: Recurrence, window: Window, *, solver: Solver = Solver(
     """
     loss_of = of_layers if recurrence.model else of_any_step
     found = differentiate(partial(loss_of, recurrence, window, solver), window)
-    new_carry, effort = found.new_carry
-    return found._replace(new_carry=new_carry, spent=effort)
+    new_carry, states, effort = found.new_carry
+    return found._replace(new_carry=new_carry, trace=states, spent=effort)
 
 
 def of_any_step(
     recurrence: Recurrence, window: Window, solver: Solver, params: Any, state: Any
-) -> tuple[Array, tuple[Any, Spent]]:
+) -> tuple[Array, tuple[Any, Any, Spent]]:
     """Loss of a window of anybody's step, and the state after it."""
-    batch = window.batch
-    states, out, found = any_step.run(recurrence, params, window.hyper, state, batch, solver)
+    batch, start = window.batch, window.trace
+    states, out, found = any_step.run(recurrence, params, window.hyper, state, batch, solver, start)
     loss = jnp.sum(losses(recurrence, params, out, batch)) / total_weight(recurrence, batch)
-    return loss, (jax.tree.map(lambda leaf: leaf[-1], states), spent([found]))
+    last = jax.tree.map(lambda leaf: leaf[-1], states)
+    return loss, (last, None if start is None else states, spent([found]))
 
 
 def of_layers(
     recurrence: Recurrence, window: Window, solver: Solver, params: Params, carry: Carry
-) -> tuple[Array, tuple[Carry, Spent]]:
+) -> tuple[Array, tuple[Carry, Any, Spent]]:
     """Loss of a window of a network of cells, and the state after it, layer by layer."""
-    way = Noted(InParallel(solver))
+    way = Noted(InParallel(solver), window.trace)
     loss, new_carry = window_loss(recurrence, params, window.hyper, carry, window.batch, way)
-    return loss, (new_carry, way.spent)
+    return loss, (new_carry, way.states, way.spent)
 
 
 def make_solver(config: GradientConfig) -> Solver:
@@ -70,7 +71,7 @@ def make_solver(config: GradientConfig) -> Solver:
         config.iterations,
         config.damping,
         config.chunk_steps,
-        config.start,
+        "held" if config.start == "held" else "zeros",
         config.start_steps,
     )
 

@@ -15,15 +15,20 @@ Array = jax.Array
 
 
 class Noted:
-    """A way to run layers over time, as `InParallel` is, that keeps the solution of each for the length of a trace."""
+    """A way to run layers over time, as `InParallel` is, that keeps the solution of each for the length of a trace.
 
-    def __init__(self, way: InParallel) -> None:
-        self.way = way
+    Args:
+      start: first guess of the states of each layer [T, B, states·H]; None: the solver's.
+    """
+
+    def __init__(self, way: InParallel, start: tuple[Array, ...] | None = None) -> None:
+        self.way, self.start = way, start
         self.found: list[Solution] = []
 
     def solve(self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs) -> Solution:
         """`InParallel.solve`."""
-        self.found.append(self.way.solve(cell, layer, hyper, state, inputs))
+        start = self.start[len(self.found)] if self.start else None
+        self.found.append(self.way.solve(cell, layer, hyper, state, inputs, start))
         return self.found[-1]
 
     def __call__(
@@ -37,11 +42,16 @@ class Noted:
         """Effort of all layers so far."""
         return spent(self.found)
 
+    @property
+    def states(self) -> tuple[Array, ...] | None:
+        """States of each layer [T, B, states·H], where a first guess of them was given."""
+        return tuple(solution.states for solution in self.found) if self.start else None
 
-def noted(recurrence: Recurrence) -> Noted | None:
+
+def noted(recurrence: Recurrence, start: tuple[Array, ...] | None = None) -> Noted | None:
     """The way of a network that is run in parallel over time; None for any other recurrence."""
     way = recurrence.model.over_time if recurrence.model else None
-    return Noted(way) if way else None
+    return Noted(way, start) if way else None
 
 
 def spent(found: list[Solution]) -> Spent:

@@ -101,7 +101,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     model, (params, hyper, carry, batch, *_) = recurrence.model, window
     refuse_resets(model, batch)
     check_given(model, params, carry, batch)
-    way = noted(recurrence)
+    way = noted(recurrence, window.trace)
     x, readings, tapes, states = embed(params, batch.x), [], [], []
     for level in range(model.layers):
         outputs = []
@@ -132,7 +132,8 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
             d_x = d_x + d_below
     d_embedding = None if params.embedding is None else rows(params.embedding, batch.x, d_x)
     d_params = Params(tuple(d_layers), d_V, d_by, d_embedding)
-    return Gradient(loss, d_params, tuple(d_carry), tuple(states), spent=way.spent if way else None)
+    trace, spent = (way.states, way.spent) if way else (None, None)
+    return Gradient(loss, d_params, tuple(d_carry), tuple(states), trace, spent)
 
 
 def passes(model: Model, level: int) -> Iterator[tuple[int, Callable]]:

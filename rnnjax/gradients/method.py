@@ -22,7 +22,8 @@ class Window(NamedTuple):
       hyper: numbers of a network that are neither weights nor shape.
       carry: the state before the window, of a network that of each layer.
       batch: inputs and targets, [T, B].
-      trace: an online method's memory of the windows before, from `Method.init`; None for other methods.
+      trace: an online method's memory of the windows before, from `Method.init`; of a solver of trajectories its first
+        guess, the states after every step, of a network for each layer [T, B, states·H]; None for other methods.
       noise: the random numbers that the method takes, from `Method.draw`; None for a method that takes none.
     """
 
@@ -57,7 +58,8 @@ class Gradient(NamedTuple):
       params: ∂L/∂ every parameter, in the shape of the parameters.
       carry: ∂L/∂ the initial state: that of the window, or by an online method that with which its trace began.
       new_carry: the state after the window.
-      trace: an online method's memory for the next window; None for other methods.
+      trace: an online method's memory for the next window; the states that a solver found, where it was given a first
+        guess; None for other methods.
       spent: the effort of finding the trajectory; None for a method that walks along it.
     """
 

@@ -27,10 +27,13 @@ class InParallel(NamedTuple):
 
     solver: Solver
 
-    def solve(self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs) -> Solution:
-        """Solves for the trajectory of one layer; the state before it is [B, states·H]."""
+    def solve(
+        self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, start: Array | None = None
+    ) -> Solution:
+        """Solves for the trajectory of one layer from the state before it [B, states·H]; the first guess of its states
+        [T, B, states·H] is `start`, or the solver's."""
         transition = transition_of(cell, layer.gain_z is not None)
-        return trajectory(transition, self.solver, (layer, hyper), state, inputs, None)
+        return trajectory(transition, self.solver, (layer, hyper), state, inputs, start)
 
     def __call__(
         self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1

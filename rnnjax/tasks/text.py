@@ -11,10 +11,13 @@ from rnnjax.data.corpus import Corpus, load_corpus
 from rnnjax.data.ngrams import best_order, held_out_bits
 from rnnjax.data.novelty import longest_copied
 from rnnjax.data.streams import fold_into_streams
+from rnnjax.errors import UserError
 from rnnjax.gradients import make_applicable
+from rnnjax.gradients.limits import MOST_BYTES
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.model.network import Model, Params
+from rnnjax.quantities import in_bytes
 from rnnjax.tasks.task import Conclusion, Task
 from rnnjax.training import predictability, windows
 from rnnjax.training.evaluation import fold, make_evaluate
@@ -48,7 +51,9 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         counted="chars",
         unit="character",
         data=streams,
-        start=partial(init_state, config, model, np.dtype(config.run.precision)),
+        start=partial(
+            init_state, config, model, np.dtype(config.run.precision), stretch=remembered(config, model, streams)
+        ),
         step=make_step(config, model),
         held_out=fold(validation) if validation.size else None,
         test=fold(corpus.ids.test) if corpus.ids.test.size else None,
@@ -59,6 +64,24 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         conclude=partial(conclude, model, corpus, sampler),
         report=report,
     )
+
+
+def remembered(config: Config, model: Model, streams: np.ndarray) -> int:
+    """Places of a stream whose states are kept from pass to pass, for `gradient.start epoch`; 0 without.
+
+    Raises:
+      UserError: where they take too much memory.
+    """
+    if config.gradient.start != "epoch":
+        return 0
+    B, stretch = streams.shape[0], streams.shape[1] - 1
+    needed = B * stretch * model.layers * model.state_width * np.dtype(config.run.precision).itemsize
+    if needed > MOST_BYTES and not config.gradient.insist:
+        raise UserError(
+            f"gradient.start epoch keeps the state at each of {B * stretch:,} places of the text, {in_bytes(needed)}: "
+            f"more than {in_bytes(MOST_BYTES)}; take held or zeros, or insist with gradient.insist true"
+        )
+    return stretch
 
 
 def conclude(model: Model, corpus: Corpus, sampler: Sampler, state: TrainState, streams: Any) -> Conclusion:

@@ -81,7 +81,9 @@ def shardings(mesh: jax.sharding.Mesh, state: TrainState) -> TrainState:
       state: training state, or its shapes.
     """
     everywhere, by_stream = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (AXIS,)))
-    of_streams = {name: jax.tree.map(lambda _: by_stream, getattr(state, name)) for name in ("carry", "trace")}
+    of_streams = {
+        name: jax.tree.map(lambda _: by_stream, getattr(state, name)) for name in ("carry", "trace", "memory")
+    }
     return replace(jax.tree.map(lambda _: everywhere, state), **of_streams)
 
 

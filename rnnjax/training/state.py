@@ -1,6 +1,7 @@
 """The state of training from step to step, and the information about one step."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import flax.struct
@@ -15,6 +16,7 @@ from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Model, initial_carry, leaf_name
 from rnnjax.model.recurrence import of_network
+from rnnjax.training import memory as memories
 from rnnjax.training.optimizer import Numbers, make_optimizer
 
 Array = jax.Array
@@ -31,6 +33,7 @@ class TrainState:
       opt_state: moments of Adam.
       carry: state of every stream; empty for a task that learns from whole examples.
       trace: memory of an online gradient method.
+      memory: states at every place of the streams in the pass before, see `memory`; empty where none are kept.
       hyper: numbers of the network that are neither weights nor shape.
       seed: seed of the weights, of dropout and of a method's random numbers.
       skipped: number of steps so far whose loss or gradient was not finite.
@@ -48,6 +51,7 @@ class TrainState:
     seed: Array
     skipped: Array
     skipped_in_a_row: Array
+    memory: Any = ()
     numbers: Numbers | None = None
 
 
@@ -77,13 +81,21 @@ class StepInfo(NamedTuple):
     sequential: Array | float = math.nan
 
 
-def init_state(config: Config, model: Model, dtype: jnp.dtype, seed: Array | None = None) -> TrainState:
-    """Draws the state before the first step on streams of text; the seed is the config's unless given."""
+def init_state(
+    config: Config, model: Model, dtype: jnp.dtype, seed: Array | None = None, stretch: int = 0
+) -> TrainState:
+    """Draws the state before the first step on streams of text.
+
+    Args:
+      seed: the config's unless given.
+      stretch: places of a stream whose states are kept from pass to pass; 0: none are.
+    """
     seed = jnp.int32(config.training.seed) if seed is None else seed
     params = draw_params(jax.random.key(seed), model, config.model, dtype)
     carry = initial_carry(model, params, (config.training.batch_size,))
     trace = make_method(config.gradient).init(of_network(model), params, carry)
-    return start_state(config, params, carry, trace, dtype, seed)
+    memory = memories.begin(carry, stretch) if stretch else ()
+    return replace(start_state(config, params, carry, trace, dtype, seed), memory=memory)
 
 
 def start_state(config: Config, params: Any, carry: Any, trace: Any, dtype: jnp.dtype, seed: Array) -> TrainState:

@@ -15,6 +15,7 @@ from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
 from rnnjax.model.recurrence import of_network
 from rnnjax.training.clipping import make_clip, report_clipping
+from rnnjax.training.memory import Seen, keep, recall
 from rnnjax.training.optimizer import make_optimizer, make_schedule
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState
@@ -63,6 +64,7 @@ class Learned(NamedTuple):
       grads: gradient, in the structure of the parameters.
       carry, trace: states of the streams and memory of the method after the step.
       carry_before, trace_before: the same before the step; they stay if the step is skipped.
+      seen: window whose states are remembered; None where none are.
       spent: cost of solving for the trajectory; None for a method that walks along it.
     """
 
@@ -72,6 +74,7 @@ class Learned(NamedTuple):
     trace: Any = None
     carry_before: Any = ()
     trace_before: Any = None
+    seen: Seen | None = None
     spent: Spent | None = None
 
 
@@ -84,16 +87,24 @@ Step = Callable[[TrainState, Any], tuple[TrainState, StepInfo]]
 Read = Callable[[TrainState, Any], tuple[Batch, Any]]
 """(state, data) -> the batch of the step state.step, and True if every stream begins anew with it."""
 
+PlaceOf = Callable[[Array, Any], Array]
+"""(step, data) -> the first place of a step's window in every stream."""
+
 
 def make_step(config: Config, model: Model) -> Step:
     """Makes a training step on streams of text: window, gradient, update."""
     T, kind = config.training.sequence_length, config.training.windows
     read = lambda state, streams: window_at(streams, state.step, T, kind)
-    return make_update(config, make_learn_window(model, make_method(config.gradient), read))
+    place = lambda step, streams: window_start(step, streams.shape[1] - 1, T, kind)[0]
+    return make_update(config, make_learn_window(model, make_method(config.gradient), read, place))
 
 
-def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
-    """Returns (state, data) -> the gradient of a step's window, by a method."""
+def make_learn_window(model: Model, method: Method, read: Read, place_of: PlaceOf | None = None) -> Learn:
+    """Returns (state, data) -> the gradient of a step's window, by a method.
+
+    Args:
+      place_of: place of a step's window in the streams, for a state that has a memory of their states.
+    """
 
     def learn(state: TrainState, data: Any) -> Learned:
         batch, starts_pass = read(state, data)
@@ -103,12 +114,17 @@ def make_learn_window(model: Model, method: Method, read: Read) -> Learn:
             lambda new, old: jnp.where(starts_pass, new, old), fresh, (state.carry, state.trace)
         )
         batch, noise = draw_noise_of(model, method, state.params, batch, state.seed, state.step)
-        result = method.gradient(of_network(model), Window(state.params, state.hyper, carry, batch, trace, noise))
+        seen = None
+        if place_of and state.memory:
+            seen = recall(state.memory, place_of(state.step, data), batch.shape[0])
+        given = seen.before if seen else trace
+        result = method.gradient(of_network(model), Window(state.params, state.hyper, carry, batch, given, noise))
         grads = result.params
         if model.learned_state:
             # An online method knows in every window how the state that began the pass acts.
             grads = add_to_learned_state(grads, result.carry, starts_pass | method.online)
-        return Learned(result.loss, grads, result.new_carry, result.trace, carry, trace, result.spent)
+        found = Learned(result.loss, grads, result.new_carry, result.trace, carry, trace, spent=result.spent)
+        return found._replace(trace=None, seen=seen._replace(found=result.trace)) if seen else found
 
     return learn
 
@@ -145,6 +161,7 @@ def make_update(config: Config, learn: Learn) -> Step:
             trace=new_trace,
             skipped=state.skipped + ~good,
             skipped_in_a_row=skipped_in_a_row,
+            memory=state.memory if found.seen is None else keep(state.memory, found.seen, good),
         )
         info = StepInfo(
             loss=found.loss,
