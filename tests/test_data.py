@@ -7,6 +7,7 @@ import http.server
 import itertools
 import json
 import lzma
+import os
 import random
 import threading
 import zipfile
@@ -441,6 +442,9 @@ UNREADABLE = [
     ("a.csv", b"text,b,text\n,1,la\n", "2 columns 'text'"),
     ("a.csv", b"text,b\nla,1\nlo,2,3,4\n", "more fields than its header"),
     ("a.csv", b"Artist,Text\nme,la\n", "did you mean 'Text'"),
+    ("a.lz4", b"\x04\x22\x4d\x18d@", "compressed by lz4"),
+    ("a.bin", b"\x01la\x02" * 90, "180 control characters"),
+    ("a.zip", b"PK\x05\x06" + b"\0" * 18, "archive of 0 files"),
 ]
 
 
@@ -448,6 +452,25 @@ def test_what_cannot_be_read_is_named(tmp_path, subtests):
     for name, content, said in UNREADABLE:
         with subtests.test(said=said), pytest.raises(UserError, match=said):
             read(tmp_path / name, content)
+
+
+def test_what_is_no_plain_file_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, said in (("/dev/null", "a pipe or a device"), (tmp_path / "pipe", "a pipe or a device"),
+                       (tmp_path / "loop", "there is no file .*loop is a link to nothing")):  # fmt: skip
+        with pytest.raises(UserError, match=said):
+            read_songs(DataConfig(path=str(path)))
+
+
+def test_what_spreadsheets_and_file_managers_add_is_no_text(tmp_path):
+    assert read(tmp_path / "a.csv", b"sep=;\r\nartist;text\r\nme;la\r\n").texts == ["la"]
+    songs = read(tmp_path / "a.json", b'[{"text": NaN}, {"text": "la"}]')
+    assert (songs.texts, songs.skipped) == (["la"], 1)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("songs/b.csv", "songs/.DS_Store", "__MACOSX/songs/b.csv"):
+            archive.writestr(name, "text\nla\n")
+    assert read_songs(DataConfig(path=str(tmp_path / "b.zip"))).texts == ["la"]
 
 
 def test_line_ends_of_old_macs_become_unix_ones(tmp_path):

@@ -111,7 +111,13 @@ def test_files_that_are_nearly_npz_are_refused(tmp_path):
     np.savez(path, y=np.ones(3))
     with pytest.raises(UserError, match="has no array x; it has y"):
         read_npz(path)
-    for broken in (b"x,y\n1,2\n", zipped(tmp_path)[:-30]):
+    as_npy = lambda about: b"\x93NUMPY\x01\0" + len(about).to_bytes(2, "little") + about
+    lies = []
+    for about in (b"{'descr': '<f8', 'fortran", b"{'descr': 'zz', 'fortran_order': False, 'shape': (2,)}\n"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", as_npy(about))
+        lies.append(path.read_bytes())
+    for broken in (b"x,y\n1,2\n", zipped(tmp_path)[:-30], *lies):
         path.write_bytes(broken)
         with pytest.raises(UserError, match=r"is no whole \.npz file"):
             read_npz(path)

@@ -8,10 +8,9 @@ y         regression: real, of every step [N, T] or [N, T, K], or of a whole ser
 lengths   integer [N], the steps of each series; without them all have T. What stands after the end is not read.
 """
 
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -37,9 +36,13 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
-    except (BadZipFile, EOFError, zlib.error):
-        raise broken from None
-    except ValueError:
+    except MemoryError as error:
+        raise UserError(f"data.path: {path} says that an array of it is larger than the memory: {error}") from None
+    except OSError:
+        raise
+    except Exception as error:  # a damaged header can make NumPy raise anything
+        if "allow_pickle" not in str(error):
+            raise broken from None
         raise UserError(
             f"data.path: {path} holds Python objects, which are not read, as reading them could run code; pad the "
             "series to one array [N, T, I] and give their lengths"
@@ -69,7 +72,8 @@ def series_of(task: TaskConfig, x: Any, y: Any = None, lengths: Any = None, sour
         targets = ["y"] if labels is not None else [f"y{k}" for k in range(y.shape[-1])]
     each_step = y.ndim == (3 if labels is None else 2)
     keys = [str(n) for n in range(len(x))]
-    return Series(x, y, lengths, Names(inputs, ids, targets, labels, each_step), keys, source)
+    names = Names(inputs, ids, targets, labels, each_step)
+    return Series(x, y, lengths, names, keys, source.removeprefix("data.path: "))
 
 
 def inputs_of(x: Any, lengths: Any, source: str, names: Names | None = None) -> tuple[np.ndarray, np.ndarray]:

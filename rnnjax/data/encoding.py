@@ -1,5 +1,7 @@
 """From the bytes of a file to its text; for an encoding that is not read, the likely one."""
 
+import re
+
 from rnnjax.data.formats import Content
 from rnnjax.errors import UserError
 
@@ -10,6 +12,12 @@ BYTE_ORDER_MARKS = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
+
+CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Control characters other than ends of lines and pages, tabs, and what colours a terminal."""
+
+MOST_CONTROLS = 0.001
+"""Share of control characters in a text that a few stray ones do not exceed."""
 
 GUESSED_FROM = 200_000
 """Bytes from which an encoding is guessed."""
@@ -36,6 +44,8 @@ def decode(content: Content) -> str:
         raise UserError(f"data.path: {content.source} {refusal(data, encoding, error)}") from None
     if "\0" in text:
         raise UserError(f"data.path: {content.source} is no text: it has characters U+0000")
+    if len(found := CONTROLS.findall(text)) > MOST_CONTROLS * len(text):
+        raise UserError(f"data.path: {content.source} is no text: it has {len(found):,} control characters")
     return text
 
 

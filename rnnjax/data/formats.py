@@ -13,6 +13,9 @@ PARQUET = b"PAR1"
 
 GZIP = b"\x1f\x8b"
 
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of an archive with files, and of one without."""
+
 STRANGERS = {
     b"%PDF": "a PDF document",
     b"\x89PNG": "a PNG picture",
@@ -35,6 +38,9 @@ STRANGERS = {
     b"\xfd7zXZ": "compressed by xz",
     b"BZh": "compressed by bzip2",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"\x04\x22\x4d\x18": "compressed by lz4",
+    b"LZIP": "compressed by lzip",
+    b"\x1f\x9d": "compressed by compress",
     b"\x7fELF": "a program",
     GZIP: "compressed twice by gzip",
 }
@@ -67,7 +73,7 @@ def read_content(path: Path) -> Content:
     name = path.name
     if data.startswith(GZIP):
         name, data = path.stem if path.suffix.lower() == ".gz" else name, _gunzip(path, data)
-    elif data.startswith(b"PK\x03\x04"):
+    elif data.startswith(ZIP):
         name, data = _unzip(path, data)
     if not data:
         raise UserError(f"data.path: {path} is empty")
@@ -93,13 +99,18 @@ def _unzip(path: Path, data: bytes) -> tuple[str, bytes]:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
             if "[Content_Types].xml" in names:
                 raise UserError(f"data.path: {path} is a document of Microsoft Office; save it as csv or as plain text")
-            names = [name for name in names if not name.startswith("__MACOSX/")]
+            names = [name for name in names if not is_hidden(name)]
             if len(names) != 1:
                 raise UserError(f"data.path: {path} is a zip archive of {len(names)} files; unpack it, and name one")
             with archive.open(names[0]) as file:
                 return names[0], _at_most(path, file.read(MOST_BYTES + 1))
     except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
         raise UserError(f"data.path: {path} is a zip archive that cannot be unpacked: {error}") from None
+
+
+def is_hidden(name: str) -> bool:
+    """True for what a file manager adds to an archive, such as .DS_Store."""
+    return name.startswith("__MACOSX/") or PurePath(name).name.startswith(".")
 
 
 def _at_most(path: Path, data: bytes) -> bytes:

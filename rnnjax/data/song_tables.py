@@ -6,6 +6,7 @@ import csv
 import difflib
 import io
 import json
+import math
 import re
 import warnings
 from itertools import islice
@@ -41,7 +42,7 @@ def parse_table(content: Content, column: str) -> pd.DataFrame | None:
         return with_column(_parquet(content), column, content)
     if content.suffix == ".parquet":
         raise UserError(f"data.path: {content.source} is not a parquet file: it does not begin as one")
-    text = decode(content)
+    text = without_hint(decode(content))
     if content.suffix in SEPARATORS:
         separator = separator_of(text, column) or SEPARATORS[content.suffix]
         table = separated(text, separator, content.source, column)
@@ -52,6 +53,11 @@ def parse_table(content: Content, column: str) -> pd.DataFrame | None:
     else:
         return None
     return with_column(table, column, content)
+
+
+def without_hint(text: str) -> str:
+    """The text without a first line such as sep=; by which a spreadsheet says how the fields are separated."""
+    return re.sub(r"\A\"?sep=[,;\t|]\"?\r?\n", "", text)
 
 
 def with_column(table: pd.DataFrame, column: str, content: Content) -> pd.DataFrame:
@@ -184,6 +190,7 @@ def records_of(content: Content, text: str, column: str) -> pd.DataFrame:
     if not isinstance(rows, list) or not rows:
         raise UserError(f"data.path: {content.source} holds no list of songs")
     rows = [{column: row} if isinstance(row, str) else row for row in rows]
+    rows = [{**row, column: None} if isinstance(row, dict) and is_missing(row.get(column)) else row for row in rows]
     if not all(isinstance(row, dict) for row in rows):
         raise UserError(f"data.path: {content.source} has entries that are neither objects nor texts")
     if strange := next((row[column] for row in rows if not isinstance(row.get(column), str | None)), None):
@@ -196,6 +203,11 @@ def records_of(content: Content, text: str, column: str) -> pd.DataFrame:
                 f"data.path: entry {number} of {content.source} has half a character (a lone surrogate) in {half!r}"
             )
     return _as_strings(pd.DataFrame.from_records(rows))
+
+
+def is_missing(value: Any) -> bool:
+    """True for the NaN that writers of tables leave in an empty field."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _parse(content: Content, text: str) -> Any:

@@ -13,7 +13,7 @@ from rnnjax.config import DataConfig
 from rnnjax.data.encoding import decode
 from rnnjax.data.formats import read_content
 from rnnjax.data.recall_text import recall_text
-from rnnjax.data.song_tables import OTHER_SEPARATORS, first_row, parse_table, separated
+from rnnjax.data.song_tables import OTHER_SEPARATORS, first_row, parse_table, separated, without_hint
 from rnnjax.errors import UserError
 
 if TYPE_CHECKING:  # late where it runs: a plain text does not need it
@@ -66,12 +66,17 @@ def read_file(config: DataConfig, read: Callable[[Path], Content]) -> Content:
     Raises:
       UserError: if the file is missing, empty, or cannot be read.
     """
-    path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path)
+    path = _fetch(config.path, config.sha256) if _is_address(config.path) else Path(config.path).expanduser()
     try:
         if path.is_dir():
             raise UserError(f"data.path: {path} is a directory; name a file in it")
+        if not path.exists():
+            link = f", as {path} is a link to nothing" if path.is_symlink() else ""
+            raise UserError(f"data.path: there is no file {path}{link}")
         if not path.is_file():
-            raise UserError(f"data.path: there is no file {path}")
+            raise UserError(
+                f"data.path: {path} is a pipe or a device; write what comes out of it to a file, and name it"
+            )
         if path.stat().st_size == 0:
             raise UserError(f"data.path: {path} is empty")
         return read(path)
@@ -92,7 +97,7 @@ def read_cells(path: Path) -> pd.DataFrame:
     Raises:
       UserError: as `separated` does, or where two columns have one name.
     """
-    text = decode(read_content(path))
+    text = without_hint(decode(read_content(path)))
     separator = max(OTHER_SEPARATORS, key=lambda one: len(first_row(text, one)))
     header = [name.strip() for name in first_row(text, separator)]
     if twice := next((name for name in header if name and header.count(name) > 1), None):
