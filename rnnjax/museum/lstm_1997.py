@@ -77,13 +77,14 @@ class Memory(NamedTuple):
 
 class Seen(NamedTuple):
     """Values of one step for the errors of the same step: v [M], tanh(s/2) [blocks, size], output gates [blocks], the
-    cells' outputs and 1 [cells + 1], and the output units [K]."""
+    cells' outputs and 1 [cells + 1], and ∂s/∂ the net inputs of the cell, and of its input gate [blocks, size]."""
 
     v: Array
     h: Array
     gate: Array
     cells: Array
-    output: Array
+    to_cell: Array
+    to_gate: Array
 
 
 def has_bias(shape: Shape) -> tuple[Array, Array]:
@@ -125,30 +126,60 @@ def begin(shape: Shape) -> Memory:
 
 def step(shape: Shape, weights: Weights, memory: Memory, x: Array) -> tuple[Memory, Seen]:
     """One step forward: the state, and its derivatives by the weights."""
+    y, s, seen = forward(shape, weights, memory.y, memory.s, x)
+    by_cell = memory.by_cell + seen.to_cell[..., None] * seen.v
+    by_gate = memory.by_gate + seen.to_gate[..., None] * seen.v
+    return Memory(y, s, by_cell, by_gate), seen
+
+
+def forward(shape: Shape, weights: Weights, y: Array, s: Array, x: Array) -> tuple[Array, Array, Seen]:
+    """Outputs and internal states of one step."""
     cells, blocks = shape.cells, shape.blocks
-    v = jnp.concatenate([x, memory.y, jnp.ones(1)])
-    net = jnp.sum(weights.hidden * v, axis=1)
-    to_cell, to_in, to_out = jnp.split(net, (cells, cells + blocks))
+    v = jnp.concatenate([x, y, jnp.ones(1)])
+    to_cell, to_in, to_out = jnp.split(jnp.sum(weights.hidden * v, axis=1), (cells, cells + blocks))
     opened, gate = jax.nn.sigmoid(to_in), jax.nn.sigmoid(to_out)
     tanh_g = jnp.tanh(to_cell.reshape(blocks, -1) / 2)  # 4 σ(x) - 2 = 2 tanh(x/2)
-    s = memory.s + opened[:, None] * shape.g * tanh_g
+    s = s + opened[:, None] * shape.g * tanh_g
     h = jnp.tanh(s / 2)
-    by_cell = memory.by_cell + (opened[:, None] * shape.g / 2 * (1 - tanh_g**2))[..., None] * v
-    by_gate = memory.by_gate + ((opened * (1 - opened))[:, None] * shape.g * tanh_g)[..., None] * v
     y_cells = (gate[:, None] * shape.h * h).ravel()
-    seen = jnp.append(y_cells, 1.0)
-    output = jax.nn.sigmoid(jnp.sum(weights.output * seen, axis=1))
-    return Memory(jnp.concatenate([y_cells, opened, gate]), s, by_cell, by_gate), Seen(v, h, gate, seen, output)
+    by_net_cell = opened[:, None] * shape.g / 2 * (1 - tanh_g**2)
+    by_net_gate = (opened * (1 - opened))[:, None] * shape.g * tanh_g
+    seen = Seen(v, h, gate, jnp.append(y_cells, 1.0), by_net_cell, by_net_gate)
+    return jnp.concatenate([y_cells, opened, gate]), s, seen
+
+
+def output(weights: Weights, seen: Seen) -> Array:
+    """The output units [K]."""
+    return jax.nn.sigmoid(jnp.sum(weights.output * seen.cells, axis=1))
 
 
 def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target: Array) -> Weights:
     """∂/∂W and ∂/∂V of Σ (target - output)² / 2 at one step, cut at the gates."""
-    d_net = (seen.output - target) * seen.output * (1 - seen.output)
+    found = output(weights, seen)
+    d_net = (found - target) * found * (1 - found)
     d_cells = (d_net @ weights.output)[:-1].reshape(shape.blocks, shape.size)
     d_s = d_cells * seen.gate[:, None] * shape.h / 2 * (1 - seen.h**2)
     d_gate = jnp.sum(d_cells * shape.h * seen.h, axis=1) * seen.gate * (1 - seen.gate)
     by_cell = (d_s[..., None] * memory.by_cell).reshape(shape.cells, -1)
     by_gate = jnp.sum(d_s[..., None] * memory.by_gate, axis=1)
-    hidden, output = has_bias(shape)
+    masks = has_bias(shape)
     d_hidden = jnp.concatenate([by_cell, by_gate, d_gate[:, None] * seen.v])
-    return Weights(hidden * d_hidden, output * d_net[:, None] * seen.cells)
+    return Weights(masks[0] * d_hidden, masks[1] * d_net[:, None] * seen.cells)
+
+
+def read_to_end(shape: Shape, weights: Weights, xs: Array, length: Array) -> tuple[Memory, Seen]:
+    """Memory and values after step `length` of a sequence [T, inputs]: those of `step` after `step`.
+
+    Where no step has an error but the last, ∂s/∂W is one product over time, Σₜ ∂s/∂netₜ vₜ, when all is read.
+    """
+
+    def body(state: tuple[Array, Array], x: Array) -> tuple[tuple[Array, Array], tuple]:
+        y, s, seen = forward(shape, weights, *state, x)
+        return (y, s), (y, s, seen)
+
+    first = begin(shape)
+    y, s, seen = jax.lax.scan(body, (first.y, first.s), xs, unroll=4)[1]
+    read = (jnp.arange(len(xs)) < length).astype(s.dtype)
+    by_cell, by_gate = (jnp.einsum("t,tbs,tm->bsm", read, by_net, seen.v) for by_net in (seen.to_cell, seen.to_gate))
+    y, s, seen = jax.tree.map(lambda leaf: leaf[length - 1], (y, s, seen))
+    return Memory(y, s, by_cell, by_gate), seen

@@ -107,9 +107,10 @@ def right(shape: Shape, weights: Weights, strings: reber.Strings, asks: str) -> 
         symbols, allowed = step_t
         step = lambda memory, x: lstm_1997.step(shape, weights, memory, x)
         memory, seen = jax.vmap(step)(memory, jax.nn.one_hot(symbols, 7))
-        least = jnp.min(jnp.where(allowed, seen.output, jnp.inf), axis=-1)
-        highest = jnp.max(jnp.where(allowed, seen.output, -jnp.inf), axis=-1)
-        other = jnp.max(jnp.where(allowed, -jnp.inf, seen.output), axis=-1)
+        output = jax.vmap(lambda seen: lstm_1997.output(weights, seen))(seen)
+        least = jnp.min(jnp.where(allowed, output, jnp.inf), axis=-1)
+        highest = jnp.max(jnp.where(allowed, output, -jnp.inf), axis=-1)
+        other = jnp.max(jnp.where(allowed, -jnp.inf, output), axis=-1)
         return memory, ((least if asks == "all" else highest) > other) | ~jnp.any(allowed, axis=-1)
 
     memory = jax.vmap(lambda _: lstm_1997.begin(shape))(strings.length)
