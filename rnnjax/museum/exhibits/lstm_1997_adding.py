@@ -1,0 +1,138 @@
+"""Hochreiter & Schmidhuber 1997, experiment 4: the adding problem, Table 7.
+
+Each step of a sequence of T to 1.1 T has a random number in [-1, 1] and a marker. Two numbers are marked with 1, one of
+the first ten and one of the first half; the first and the last step are marked with -1, the others with 0. At the end
+the network gives the sum of both, scaled to 0.5 + (X₁ + X₂) / 4, to within 0.04.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.one_target import Rule, Sequence, learn
+
+Array = jax.Array
+
+
+def run(
+    seeds: np.ndarray,
+    T: int,
+    budget: int,
+    input_bias: tuple[float, ...] = (-3.0, -6.0),
+    rate: float = 0.5,
+    g: float = 2.0,
+    h: float = 1.0,
+) -> dict[str, Any]:
+    """Trains a trial a seed: two blocks of two cells, all units but the inputs biased."""
+    shape = Shape(2, 2, 2, 1, "all", g, h)
+    rule = Rule(rate, 0.1, input_bias, right=0.04, mean_error=0.01)
+    return learn(seeds, lambda key: draw_sequence(key, T), shape, rule, budget)
+
+
+def draw_sequence(key: Array, T: int) -> Sequence:
+    """One sequence; a number counts as 0 where the first step is the one that is marked."""
+    to_length, to_numbers, to_first, to_second = jax.random.split(key, 4)
+    length = jax.random.randint(to_length, (), T, T + T // 10 + 1)
+    numbers = jax.random.uniform(to_numbers, (T + T // 10,), minval=-1.0, maxval=1.0)
+    first = jax.random.randint(to_first, (), 0, 10)
+    second = jax.random.randint(to_second, (), 0, T // 2 - 2)  # of the others of the first T/2 - 1
+    second = second + (second >= first)
+    markers = jnp.zeros(len(numbers)).at[jnp.stack([first, second])].set(1.0)
+    markers = markers.at[0].set(-1.0).at[length - 1].set(-1.0)
+    total = jnp.sum(jnp.where(markers == 1, numbers, 0))
+    return Sequence(jnp.stack([numbers, markers], axis=-1), length, 0.5 + total[None] / 4)
+
+
+def draw(figure: Any, results: Results) -> None:
+    """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
+    axes = figure.subplots()
+    for arm, of in results.items():
+        ends = np.sort(of["sequences"][np.isfinite(of["sequences"])])
+        shares = np.arange(len(ends) + 1) / len(of["sequences"])
+        axes.step([0, *ends, BUDGET], [*shares, shares[-1]], where="post", label=arm)
+    axes.axvline(74_000, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 10 trials")
+    axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET))
+    axes.set_ylim(0, 1.02)
+    figure.legend(fontsize="small", loc="outside right upper")
+
+
+BUDGET = 300_000
+BASE = {"T": 100, "budget": BUDGET}
+
+EXHIBIT = Exhibit(
+    paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
+    place="Table 7, the adding problem at T = 100",
+    claim="LSTM learns to keep two real numbers over 50 steps and more, and to add them, after 74,000 sequences on "
+    "average, and then answers all but one of 2,560 new sequences to within 0.04.",
+    settings=(
+        Setting(
+            "Sequences", "100 to 110 steps; one of the first 10 and one of the first 49 marked; numbers in [-1, 1]"
+        ),
+        Setting(
+            "First step marked", "its number is set to zero", "the same, for either of the two", "said of X₁ alone"
+        ),
+        Setting("Network", "2 inputs, 2 blocks x 2 cells, 1 output; 93 weights (Table 7)"),
+        Setting("Connections", "hidden layer fully connected; outputs see cells; all units but inputs are biased"),
+        Setting(
+            "Squashing",
+            "gates and outputs in [0, 1], g in [-2, 2], h in [-1, 1]; Table 10 has them the other way",
+            "the text's; Table 10's is an arm",
+            "the paper says both",
+        ),
+        Setting(
+            "Initial weights",
+            "input gate biases -3, -6; the others not read here",
+            "-0.1 to 0.1",
+            "as in the experiment on temporal order",
+        ),
+        Setting(
+            "Without biases",
+            "the precise value of the biases is said not to matter",
+            "0, 0 is an arm",
+            "to see what they are for",
+        ),
+        Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
+        Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
+        Setting("Right", "the output is within 0.04 of its target"),
+        Setting(
+            "Stopped when",
+            "the last 2,000 sequences were right and the average training error is below 0.01",
+            "the same; the error is squared, over the right sequences in a row",
+            "the paper does not say which error, and over how many",
+        ),
+        Setting(
+            "State at the start", "not said", "zeros", "0.5 for all units in code that the authors published later"
+        ),
+        Setting("Trials", "10", "30", "for intervals"),
+        Setting("Test", "2,560 new sequences"),
+        Setting("Given up", "not said", "300,000 sequences", "four times the paper's mean"),
+        Setting("T", "100, 500, 1,000", "100", "500 would take 209,000 sequences of 525 steps"),
+    ),
+    arms={
+        "T = 100": BASE,
+        "T = 100, Table 10": {**BASE, "g": 1.0, "h": 2.0},
+        "T = 100, no initial biases": {**BASE, "input_bias": (0.0, 0.0)},
+    },
+    run=run,
+    criteria=(
+        Criterion("share of trials that succeed", "T = 100", "solved", 0.85),
+        Criterion(
+            "mean sequences until then",
+            "T = 100",
+            "sequences",
+            49_300,
+            111_000,
+            published=Published(74_000, "Table 7"),
+        ),
+        Criterion("wrong of 2,560 afterwards", "T = 100", "wrong of 2,560", 0, 10, published=Published(1, "Table 7")),
+    ),
+    picture=draw,
+    seeds=30,
+    quick_seeds=10,
+    quick={"budget": 100_000},
+    quick_arms=("T = 100",),
+)
