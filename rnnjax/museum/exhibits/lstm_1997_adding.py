@@ -90,10 +90,10 @@ EXHIBIT = Exhibit(
             "as in the experiment on temporal order",
         ),
         Setting(
-            "Without biases",
-            "the precise value of the biases is said not to matter",
+            "What the biases are for",
+            "input gates are biased so that the state does not drift at first",
             "0, 0 is an arm",
-            "to see what they are for",
+            "to see what they do",
         ),
         Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
