@@ -61,10 +61,13 @@ REFUSED = [
     ("snap", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
     ("kf_rtrl", Model(vocabulary=5, hidden=3, learned_state=True), "learned_state"),
     ("rflo", Model(vocabulary=5, hidden=3, cell="gru"), "gru"),
+    ("truncated_gates", Model(vocabulary=5, hidden=3, cell="gru"), "gru"),
+    ("truncated_gates", Model(vocabulary=5, hidden=3, cell="lstm", layers=2), "one layer"),
+    ("truncated_gates", Model(vocabulary=5, hidden=3, cell="lstm", layer_norm=True), "layer normalisation"),
     ("rflo", Model(vocabulary=5, hidden=3, layers=2), "one layer"),
     ("rflo", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
     *((name, BOTH, "bidirectional|backward") for name in ("rtrl", "snap", "rflo", "uoro", "kf_rtrl", "parallel")),
-    *((name, BOTH, "bidirectional|backward") for name in ("checkpointed", "truncated", "artbp")),
+    *((name, BOTH, "bidirectional|backward") for name in ("checkpointed", "truncated", "truncated_gates", "artbp")),
 ]
 
 

@@ -181,6 +181,12 @@ SLIPS = {  # (method, what its file says, what it says instead)
         "jnp.where((end <= k2) & (k2 == T), d, 0)",
     ),
     "truncated forgets the steps after the last end": ("truncated", "jnp.arange(-(-T // k1))", "jnp.arange(T // k1)"),
+    "truncated_gates lets errors through the gates": ("truncated_gates", "jax.lax.stop_gradient(h)", "h"),
+    "truncated_gates cuts W out of the sum": (
+        "truncated_gates",
+        "rnn.hidden_to_hidden(layer,",
+        "rnn.hidden_to_hidden(jax.lax.stop_gradient(layer),",
+    ),
     "artbp does not make up for its cuts": ("artbp", "1 / (1 - probability)", "1"),
     "artbp cuts more often than it says": ("artbp", "< probabilities, prob", "< 2 * probabilities, prob"),
     "snap: D is transposed": ("snap", "mask.params, D_t @ trace.params", "mask.params, D_t.T @ trace.params"),

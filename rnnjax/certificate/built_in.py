@@ -46,6 +46,9 @@ def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
         yield from of_exact(name, model, config)
     elif claim.kind == "truncated":
         yield from of_truncated(name, kinds[0], config)
+    elif claim.kind == "approximate" and claim.of == "window" and claim.definition:
+        for kind in kinds:
+            yield from without_a_way_through_W(name, kind["cell"], config)
     elif claim.of == "stream" and claim.noise == "none":
         for options in claim.variants or ({},):
             yield from along_graphs(name, kinds[-1], config, options)
@@ -84,6 +87,19 @@ def of_truncated(name: str, kind: dict[str, Any], config: GradientConfig) -> Ite
     first, truth = of_window(found[0]), instance.truth(instance.carry, instance.window(0)).gradient
     yield compare(4, name, "truncated(2, 3) ≠ BPTT of 5 steps", instance.name, first, truth, differs=True)
     yield as_defined(4, name, instance, dataclasses.replace(config, **short), found, "truncated(2, 3) as it is defined")
+
+
+def without_a_way_through_W(name: str, cell: Cell, config: GradientConfig) -> Iterator[Check]:
+    """Checks of a method that leaves out what goes back through W: exact where W is 0, and not elsewhere."""
+    method, dense = make(name, config), tiny(f"tiny {cell}", 5, 2, hidden=UNITS, cell=cell)
+    for graph in ("W = 0", "a dense W"):
+        instance = with_recurrence(dense, GRAPHS[graph])
+        found = walk(exact.quick(method.gradient, 0), method, instance)
+        first, truth = of_window(found[0]), instance.truth(instance.carry, instance.window(0)).gradient
+        is_exact = claim_of(name, config).exact_if(instance.model, instance.params, 5, 2)
+        words = f"{'=' if is_exact else '≠'} BPTT of 5 steps for {graph}"
+        yield compare(6, name, words, instance.name, first, truth, differs=not is_exact)
+        yield as_defined(6, name, instance, config, found, f"as it is defined, for {graph}")
 
 
 def along_graphs(name: str, kind: dict[str, Any], config: GradientConfig, options: dict[str, Any]) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from rnnjax.certificate import exact
 from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
 from rnnjax.model.cells import Hyper, built_in, with_tanh
-from rnnjax.model.leaves import unpack
+from rnnjax.model.leaves import pack, unpack
 from rnnjax.model.loss import Loss, make_loss
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.recurrence import of_network, total_weight
@@ -209,8 +209,51 @@ def fixed_feedback(outputs: int, H: int) -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (outputs, H), float, -(H**-0.5), H**-0.5)
 
 
+def truncated_gates(bench: Bench, config: GradientConfig) -> Windows:
+    """Jₜ = D̃ₜ Jₜ₋₁ + Ĩₜ from zero in every window, with D̃ₜ = Dₜ - (∂sₜ/∂zₜ) Wᵀ, and a step adds ∂ℓₜ/∂sₜ Jₜ.
+
+    A bias is added to z, so that ∂sₜ/∂zₜ = ∂sₜ/∂bh. After a reset h is s0, or zero: the same is then taken from the
+    columns of a learned s0.
+    """
+    instance, of = bench.instance, bench.derivatives
+    T, (N, S, P) = instance.shape[0], of.of_params.shape[1:]
+    W, error = np.asarray(instance.params.layers[0].W), np.asarray(of.loss_of_new)
+    to_h = np.pad(W, ((0, S - len(W)), (0, 0)))  # the rest of the state does not meet W
+    bias, first = (columns(instance.params, name) for name in ("bh", "s0"))
+    found = []
+    for index in range(instance.number):
+        J, K = np.zeros((N, S, P)), np.broadcast_to(np.eye(S), (N, S, S))
+        d_p, d_s0 = np.zeros(P), np.zeros((N, S))
+        for t in range(index * T, (index + 1) * T):
+            D, immediate = np.array(of.of_state[t]), np.array(of.of_params[t])
+            through_W = immediate[:, :, bias] @ to_h.T
+            anew = np.zeros(N, bool) if instance.stream.reset is None else np.ravel(instance.stream.reset[t])
+            D -= np.where(anew[:, None, None], 0, through_W)
+            if first.any():
+                immediate[:, :, first] -= np.where(anew[:, None, None], through_W, 0)
+            J, K = D @ J + immediate, D @ K
+            d_p += of.loss_of_params[t].sum(axis=0) * ~bench.numbers_that_act
+            d_p += np.einsum("ns,nsp->p", error[t], J)
+            d_s0 += np.einsum("ns,nsr->nr", error[t], K)
+        found.append(bench.of_window(index, bench.restore(d_p, d_s0)))
+    return found
+
+
+def columns(params: Params, field: str) -> np.ndarray:
+    """True for the numbers of one field of the layer in `leaves.pack` of the parameters [P]."""
+    none = jax.tree.map(jnp.zeros_like, params)
+    (layer,) = none.layers
+    one = (
+        none
+        if getattr(layer, field) is None
+        else none._replace(layers=(layer._replace(**{field: jnp.ones_like(getattr(layer, field))}),))
+    )
+    return np.asarray(pack(one), bool)
+
+
 DEFINITIONS: dict[str, Callable[[Bench, GradientConfig], Windows]] = {
     "truncated": truncated,
     "snap": snap,
     "rflo": rflo,
+    "truncated_gates": truncated_gates,
 }

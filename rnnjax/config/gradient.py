@@ -15,6 +15,7 @@ GradientMethod = Literal[
     "deer",
     "finite_difference",
     "truncated",
+    "truncated_gates",
     "artbp",
     "snap",
     "rflo",
@@ -35,7 +36,8 @@ class GradientConfig:
         checkpointed (autodiff that keeps few states), rtrl (forward in time, across windows: for few units), parallel
         (a parallel scan back in time: for few units), deer (Newton's method on the whole trajectory, forward and back:
         for few units and long windows), finite_difference (for very few).
-        truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted).
+        truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted), truncated_gates (back
+        along the memory of an LSTM alone, nothing through W: one layer).
         approximate, forward in time and across windows: snap, rflo (one layer of leaky units), uoro and kf_rtrl (right
         on average). From forward passes: forward_gradient (right on average), spsa (evolution strategies).
       insist: go on where a method is refused for the memory or the time that it is estimated to take.

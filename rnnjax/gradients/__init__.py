@@ -26,6 +26,7 @@ from rnnjax.gradients import (
     spsa,
     textbook,
     truncated,
+    truncated_gates,
     uoro,
 )
 from rnnjax.gradients.limits import too_much
@@ -42,6 +43,7 @@ METHODS: dict[str, Callable[[GradientConfig], Method]] = {
     "deer": deer.method,
     "finite_difference": finite_difference.method,
     "truncated": truncated.method,
+    "truncated_gates": truncated_gates.method,
     "artbp": artbp.method,
     "snap": snap.method,
     "rflo": rflo.method,

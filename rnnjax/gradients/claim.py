@@ -48,7 +48,7 @@ class Claim(NamedTuple):
     readout: bool = True
     noise: Literal["none", "signs", "cuts", "directions"] = "none"
     vanishes_with: Literal["", "sigma"] = ""
-    definition: Literal["", "truncated", "snap", "rflo"] = ""
+    definition: Literal["", "truncated", "snap", "rflo", "truncated_gates"] = ""
     adjoints: bool = False
     variants: tuple[dict[str, Any], ...] = ()
     units: tuple[str, ...] = ()

@@ -103,7 +103,13 @@ def join(state: State) -> Array:
     return state[0] if len(state) == 1 else jnp.concatenate(state, axis=-1)
 
 
-def cell_step(cell: Cell, layer: Layer, hyper: Hyper, state: State, inputs_t: Inputs) -> tuple[State, Saved]:
+Product = Callable[[Layer, Array], tuple[Array | None, Normalized | None]]
+"""(layer, h) -> (z, what its adjoint needs): `hidden_to_hidden`, or one through which another derivative goes back."""
+
+
+def cell_step(
+    cell: Cell, layer: Layer, hyper: Hyper, state: State, inputs_t: Inputs, product: Product = hidden_to_hidden
+) -> tuple[State, Saved]:
     """One time step of one layer.
 
     Args:
@@ -116,7 +122,7 @@ def cell_step(cell: Cell, layer: Layer, hyper: Hyper, state: State, inputs_t: In
     if reset_t is not None:
         first: tuple = (0,) * len(cell.states) if layer.s0 is None else split(layer.s0, cell)
         state = tuple(jnp.where(reset_t[..., None], start, part) for start, part in zip(first, state, strict=True))
-    z, normalized = hidden_to_hidden(layer, state[0])
+    z, normalized = product(layer, state[0])
     new, saved = cell.forward(hyper, a_t, z, state, *own_weights(layer, cell))
     if valid_t is not None:
         new = tuple(jnp.where(valid_t[..., None], part, held) for part, held in zip(new, state, strict=True))
@@ -124,7 +130,13 @@ def cell_step(cell: Cell, layer: Layer, hyper: Hyper, state: State, inputs_t: In
 
 
 def unroll(
-    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
+    cell: Cell,
+    layer: Layer,
+    hyper: Hyper,
+    state: Array,
+    inputs: Inputs,
+    scan_unroll: int = 1,
+    product: Product = hidden_to_hidden,
 ) -> tuple[Array, Array]:
     """Runs one layer over time with a single `lax.scan`; the same as
 
@@ -141,7 +153,7 @@ def unroll(
     """
 
     def body(state: State, inputs_t: Inputs) -> tuple[State, Array]:
-        state, _ = cell_step(cell, layer, hyper, state, inputs_t)
+        state, _ = cell_step(cell, layer, hyper, state, inputs_t, product)
         return state, state[0]
 
     last, hs = jax.lax.scan(body, split(state, cell), inputs, unroll=min(scan_unroll, inputs.a.shape[0]))
