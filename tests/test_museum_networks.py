@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnjax.museum import lstm_1997, reber
-from rnnjax.museum.exhibits import lstm_1997_reber
+from rnnjax.museum.exhibits import lstm_1997_adding, lstm_1997_reber, lstm_1997_temporal_order
 from rnnjax.museum.lstm_1997 import Shape
 
 
@@ -102,3 +102,42 @@ def test_a_network_whose_outputs_are_all_the_same_predicts_nothing():
     always_b = nothing._replace(output=nothing.output.at[0, -1].set(5.0))  # right after the second symbol alone
     once = 512 / float(jnp.sum(strings.length - 1))
     assert float(lstm_1997_reber.share_right(shape, always_b, strings, "all")) == pytest.approx(once)
+
+
+def test_a_sequence_read_to_its_end_is_the_same_step_after_step():
+    with jax.enable_x64(True):
+        shape, length = Shape(3, 2, 2, 2, "all"), 5
+        weights = jax.tree.map(lambda w: w.astype(float), lstm_1997.draw_weights(jax.random.key(0), shape, 1.0))
+        xs, target = jax.random.normal(jax.random.key(1), (8, 3), float), jnp.array([0.2, 0.9])
+        memory = lstm_1997.begin(shape)
+        for x in xs[:length]:
+            memory, seen = lstm_1997.step(shape, weights, memory, x)
+        at_once = lstm_1997.read_to_end(shape, weights, xs, jnp.int32(length))
+        for name in ("hidden", "output"):
+            one, other = (
+                getattr(lstm_1997.gradient(shape, weights, *of, target), name) for of in ((memory, seen), at_once)
+            )
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-16)
+
+
+def test_sequences_with_one_target_are_those_of_the_paper():
+    keys = jax.random.split(jax.random.key(0), 500)
+    xs, length, target = jax.vmap(lambda key: lstm_1997_adding.draw_sequence(key, 100))(keys)
+    assert (int(length.min()), int(length.max())) == (100, 110)
+    for x, n, y in zip(np.asarray(xs), length, target, strict=True):
+        marked = np.flatnonzero(x[:n, 1] == 1)
+        assert x[0, 1] == x[n - 1, 1] == -1
+        assert len(marked) == 1 or (len(marked) == 2 and (marked < 10).any())
+        assert max(marked.max() / 49, np.abs(x[:n, 0]).max()) < 1
+        assert float(y[0]) == pytest.approx(0.5 + x[marked, 0].sum() / 4, abs=1e-6)
+
+    xs, length, target = jax.vmap(lstm_1997_temporal_order.draw_sequence)(keys)
+    classes = []
+    for x, n, y in zip(np.asarray(xs), length, target, strict=True):
+        text = "".join(lstm_1997_temporal_order.SYMBOLS[i] for i in x[:n].argmax(axis=1))
+        first, second = (i for i, symbol in enumerate(text) if symbol in "XY")
+        assert (text[0], text[-1], 10 <= first <= 20, 50 <= second <= 60) == ("E", "B", True, True)
+        assert set(text[1:-1]) <= set("abcdXY")
+        classes.append(text[first] + text[second])
+        assert ["XX", "XY", "YX", "YY"].index(classes[-1]) == int(y.argmax())
+    assert set(classes) == {"XX", "XY", "YX", "YY"}
