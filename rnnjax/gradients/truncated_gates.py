@@ -54,7 +54,7 @@ def method(config: GradientConfig) -> Method:
 NEEDS = "it cuts what goes back through W, which a step of its own does not show; take truncated"
 
 
-def refuse(model: Model, T: int, B: int, dtype: str = "float32") -> str | None:
+def refuse(model: Model) -> str | None:
     """The paper has one layer of memory cells, and no normalisation."""
     if built_in(model.cell) not in CELLS:
         return f"its gates are those of {', '.join(CELLS)}, not of {model.cell}"
