@@ -184,8 +184,8 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "truncated_gates lets errors through the gates": ("truncated_gates", "jax.lax.stop_gradient(h)", "h"),
     "truncated_gates cuts W out of the sum": (
         "truncated_gates",
-        "rnn.hidden_to_hidden(layer,",
-        "rnn.hidden_to_hidden(jax.lax.stop_gradient(layer),",
+        "return hidden_to_hidden(layer,",
+        "return hidden_to_hidden(jax.lax.stop_gradient(layer),",
     ),
     "artbp does not make up for its cuts": ("artbp", "1 / (1 - probability)", "1"),
     "artbp cuts more often than it says": ("artbp", "< probabilities, prob", "< 2 * probabilities, prob"),

@@ -12,17 +12,18 @@ by the memory or not at all.
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import autodiff
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.stepwise import refuse_bidirectional
-from rnnjax.model import rnn
 from rnnjax.model.cells import built_in
+from rnnjax.model.layer_norm import Normalized
 from rnnjax.model.network import Layer, Model, Params
-from rnnjax.model.normalization import Normalized
 from rnnjax.model.recurrence import Recurrence
+from rnnjax.model.rnn import hidden_to_hidden, unroll
 
 Array = jax.Array
 
@@ -35,17 +36,17 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
 
     Cost: O(T·H²) time and O(T·H) memory a stream, as back-propagation. Biased.
     """
-    return autodiff.gradient(recurrence, window, unroll=partial(rnn.unroll, product=cut))
+    return autodiff.gradient(recurrence, window, unroll=partial(unroll, product=cut))
 
 
 def cut(layer: Layer, h: Array) -> tuple[Array | None, Normalized | None]:
     """z = h W, through which no error goes back to h."""
-    return rnn.hidden_to_hidden(layer, jax.lax.stop_gradient(h))
+    return hidden_to_hidden(layer, jax.lax.stop_gradient(h))
 
 
 def method(config: GradientConfig) -> Method:
     def no_recurrence(model: Model, params: Params, T: int, count: int) -> bool:
-        return not any(bool(jax.numpy.any(layer.W)) for layer in params.layers)
+        return not any(bool(jnp.any(layer.W)) for layer in params.layers)
 
     claim = Claim("approximate", exact_if=no_recurrence, definition="truncated_gates", units=("lstm", "lstm_1997"))
     return Method(gradient, refuse=refuse, needs=NEEDS, claim=claim)

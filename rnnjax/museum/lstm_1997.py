@@ -23,8 +23,8 @@ Biased = Literal["gates", "hidden", "all", "none"]
 
 
 class Shape(NamedTuple):
-    """Numbers of input units, blocks, cells of a block and output units, the units that have a bias, and the bounds of
-    the squashing functions, g in [-2, 2] and h in [-1, 1]."""
+    """Numbers of input units, blocks, cells of a block and output units, the units that have a bias, the bounds of the
+    squashing functions, g in [-2, 2] and h in [-1, 1], and the output units, logistic in [0, 1] or linear."""
 
     inputs: int
     blocks: int
@@ -33,6 +33,7 @@ class Shape(NamedTuple):
     biased: Biased
     g: float = 2.0
     h: float = 1.0
+    read_out: Literal["logistic", "linear"] = "logistic"
 
     @property
     def cells(self) -> int:
@@ -148,15 +149,16 @@ def forward(shape: Shape, weights: Weights, y: Array, s: Array, x: Array) -> tup
     return jnp.concatenate([y_cells, opened, gate]), s, seen
 
 
-def output(weights: Weights, seen: Seen) -> Array:
+def output(shape: Shape, weights: Weights, seen: Seen) -> Array:
     """The output units [K]."""
-    return jax.nn.sigmoid(jnp.sum(weights.output * seen.cells, axis=1))
+    net = jnp.sum(weights.output * seen.cells, axis=1)
+    return jax.nn.sigmoid(net) if shape.read_out == "logistic" else net
 
 
 def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target: Array) -> Weights:
     """∂/∂W and ∂/∂V of Σ (target - output)² / 2 at one step, cut at the gates."""
-    found = output(weights, seen)
-    d_net = (found - target) * found * (1 - found)
+    found = output(shape, weights, seen)
+    d_net = (found - target) * (found * (1 - found) if shape.read_out == "logistic" else 1)
     d_cells = (d_net @ weights.output)[:-1].reshape(shape.blocks, shape.size)
     d_s = d_cells * seen.gate[:, None] * shape.h / 2 * (1 - seen.h**2)
     d_gate = jnp.sum(d_cells * shape.h * seen.h, axis=1) * seen.gate * (1 - seen.gate)

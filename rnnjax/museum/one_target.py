@@ -53,7 +53,7 @@ def learn(
 
     Returns:
       solved; sequences until then, the last 2,000 among them; wrong answers to 2,560 new sequences, and their mean
-      squared error.
+      squared error; and wrong answers at the end of every trial, solved or not.
     """
     trials = jax.vmap(lambda seed: begin(seed, shape, rule))(jnp.asarray(seeds))
     found = until_solved(
@@ -71,6 +71,7 @@ def learn(
         "sequences": sequences,
         "wrong of 2,560": kept(wrong),
         "test error": kept(error),
+        "wrong at the end": np.asarray(wrong),
     }
 
 
@@ -108,7 +109,7 @@ def answered(weights: Weights, sequence: Sequence, shape: Shape) -> tuple[Array,
     """The outputs after a sequence, the gradient of their error, cut at the gates, and the target."""
     memory, seen = lstm_1997.read_to_end(shape, weights, sequence.xs, sequence.length)
     gradient = lstm_1997.gradient(shape, weights, memory, seen, sequence.target)
-    return lstm_1997.output(weights, seen), gradient, sequence.target
+    return lstm_1997.output(shape, weights, seen), gradient, sequence.target
 
 
 def test(trial: Tree, draw: Callable[[Array], Sequence], shape: Shape, rule: Rule) -> tuple[Array, Array]:

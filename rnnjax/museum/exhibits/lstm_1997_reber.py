@@ -107,7 +107,7 @@ def right(shape: Shape, weights: Weights, strings: reber.Strings, asks: str) -> 
         symbols, allowed = step_t
         step = lambda memory, x: lstm_1997.step(shape, weights, memory, x)
         memory, seen = jax.vmap(step)(memory, jax.nn.one_hot(symbols, 7))
-        output = jax.vmap(lambda seen: lstm_1997.output(weights, seen))(seen)
+        output = jax.vmap(lambda seen: lstm_1997.output(shape, weights, seen))(seen)
         least = jnp.min(jnp.where(allowed, output, jnp.inf), axis=-1)
         highest = jnp.max(jnp.where(allowed, output, -jnp.inf), axis=-1)
         other = jnp.max(jnp.where(allowed, -jnp.inf, output), axis=-1)
