@@ -72,7 +72,7 @@ class Parser(jsonargparse.ArgumentParser):
 
 def make_parser(command: str, description: str) -> Parser:
     """Makes a parser for `python -m rnnjax.<command>`."""
-    return Parser(prog=f"python -m rnnjax.{command}", description=description, default_env=False)
+    return Parser(prog=f"python -m rnnjax.{command}", description=description, default_env=False, allow_abbrev=False)
 
 
 def add_config(parser: Parser) -> None:

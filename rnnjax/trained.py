@@ -133,7 +133,7 @@ def read_config(run: Path) -> Config:
     if not kept and not path.is_file():
         runs = sorted(p.parent.name for p in run.parent.glob("*/config.yaml")) if run.parent.is_dir() else []
         known = f"; {run.parent} has {', '.join(runs)}" if runs else ""
-        raise UserError(f"--run: {run} is not a run (it has no config.yaml){known}")
+        raise UserError(f"run: {run} is not a run (it has no config.yaml){known}")
     parser = make_parser("train", "")
     add_config(parser)
     try:
@@ -261,7 +261,7 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
     """Reads a checkpoint of a run; takes and raises what `load` does."""
     checkpoints = Checkpoints(run / "checkpoints", read_only=True) if (run / "checkpoints").is_dir() else None
     if checkpoints is None or not (steps := checkpoints.steps()):
-        raise UserError(f"--run: {run} has no checkpoint yet; wait for its first, or go on training it")
+        raise UserError(f"run: {run} has no checkpoint yet; wait for its first, or go on training it")
     try:
         if which in ("best", "newest"):
             found = checkpoints.best() if which == "best" else checkpoints.newest()
@@ -271,7 +271,7 @@ def read_checkpoint(run: Path, which: str = "best") -> Checkpoint:
             found = FoundCheckpoint(checkpoints.restore(int(which)), {})
         else:
             has = ", ".join(map(str, sorted(steps)))
-            raise UserError(f"--checkpoint {which}: {run} has best, newest, average, and steps {has}")
+            raise UserError(f"checkpoint {which}: {run} has best, newest, average, and steps {has}")
     except DamagedCheckpoint as damage:
         raise UserError(f"the checkpoint of step {which} in {run} is damaged: {damage}") from None
     finally:

@@ -59,6 +59,7 @@ SIZES = [
     *("training.steps", "training.batch_size", "training.sequence_length", "training.steps_per_dispatch"),
     *("training.log_every_steps", "sampling.length", "run.keep_checkpoints"),
 ]
+SHORTENED = [("model.hidden", "4"), ("training.step", "4"), ("model.cel", "gru")]
 VALUES = [
     *(("model.hidden_size", value) for value in ("many", "2.5")),
     *(("optimizer.learning_rate", value) for value in ("fast", "nan", "inf")),
@@ -122,6 +123,7 @@ def test_a_screen_that_lacks_a_character(monkeypatch):
 
 def test_values_of_the_wrong_type_and_out_of_their_range(here, subtests):
     check_training_refusals(subtests, [([f"--{name}={value}"], name) for name, value in VALUES])
+    check_training_refusals(subtests, [([f"--{name}={value}"], f"unknown field {name}") for name, value in SHORTENED])
     check_training_refusals(subtests, [(["--model.hidden_size=many"], "Got value: many")])
     check_training_refusals(subtests, [(["--model.hiden_size", "4"], "model.hidden_size")])
 

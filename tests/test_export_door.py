@@ -81,13 +81,16 @@ def test_what_a_user_can_mend_is_one_line(write, subtests):
             ["--run", "runs/gru", "--format", "flax", "--out", "runs"],
             "runs is a directory, where a file is to be written",
         ),
-        (["--run", "runs/gru", "--format", "flax", "--checkpoint", "9"], "--checkpoint 9"),
+        (["--run", "runs/gru", "--format", "flax", "--checkpoint", "9"], "checkpoint 9: "),
         (["--run", "runs/none", "--format", "flax"], "runs/none is not a run"),
         (
             ["--run", "runs/leaky", "--format", "flax"],
-            "model.cell leaky: Flax has no such cell; the safetensors format",
+            "model.cell leaky: Flax has vanilla, gru, lstm, and no other; the safetensors format",
         ),
-        (["--run", "runs/leaky", "--format", "torch"], "model.cell leaky: PyTorch has no such cell"),
+        (
+            ["--run", "runs/leaky", "--format", "torch"],
+            "model.cell leaky: PyTorch has vanilla, gru, lstm, and no other; ",
+        ),
         (["--run", "runs/gru"], "required: format"),
     ]
     for arguments, line in cases:

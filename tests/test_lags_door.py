@@ -116,7 +116,7 @@ def test_what_a_user_can_mend_is_one_line(trained, monkeypatch, subtests):
     small = ["--run", "runs/small"]
     cases = [
         (["--run", "runs/none"], "runs/none is not a run"),
-        ([*small, "--checkpoint", "none"], "--checkpoint none"),
+        ([*small, "--checkpoint", "none"], "checkpoint none: "),
         ([*small, "--config", "c.yaml"], "give one of them"),
         ([*small, "--window", "4000"], "the validation text has"),
         ([*small, "--window", "8", "--lags", "8"], "--lags is 8"),

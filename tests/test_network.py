@@ -84,6 +84,8 @@ WRONG = {
     "leak is 0, but must be above 0": {"leak": 0},
     "init_scale is inf, but must be a finite": {"init_scale": np.inf},
     "cell": {"cell": "grru"},
+    "an argument is 'hidden_size', but must be one of cell, hidden": {"hidden_size": 3},
+    "inputs is 0, but must be said where outputs is 1: the width of real": {},
 }
 
 

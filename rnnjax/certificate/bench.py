@@ -209,15 +209,15 @@ class Bench:
     def rough(self) -> list[Any]:
         """Largest error of central differences in each window's gradient.
 
-        It is the distance of the mean slope over [θᵢ - ε, θᵢ + ε] from the slope at θᵢ, and eps |L| / ε for the
-        rounding of the loss.
+        It is the distance of the slopes within [θᵢ - ε, θᵢ + ε] from the slope at θᵢ, and 3 eps |L| / ε for the
+        rounding of four losses.
         """
         eps = float(np.finfo(float).eps)
-        reach, found = eps ** (1 / 3), []
+        reach, found = eps ** (1 / 5), []
         for index, truth in enumerate(self.windows):
             carry = self.windows[index - 1].new_carry if index else self.instance.carry
             bends = jax.device_get(exact.bends(*self.setting, carry, self.instance.window(index), reach))
-            rounding = eps * abs(float(truth.loss)) / reach
+            rounding = 3 * eps * abs(float(truth.loss)) / reach
             bends = jax.tree.map(lambda bend, most=rounding: np.abs(bend) + most, bends)
             found.append(jax.tree.map(np.add, (truth.params, truth.carry), bends))
         return found
@@ -265,5 +265,5 @@ def too_large(name: str, instance: Instance) -> str | None:
     if name in INFLUENCE and N * S * (P + S) > MOST_NUMBERS:
         return f"the influence of {P:,} parameters on {S:,} numbers of the state: certify it with fewer units"
     if name == "finite_difference" and P + N * S > MOST_DIFFERENCES:
-        return f"two passes for each of {P + N * S:,} numbers: certify it with fewer units"
+        return f"four passes for each of {P + N * S:,} numbers: certify it with fewer units"
     return None

@@ -34,7 +34,7 @@ GRAPHS = {
     "a dense W": np.ones((UNITS, UNITS)),
 }
 
-EIGHT_DIGITS = 1e-8
+TEN_DIGITS = 1e-10
 
 
 def checks(name: str, model: Model, config: GradientConfig) -> Iterator[Check]:
@@ -59,7 +59,7 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
     """Checks of exact methods for which the config's network is not enough.
 
     They are the methods that divide a window, at an odd length; those that do not take the config's network; and
-    central differences, which have eight digits where loss and gradient are of one size and nothing is steep.
+    central differences, which have ten digits where loss and gradient are of one size and nothing is steep.
     """
     method, claim = make(name, config), claim_of(name, config)
     cell = "leaky" if method.refuse(Model(vocabulary=3, hidden=2)) else "vanilla"
@@ -74,7 +74,7 @@ def of_exact(name: str, model: Model, config: GradientConfig) -> Iterator[Check]
     if numerical or method.refuse(cut_model(model)):
         instance = tiny(f"tiny {cell}", 4, 1, cell=cell)
         found = exact.quick(walker(method, instance))(instance.params)
-        words, limit = ("to eight digits", EIGHT_DIGITS) if numerical else ("initial state included", ROUNDING)
+        words, limit = ("to ten digits", TEN_DIGITS) if numerical else ("initial state included", ROUNDING)
         yield compare(1, name, f"the exact gradient, {words}", instance.name, found, truth_of_stream(instance), limit)
 
 

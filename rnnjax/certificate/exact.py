@@ -92,10 +92,11 @@ def slopes(recurrence: Recurrence, params: Tree, hyper: Tree, carry: Tree, batch
 def bends(
     recurrence: Recurrence, params: Tree, hyper: Tree, carry: Tree, batch: Batch, reach: Array
 ) -> tuple[Tree, Tree]:
-    """Distance of the mean of the slopes at θᵢ + ε and θᵢ - ε from the slope at θᵢ, for every number θᵢ.
+    """Distance of the slopes around θᵢ from the slope at θᵢ, for every number θᵢ of parameters and initial state.
 
-    θᵢ runs over the parameters and the initial state. The distance is ε²/2 of the third derivative, and half of the
-    jump at a kink between them.
+    With b(ε) the mean of the slopes at θᵢ + ε and θᵢ - ε, less the slope at θᵢ, it is (4 b(ε/2) - b(ε)) / 3: ε⁴/96 of
+    the fifth derivative, and up to half of the jump at a kink. Both are more than extrapolated central differences make
+    of them.
 
     Args:
       reach: the step ε.
@@ -105,8 +106,9 @@ def bends(
 
     def along(index: Array) -> Array:
         line = lambda shift: of(*unpack(point.at[index].add(shift), like))[0]
-        back, here, ahead = jax.vmap(jax.grad(line))(reach * jnp.array([-1.0, 0.0, 1.0], point.dtype))
-        return (back - here + ahead - here) / 2
+        slopes = jax.vmap(jax.grad(line))(reach * jnp.array([-1, -0.5, 0, 0.5, 1], point.dtype))
+        far, near, here = slopes[0] + slopes[4], slopes[1] + slopes[3], slopes[2]
+        return (4 * (near / 2 - here) - (far / 2 - here)) / 3
 
     return unpack(jax.lax.map(along, jnp.arange(point.size)), like)
 

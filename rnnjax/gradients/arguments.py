@@ -142,13 +142,14 @@ def with_stand_ins(batch: Batch) -> Batch:
 
 
 def stand_in(tree: Tree, counts: Array) -> Tree:
-    """A tree whose steps [T, *B] that do not count read what the first that does reads.
+    """A tree whose steps [T, *B] that do not count read what the first that does reads, or zeros where none does.
 
     A padding at which the step or the loss is not finite would make NaN of 0 times it.
     """
-    first = jnp.unravel_index(jnp.argmax(counts), counts.shape)
+    first, some = jnp.unravel_index(jnp.argmax(counts), counts.shape), jnp.any(counts)
     extended = lambda leaf: counts.reshape(counts.shape + (1,) * (leaf.ndim - counts.ndim))
-    return jax.tree.map(lambda leaf: jnp.where(extended(leaf), leaf, leaf[first]), tree)
+    other = lambda leaf: leaf[first] if is_key(leaf) else jnp.where(some, leaf[first], jnp.zeros_like(leaf[first]))
+    return jax.tree.map(lambda leaf: jnp.where(extended(leaf), leaf, other(leaf)), tree)
 
 
 def of_one(axes: int, *trees: Tree) -> tuple[Tree, ...]:

@@ -175,7 +175,7 @@ NEEDS = "its factors are those of weight matrices, which a step of its own does 
 def method(config: GradientConfig) -> Method:
     claim = Claim("unbiased", "stream", noise="signs", units=("gru",))  # where a matrix is not a layer's
     price = Price(cost, "the factors of all streams", "take uoro, or fewer units (model.hidden_size)")
-    return Method(gradient, init, draw, refuse, price, NEEDS, claim)
+    return Method(gradient, init, draw, refuse, price, NEEDS, (Factors,), claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

@@ -83,6 +83,7 @@ class Method(NamedTuple):
       refuse: (model) -> the reason why the method cannot be applied to a network; None where it can.
       price: the cost of a method that can take far more than plain back-propagation; None for others.
       needs: why it cannot be applied to a step that is not a network of cells; None where it can.
+      memory: the types of the trace of a method that has one.
       claim: the statement of theory about it; for a method without one the certificate says that nothing is claimed.
     """
 
@@ -92,6 +93,7 @@ class Method(NamedTuple):
     refuse: Callable[[Model], str | None] = lambda model: None
     price: Price | None = None
     needs: str | None = None
+    memory: tuple[type, ...] = ()
     claim: Claim | None = None
 
     @property

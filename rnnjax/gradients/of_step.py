@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
 from rnnjax.config.checks import check
@@ -71,6 +72,7 @@ class StepGradient:
         Raises:
           UserError: for an argument that does not fit the step, and without a key where the method draws.
         """
+        self.check_memory(memory)
         masks = (valid, reset, weight)
         params, state, batch = read(self.step, self.loss, self.batch_axes, params, state, xs, ys, masks)
         if self.method.online:
@@ -84,7 +86,18 @@ class StepGradient:
                 raise UserError("this method draws random numbers: give it key=jax.random.key(...)")
             check_key(key)
             noise = self.method.draw(key, self.recurrence, params, state, batch.shape[0])
-        return self.method.gradient(self.recurrence, Window(params, hyper, state, batch, memory, noise))
+        found = self.method.gradient(self.recurrence, Window(params, hyper, state, batch, memory, noise))
+        return found if valid is None else unless_held(found, batch, state, memory)
+
+    def check_memory(self, memory: Tree) -> None:
+        """Raises UserError for a memory that is not one of the method's."""
+        types = self.method.memory
+        if memory is not None and not isinstance(memory, types):
+            allowed = " or ".join(type.__name__ for type in types) or "None, as this method has none"
+            raise UserError(
+                f"memory is of the type {type(memory).__name__}, but must be {allowed}, from the window or the step "
+                "before; in rnnjax.online state comes before memory"
+            )
 
     def check_network(self, batch: Batch, dtype: Any) -> Any:
         """The numbers of a network that are no weights, where the method can be applied to its windows."""
@@ -94,6 +107,14 @@ class StepGradient:
         T, *streams = batch.shape
         make_applicable(self.config, network.model, T, math.prod(streams), str(dtype))
         return network.hyper
+
+
+def unless_held(found: Gradient, batch: Batch, state: Tree, memory: Tree) -> Gradient:
+    """The gradient of a window; where no step is valid or counts, that of nothing: state and memory as they were."""
+    loss, params, carry = jax.tree.map(jnp.zeros_like, (found.loss, found.params, found.carry))
+    before = Gradient(loss, params, carry, new_carry=state, trace=memory, spent=found.spent)
+    some = jnp.any(jnp.asarray(batch.valid) | (jnp.asarray(batch.weight) != 0))
+    return jax.tree.map(lambda now, then: jnp.where(some, now, then), found, before)
 
 
 def gradient(

@@ -113,7 +113,7 @@ def method(config: GradientConfig) -> Method:
     )
     price = Price(cost, "the eligibilities of all streams", "lower training.batch_size or model.hidden_size")
     by = partial(gradient, feedback=config.feedback)
-    return Method(by, init, refuse=refuse, price=price, needs=NEEDS, claim=claim)
+    return Method(by, init, refuse=refuse, price=price, needs=NEEDS, memory=(Eligibility,), claim=claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

@@ -65,7 +65,8 @@ def init(recurrence: Recurrence, params: Any, state: Any, batch_t: Batch | None 
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, init, refuse=refuse_bidirectional, price=PRICE, claim=Claim("exact", "stream"))
+    claim = Claim("exact", "stream")
+    return Method(gradient, init, refuse=refuse_bidirectional, price=PRICE, memory=(Influence,), claim=claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

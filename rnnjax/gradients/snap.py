@@ -143,7 +143,8 @@ def method(config: GradientConfig) -> Method:
     n = config.snap_steps
     variants = ({"snap_steps": 1}, {"snap_steps": 3})
     claim = Claim("approximate", "stream", exact_if=partial(covers, n=n), definition="snap", variants=variants)
-    return Method(partial(gradient, n=n), init, refuse=refuse, price=rtrl.PRICE, claim=claim)
+    memory = (Influence, Seen)
+    return Method(partial(gradient, n=n), init, refuse=refuse, price=rtrl.PRICE, memory=memory, claim=claim)
 
 
 def covers(model: Model, params: Params, T: int, count: int, *, n: int) -> bool:

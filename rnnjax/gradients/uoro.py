@@ -103,9 +103,8 @@ def draw(key: Array, recurrence: Recurrence, params: Any, state: Any, T: int) ->
 
 def method(config: GradientConfig) -> Method:
     price = Price(cost, "the outer products of all streams", "lower training.batch_size or model.hidden_size")
-    return Method(
-        gradient, init, draw, refuse_bidirectional, price=price, claim=Claim("unbiased", "stream", noise="signs")
-    )
+    claim = Claim("unbiased", "stream", noise="signs")
+    return Method(gradient, init, draw, refuse_bidirectional, price, memory=(OuterProduct,), claim=claim)
 
 
 def cost(model: Model, T: int, B: int) -> Cost:

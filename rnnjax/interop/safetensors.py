@@ -83,7 +83,10 @@ def to_fields(model: Model) -> dict[str, Any]:
       UserError: for a cell of one's own, whose equations no file of numbers holds.
     """
     if not built_in(model.cell):
-        raise UserError(f"model.cell {model.cell}: a safetensors file holds no code, and so no cell of your own")
+        raise UserError(
+            f"model.cell {model.cell}: a safetensors file holds no code, and so no cell of your own; rnnjax.load(run) "
+            "gives its weights as arrays"
+        )
     return {field.name: getattr(model, field.name) for field in dataclasses.fields(model)} | {"cell": model.cell.name}
 
 

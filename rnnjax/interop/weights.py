@@ -40,8 +40,10 @@ def refuse_options(model: Model, library: str, cells: Collection[str]) -> None:
       cells: the built-in cells that the library has.
     """
     if built_in(model.cell) not in cells:
-        holds = "the safetensors format holds every built-in cell" if built_in(model.cell) else "nor has any format"
-        raise UserError(f"model.cell {model.cell}: {library} has no such cell; {holds}")
+        instead = "the safetensors format holds every built-in cell"
+        if not built_in(model.cell):
+            instead = "a cell of your own stays with its code: rnnjax.load(run) gives its weights as arrays"
+        raise UserError(f"model.cell {model.cell}: {library} has {', '.join(cells)}, and no other; {instead}")
     options = {
         "model.layer_norm": model.layer_norm,
         "model.residual": model.residual,

@@ -89,7 +89,8 @@ class Model:
 
     Attributes:
       vocabulary: V, the number of output classes, and of input ids; the last id stands for any unknown character.
-      hidden: H, the units of each layer.
+      hidden: H, the units of each layer. A width has this name in the library, as embedding has; the fields of a config
+        say hidden_size and embedding_size.
       layers: L.
       activation: φ of a vanilla or leaky cell, a name in `cells.ACTIVATIONS`; tanh in every other. Empty: the cell's.
       scan_unroll: time steps that one turn of the compiled loop computes; changes speed, not results.

@@ -81,10 +81,10 @@ def of_step(
 
     Its batches always have a weight, whose axes tell how many streams and steps there are.
     """
-    loss_of_one = make_loss_of_one(loss)
+    loss_of_one = where_it_counts(make_loss_of_one(loss))
     return Recurrence(
         step=masked(step, initial),
-        loss=lambda out, batch: over_axes(loss_of_one, len(batch.shape))(out, batch.y),
+        loss=lambda out, batch: over_axes(loss_of_one, len(batch.shape))(out, batch.y, batch.weight),
         streams=lambda state: jax.tree.leaves(state)[0].shape[:batch_axes],
         reduce=reduce,
         by_hand=None if adjoint is None else masked(with_adjoint(step, adjoint), initial),
@@ -94,6 +94,17 @@ def of_step(
 def make_loss_of_one(loss: str | Loss) -> Loss:
     """The loss of one stream at one step; a name stands for one in `loss.LOSSES`."""
     return loss if callable(loss) else make_loss(loss)
+
+
+def where_it_counts(loss: Loss) -> Callable[[Tree, Tree, Array], Array]:
+    """A loss of one step that is 0, and has no derivative, where the weight is 0: it need not be finite there."""
+
+    def counted(out: Tree, y: Tree, weight: Array) -> Array:
+        counts = weight != 0
+        found = loss(where(counts, out, jax.lax.stop_gradient(out)), y)
+        return jnp.where(counts, found, 0)
+
+    return counted
 
 
 def masked(step: Step, initial: Initial) -> Callable[[Tree, Tree, Tree, Batch], tuple[Tree, Tree]]:

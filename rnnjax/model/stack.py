@@ -138,10 +138,10 @@ def network(
 
     Args:
       cell: a name (vanilla, leaky, gru, lstm, lstm_peephole, lstm_1997, minimal_gated, min_gru), or a `rnnjax.Cell`.
-      hidden: H, units of each layer.
+      hidden: H, units of each layer; `model.hidden_size` in a config.
       layers: L.
       outputs: width of the output: classes, targets or labels.
-      inputs: width of real input vectors, or the number of input ids; 0: as many as outputs.
+      inputs: width of real input vectors, or the number of input ids; 0: as many as outputs, which are then classes.
       init: first weights: normal, uniform, orthogonal or identity, see `model.initializers.init_params`.
       init_scale: standard deviation of normal (by default 0.1), factor on W of orthogonal and identity (1).
       forget_bias: added to the bias of the forget gate at the start, where a cell has one.
@@ -164,6 +164,10 @@ def network(
     more_than_zero(init_scale=scale)
     check(0 < leak <= 1, "leak", leak, "above 0 and at most 1")
     model = Model(outputs, hidden, layers, cell=cell, inputs=inputs, **shape)  # type: ignore[arg-type]
+    said = inputs != 0 or outputs > 1
+    check(
+        said, "inputs", inputs, "said where outputs is 1: the width of real input vectors, or the number of input ids"
+    )
     return Network(model, Hyper(leak=leak), (init, scale, forget_bias))
 
 

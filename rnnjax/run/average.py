@@ -27,7 +27,7 @@ def average(checkpoints: Checkpoints, count: int) -> FoundCheckpoint:
     steps, damaged, total = checkpoints.steps()[:count], {}, []
     if len(steps) < count:
         raise UserError(
-            f"--checkpoint average:{count}: the run has {len(steps)} checkpoints; run.keep_checkpoints keeps more"
+            f"checkpoint average:{count}: the run has {len(steps)} checkpoints; run.keep_checkpoints keeps more"
         )
     for step in steps:
         try:
