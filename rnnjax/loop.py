@@ -200,10 +200,12 @@ def learn(
             tells_all(directory.metrics, step, checkpoints.mark(step))
 
     began = time.monotonic()
-    chunk, sample, evaluate, begin = compile_together(
+    on_held_out = (shapes.params, shapes.hyper, held_out)
+    chunk, sample, evaluate, exponent, begin = compile_together(
         (chunk_of(config, task.step, shardings(mesh, shapes)), (shapes, data, np.int32(0))),
         (task.sample, (shapes.params, shapes.hyper, shapes.carry, data, np.int32(0))),
-        (task.evaluate, (shapes.params, shapes.hyper, held_out)) if held_out is not None else None,
+        (task.evaluate, on_held_out) if held_out is not None else None,
+        (task.exponent, on_held_out) if held_out is not None and task.exponent else None,
         (jax.jit(task.start), ()) if resumed is None else None,
     )
     state = place(mesh, begin() if resumed is None else resumed)
@@ -227,7 +229,8 @@ def learn(
                 write_sample()
             if evaluate is not None and (at_end or is_due(recorder.step, config.training.eval_every_steps)):
                 loss = evaluate(state.params, state.hyper, held_out)
-                is_best = recorder.measure(float(hosts.share(np.asarray(loss))))
+                more = {"exponent": float(exponent(state.params, state.hyper, held_out))} if exponent else {}
+                is_best = recorder.measure(float(hosts.share(np.asarray(loss))), **more)
             asked = hosts.agree(interrupt.asked)
             if is_best or at_end or asked or is_due(recorder.step, config.run.checkpoint_every_steps):
                 recorder.save(state)

@@ -89,10 +89,10 @@ class Recorder:
         if is_due(self.step, self._config.sampling.show_every_steps):
             self._reporter.say(f"\n--- a sample at step {self.step:,} ---\n{text}\n---\n")
 
-    def measure(self, validation_loss: float) -> bool:
-        """Records the validation loss after this step. Returns True if it is the lowest so far."""
+    def measure(self, validation_loss: float, **more: float) -> bool:
+        """Records the validation loss after this step, and what else was measured. Returns True if it is the lowest."""
         self.settle()
-        self._log.flush(validation_loss=validation_loss)
+        self._log.flush(validation_loss=validation_loss, **more)
         self._reporter.show_validation(validation_loss)
         self._loss = validation_loss if math.isfinite(validation_loss) else None
         is_lowest = self._loss is not None and self._loss < self._lowest

@@ -17,6 +17,7 @@ from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
 from rnnjax.gradients import METHODS, manual
+from rnnjax.gradients.effort import Noted
 from rnnjax.gradients.method import Window
 from rnnjax.model import rnn
 from rnnjax.model.cells import find
@@ -55,7 +56,11 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
             of = lambda rows, key=key: [row[key] for row in rows if key in row]
             np.testing.assert_allclose(of(other), of(plain), rtol=1e-9)
     assert all(row["iterations"] > 2 and row["sequential"] == 0 for row in mixed)
-    assert not {"iterations", "sequential"} & {*plain[0]}
+    assert not {"iterations", "sequential", "exponent"} & {*plain[0], *plain[-1]}
+    assert [row["exponent"] for row in mixed if "validation_loss" in row] == pytest.approx(
+        [cut[-1]["exponent"]], rel=1e-6
+    )
+    assert -2 < mixed[-1]["exponent"] < 0  # a fresh network forgets
     drawn = {name: (tmp_path / "runs" / name / "iterations.png").exists() for name in ways}
     assert drawn == {"plain": False, "deer": True, "cut": True, "mixed": True}
     assert all(2 < row["iterations"] < 12 and row["sequential"] == 0 for row in found)
@@ -98,7 +103,7 @@ def test_a_network_that_runs_in_parallel_has_the_same_gradient(cell):
     sum_of = lambda unroll, at: jnp.sum(jnp.sin(rnn.apply(model, *at, carry, batch, unroll=unroll)[1]))
     by_hand, at_once = (
         jax.jit(jax.grad(partial(sum_of, way)))
-        for way in (manual.unroll, partial(manual.unroll, way=InParallel(Solver())))
+        for way in (manual.unroll, manual.unroll_by(Noted(InParallel(Solver()))))
     )
     for a, e in zip(
         jax.tree.leaves(at_once((params, HYPER))[0]), jax.tree.leaves(by_hand((params, HYPER))[0]), strict=True

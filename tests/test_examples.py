@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from agreement import compare
 
-from rnnjax.config import Config, ModelConfig, TaskConfig
+from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
 from rnnjax.data.numbers import Pairs
 from rnnjax.gradients import manual
 from rnnjax.model import rnn
@@ -18,8 +18,9 @@ from rnnjax.tasks import NETWORKS
 from rnnjax.tasks import many_to_many as tagging
 from rnnjax.tasks import many_to_one as labelling
 from rnnjax.tasks import one_to_many as singing
-from rnnjax.training.examples import batch_at, make_mean
+from rnnjax.training.examples import UNROLLS, batch_at, make_learn_examples, make_mean
 from rnnjax.training.shuffle import shuffled
+from rnnjax.training.state import start_state
 
 rng = np.random.default_rng(0)
 
@@ -76,6 +77,33 @@ def make_gradient(of, unroll):
         return jnp.sum(found.nats), found.outputs
 
     return jax.jit(jax.value_and_grad(total, has_aux=True))
+
+
+def test_a_step_in_parallel_has_the_same_gradient_and_tells_its_effort():
+    task = TASKS["seq2seq"]
+    of, params = network(task)
+    expected = None
+    for method, unroll, most in (
+        ("manual", "sequential", 100),
+        *((m, "deer", most) for m in UNROLLS for most in (100, 1)),
+    ):
+        config = Config(
+            task=TaskConfig(name="seq2seq"),
+            model=ModelConfig(hidden_size=3, unroll=unroll, **task.options),
+            gradient=GradientConfig(method, iterations=most),
+            training=TrainingConfig(batch_size=3),
+        )
+        state = start_state(config, params, (), None, jnp.float64, jnp.int32(0))
+        found = jax.jit(make_learn_examples(config, of.surprise))(state, task.rows)
+        expected = found if expected is None else expected
+        compare(found.grads, expected.grads, 1e-9)
+        assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-10)
+        if unroll == "sequential":
+            assert found.spent is None
+        elif most == 1:
+            assert (found.spent.iterations, found.spent.sequential > 0.9) == (1, True)
+        else:
+            assert (1 < found.spent.iterations <= 6, found.spent.sequential) == (True, 0)
 
 
 def alone(task, index):

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from rnnjax.figure import make_figure, write_figure
+from rnnjax.figure import make_figure, make_panels, write_figure
 from rnnjax.model.loss import NATS_PER_BIT
 from rnnjax.run.metrics import read_metrics
 
@@ -83,17 +83,23 @@ def plot_run(
 
 
 def plot_effort(directory: Path, title: str, rows: list[dict]) -> None:
-    """Draws iterations.png: the effort of the solver over time, and the share of steps that it left to the loop."""
-    figure = make_figure(7, 4.8)
-    axes = figure.add_subplot()
+    """Draws iterations.png: the effort of the solver, and beside it the largest exponent, where it is known."""
+    measured = [row for row in rows if row.get("exponent") is not None]
+    figure, panels = make_panels(11 if measured else 7, 4.6, 2 if measured else 1)
+    figure.suptitle(title)
+    axes = panels[0]
     _line(axes, rows, "iterations", "iterations, mean over the window of a metrics line", color="C0")
-    axes.set(xlabel="training step", ylabel="iterations of the slowest stream and layer", title=title, ylim=(0, None))
+    axes.set(xlabel="training step", ylabel="iterations of the slowest stream and layer", ylim=(0, None))
     share = axes.twinx()
     left = [100 * (row.get("sequential") or 0) for row in rows]
     share.fill_between([row["step"] for row in rows], left, step="pre", color="C3", alpha=0.15, label="not converged")
     share.set(ylabel="steps left to the loop (%)", ylim=(0, 100))
+    if measured:
+        beside = panels[1]
+        _line(beside, measured, "exponent", "exponent along the validation text", color="C2", marker=".")
+        beside.axhline(0, color="0.4", linewidth=1, linestyle="--", label="0: above it the network is not predictable")
+        beside.set(xlabel="training step", ylabel="largest Lyapunov exponent (nats per step)")
     figure.legend(loc="outside lower center", ncols=2)
-    axes.grid(alpha=0.3)
     write_figure(directory / "iterations.png", figure)
 
 

@@ -4,8 +4,9 @@ Keys: `step`, the last step of the stretch; `window`, its number of steps; `loss
 `grad_norm`, mean global norm before clipping; `clipped` and `clipped_elements`, mean shares of steps and of gradient
 elements that clipping changed; `skipped`, the steps left out because something was not finite (the means are over the
 others, and null without any); `learning_rate` at the last step; `seconds` of training so far in this process; where the
-validation text was read after that step, `validation_loss` in nats per character; and with `gradient.method deer` the
-mean `iterations` of its solver and `sequential`, the mean share of steps that it left to be computed one by one.
+validation text was read after that step, `validation_loss` in nats per character; and with `gradient.method deer` or
+`model.unroll` the mean `iterations` of the solver and `sequential`, the mean share of steps that it left to be computed
+one by one, and with the validation loss of a text the largest Lyapunov `exponent`, in nats per step.
 """
 
 import json

@@ -49,6 +49,8 @@ class Task(NamedTuple):
       report: (result) -> lines for the screen.
       figures: (result) -> pictures of matplotlib by file name.
       test: tree of arrays for the test loss, read at the end alone; None if nothing is held out.
+      exponent: jitted (params, hyper, held_out) -> the largest Lyapunov exponent, nats per step, of a network whose
+        windows are solved in parallel over time; None for others.
       measure: jitted (params, hyper, held_out or test) -> further metrics, scalars by name; None without any.
     """
 
@@ -71,6 +73,7 @@ class Task(NamedTuple):
     in_nats: bool = True
     levels: dict[str, float] = {}  # noqa: RUF012
     test: Any = None
+    exponent: Callable[[Any, Hyper, Any], Array] | None = None
     measure: Callable[[Any, Hyper, Any], dict[str, Array]] | None = None
 
 

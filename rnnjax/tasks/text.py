@@ -58,6 +58,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         held_out=fold(validation) if validation.size else None,
         test=fold(corpus.ids.test) if corpus.ids.test.size else None,
         evaluate=make_evaluate(model),
+        exponent=predictability.make_exponent(config, model),
         measure=predictability.of_method(config, model),
         sample=sampler,
         write=lambda ids: corpus.vocabulary.decode(np.asarray(ids)),

@@ -16,6 +16,8 @@ from rnnjax.build import make_way
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.gradients import manual
+from rnnjax.gradients.effort import Noted
+from rnnjax.gradients.method import Spent
 from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper
 from rnnjax.model.rnn import Unroll
@@ -70,19 +72,21 @@ def take(examples: Any, rows: Array) -> Any:
 
 def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
     """Returns (state, examples) -> the gradient of the mean surprise of a step's batch."""
-    unroll = UNROLLS[config.gradient.method]
-    if (way := make_way(config)) and unroll is manual.unroll:
-        unroll = partial(manual.unroll, way=way)
+    by_hand, way = config.gradient.method == "manual", make_way(config)
 
     def learn(state: TrainState, examples: Any) -> Learned:
         batch = batch_at(examples, state.step, config.training.batch_size, state.seed)
         key = random_key(state.seed, "dropout", state.step) if config.model.dropout else None
 
-        def loss_of(params: Any) -> Array:
+        def loss_of(params: Any) -> tuple[Array, Spent | None]:
+            noted, unroll = Noted(way) if way else None, UNROLLS[config.gradient.method]
+            if noted:
+                unroll = manual.unroll_by(noted) if by_hand else noted
             found = surprise(params, state.hyper, batch, key, unroll)
-            return jnp.sum(found.nats) / jnp.sum(found.outputs)
+            return jnp.sum(found.nats) / jnp.sum(found.outputs), noted.spent if noted else None
 
-        return Learned(*jax.value_and_grad(loss_of)(state.params))
+        (loss, spent), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        return Learned(loss, grads, spent=spent)
 
     return learn
 

@@ -32,16 +32,14 @@ def make_measure(config: Config, model: Model) -> Callable[[Params, Hyper, Batch
     T, solver = config.training.sequence_length, make_solver(config.gradient)
 
     def measure(params: Params, hyper: Hyper, text: Batch) -> dict[str, Array]:
-        ids = text.x[..., 0].reshape(-1)[: max(CHARACTERS, T)]
+        ids = first_ids(config, text)
         steps = min(T, ids.size)
         windows = ids[: ids.size // steps * steps].reshape(-1, steps).T
         way = Noted(InParallel(solver))
         start = initial_carry(model, params, windows.shape[1:])
         run_layers(model, params, hyper, start, Batch(windows, windows), unroll=way)
         iterations = jnp.max(jnp.stack([found.iterations for found in way.found]), axis=0)
-        alone = initial_carry(model, params, ())
-        exponent = largest(of_network(model), params, hyper, alone, Batch(ids, ids), settle=ids.size // 4)
-        dtype = params.V.dtype
+        exponent, dtype = exponent_along(model, params, hyper, ids), params.V.dtype
         return {
             "iterations": jnp.mean(iterations, dtype=dtype),
             "sequential": way.spent.sequential,
@@ -49,6 +47,25 @@ def make_measure(config: Config, model: Model) -> Callable[[Params, Hyper, Batch
         }
 
     return jax.jit(measure)
+
+
+def make_exponent(config: Config, model: Model) -> Callable[[Params, Hyper, Batch], Array] | None:
+    """Returns a jitted (params, hyper, text from `evaluation.fold`) -> the largest Lyapunov exponent along a text, the
+    first quarter left out, nats per step; None where no window is solved."""
+    if model.bidirectional or not (model.over_time or config.gradient.method == "deer"):
+        return None
+    return jax.jit(lambda params, hyper, text: exponent_along(model, params, hyper, first_ids(config, text)))
+
+
+def first_ids(config: Config, text: Batch) -> Array:
+    """The characters that are read, as ids in a row."""
+    return text.x[..., 0].reshape(-1)[: max(CHARACTERS, config.training.sequence_length)]
+
+
+def exponent_along(model: Model, params: Params, hyper: Hyper, ids: Array) -> Array:
+    """The largest Lyapunov exponent along characters that are read at one stretch."""
+    alone = initial_carry(model, params, ())
+    return largest(of_network(model), params, hyper, alone, Batch(ids, ids), settle=ids.size // 4)
 
 
 def of_method(config: Config, model: Model) -> Any:
