@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
 import itertools
 import json
 import lzma
@@ -420,6 +421,13 @@ def test_every_unicode_is_read(tmp_path, encoding):
     assert read(tmp_path / "a.txt", text.encode(encoding)).texts == [text]
 
 
+def zipped(content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", content)
+    return file.getvalue()
+
+
 FRENCH = "\u00c7a va? D\u00e9j\u00e0 vu, \u00e9l\u00e8ve.\n" * 50
 RUSSIAN = "Привет, мир! Это песня о любви.\n"
 UNREADABLE = [
@@ -444,6 +452,7 @@ UNREADABLE = [
     ("a.csv", b"Artist,Text\nme,la\n", "did you mean 'Text'"),
     ("a.lz4", b"\x04\x22\x4d\x18d@", "compressed by lz4"),
     ("a.bin", b"\x01la\x02" * 90, "180 control characters"),
+    ("a.zip", zipped(b"la\n" * 99)[:60] + zipped(b"la\n" * 99)[67:], "cannot be unpacked"),
     ("a.zip", b"PK\x05\x06" + b"\0" * 18, "archive of 0 files"),
 ]
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.faults import clusters, damage, fuzz, interrupts, kills, writes
+from benchmarks.faults import clusters, damage, fuzz, fuzz_data, interrupts, kills, writes
 from benchmarks.faults.count import Count
 from benchmarks.machine import describe
 
 NAMES = ("runs", "studies", "signals", "starts", "ends", "disks", "operations", "folders", "checkpoints", "side_files")
-NAMES += ("command_lines", "yaml", "data", "hosts", "workers")
+NAMES += ("command_lines", "yaml", "data", "tables", "arrays", "places", "hosts", "workers")
 """Kinds of faults."""
 
 OUT = Path(__file__).parents[1] / "results" / "faults.md"
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--operations", type=int, default=200, help="most file operations that fail in turn")
     parser.add_argument("--every", type=int, default=1, help="damage side files in every n-th way alone")
     parser.add_argument(
-        "--examples", type=int, default=1000, help="made-up command lines, YAML files and data files each"
+        "--examples", type=int, default=200, help="made-up command lines, YAML files and data of each kind"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=NAMES, help="kinds of faults; all by default")
@@ -67,7 +67,10 @@ def kinds(options: argparse.Namespace) -> dict[str, Callable[[], Count]]:
         "yaml": lambda: fuzz.fuzz_yaml(options.examples, options.seed),
         "hosts": lambda: clusters.kill_hosts(options.kills // 10, draw("hosts")),
         "workers": lambda: clusters.kill_workers(options.kills // 20, draw("workers")),
-        "data": lambda: fuzz.fuzz_data(options.examples, options.seed),
+        "data": lambda: fuzz_data.fuzz_bytes(options.examples, options.seed),
+        "tables": lambda: fuzz_data.fuzz_tables(options.examples, options.seed),
+        "arrays": lambda: fuzz_data.fuzz_arrays(options.examples, options.seed),
+        "places": lambda: fuzz_data.fuzz_places(options.examples, options.seed),
     }
 
 

@@ -1,14 +1,12 @@
-"""Command lines, YAML files and data files that a property-based tester makes up: taken, or refused in one line."""
+"""Command lines and YAML files that a property-based tester makes up: taken, or refused in one line."""
 
 import dataclasses
-import io
 import math
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -80,36 +78,6 @@ def fuzz_yaml(examples: int, number: int) -> Count:
     return made_up(count, texts, start, examples, number)
 
 
-def fuzz_data(examples: int, number: int) -> Count:
-    """Makes up data files: good ones of several formats with some bytes changed, or any bytes."""
-    count = Count("a made-up data file", "taken, or exit code 2 and one line")
-    good = {
-        ".csv": b"artist,text\n" + b'a,"la sun moon\nriver"\n' * 40,
-        ".txt": b"la sun moon\n" * 60,
-        ".npz": arrays(),
-    }
-    good |= {
-        ".tsv": b"artist\ttext\n" + b"a\tla sun moon\n" * 40,
-        ".json": b'[{"text": "la sun moon"}]',
-        ".gz": b"\x1f\x8b\x08",
-    }
-    changes = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4), st.integers(0, 9)), max_size=4)
-    files = st.tuples(st.sampled_from(sorted(good)), changes, st.one_of(st.none(), st.binary(max_size=200)))
-
-    def start(made: tuple[str, list, bytes | None], place: Path) -> tuple[Answer, str]:
-        ending, cuts, other = made
-        content = good[ending] if other is None else other
-        for share, new, lost in cuts:
-            at = int(share * len(content))
-            content = content[:at] + new + content[at + lost :]
-        (place / f"made{ending}").write_bytes(content)
-        task = ["--task.name", "forecasting"] if ending == ".npz" else []
-        answer = door("train", *RUN, *task, "--data.path", f"made{ending}", cwd=place, before=only_prepare)
-        return answer, f"made{ending} {content[:60]!r}"
-
-    return made_up(count, files, start, examples, number)
-
-
 def made_up(
     count: Count,
     strategy: st.SearchStrategy,
@@ -149,13 +117,6 @@ def only_prepare() -> None:
 
 def dumped(value: Any) -> str:
     return yaml.safe_dump(value, allow_unicode=True)
-
-
-def arrays() -> bytes:
-    """A series in a file of arrays."""
-    content = io.BytesIO()
-    np.savez(content, x=np.sin(np.arange(400.0))[None, :, None])
-    return content.getvalue()
 
 
 def draw_of(number: int, kind: str) -> random.Random:
