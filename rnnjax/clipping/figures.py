@@ -15,7 +15,7 @@ STYLES = {
 
 
 def plot_clipping(directory: Path, found: dict) -> list[str]:
-    """clipping.png and clipping_leaves.png. Returns their names."""
+    """Draws clipping.png and clipping_leaves.png. Returns their names."""
     title = f"{found['name']}: medians over {found['windows']} training windows"
     figure, (left, middle, right) = make_panels(13, 4.8, 3)
     figure.suptitle(title)

@@ -73,7 +73,7 @@ MOST_WRITTEN = 10_000_000
 
 
 def can_be_written(name: str, length: int, texts: int = 1) -> None:
-    """Raises UserError for more characters than anybody waits for, of so many texts of a length."""
+    """Raises UserError where so many texts of this length are more characters than anybody waits for."""
     if length * texts > MOST_WRITTEN:
         raise UserError(
             f"{name} asks for {length * texts:,} characters, which would take hours; at most {MOST_WRITTEN:,}"

@@ -1,4 +1,4 @@
-"""Memory that a config needs at the least, told before it is asked for: a slip of the keyboard asks for terabytes."""
+"""The least memory that a config needs, checked before it is allocated: a slip of the keyboard asks for terabytes."""
 
 import os
 

@@ -36,7 +36,11 @@ Advance = Callable[[int], object]
 
 
 class Shares(NamedTuple):
-    """Share that each stretch keeps, (n - D) / n(h) [G + 1], and that each context hands down, Σ D / n(h) [C + 1].
+    """Shares of probability: of each stretch what it keeps, of each context what it hands to the shorter one.
+
+    Attributes:
+      kept: (n - D) / n(h) [G + 1].
+      freed: Σ D / n(h) [C + 1].
 
     The last entries, 0 and 1, are those of a stretch and a context that were never seen.
     """

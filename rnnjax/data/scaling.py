@@ -1,4 +1,4 @@
-"""Numbers with mean 0 and variance 1 on the training part, and the way back to the units of the file."""
+"""Scaling of series to mean 0 and variance 1 on the training part, and its inverse."""
 
 from typing import Any, NamedTuple
 

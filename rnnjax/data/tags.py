@@ -44,7 +44,7 @@ def first_syllable(word: str) -> int:
 
 
 def lower_case(word: str) -> str:
-    """A word in small letters, as many as it had: the i that İ becomes loses its dot."""
+    """A word in lower case, of the same length: İ becomes i, and the dot that Python adds to it is dropped."""
     return "".join(letter.lower()[0] for letter in word)
 
 

@@ -1,4 +1,4 @@
-"""Parameters that act on the state, found from the step itself: from the program that it is traced to."""
+"""Parameters that act on the state, read off the program that the step is traced to."""
 
 from typing import Any
 

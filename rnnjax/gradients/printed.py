@@ -1,4 +1,4 @@
-"""∂L/∂W as the chapter prints it, which is not the gradient; so this is no method of the table, but a thing to look at.
+"""∂L/∂W as the chapter prints it. It is not the gradient, so it is shown, and is no method to choose.
 
     ∂L/∂W = Σⱼ Σₖ≤ⱼ (ŷⱼ - yⱼ) ∏ₘ₌ₖ₊₁..ⱼ Wᵀ diag(1 - tanh²(…ₘ)) ⊗ hₖ₋₁        for L = Σⱼ Lⱼ, a sum, not an average
 

@@ -1,4 +1,4 @@
-"""The lag microscope's pictures: gradient norm, truncation and Lyapunov spectrum; of one network, or of several."""
+"""Figures of the gradient by lag, of truncation, and of the Lyapunov spectrum: of one network, or of several."""
 
 import textwrap
 from pathlib import Path
@@ -13,7 +13,7 @@ SMALLEST_BIAS = 1e-14
 
 
 def plot_lags(directory: Path, found: dict, lags: int, description: str) -> list[str]:
-    """gradient_by_lag.png, truncation.png and lyapunov.png of one network. Returns their names."""
+    """Draws gradient_by_lag.png, truncation.png and lyapunov.png of one network. Returns their names."""
     figure, (axes,) = _panels(1, found["name"])
     _gradient_norm(axes, found, lags, "mean", "C0")
     norm = found["gradient_norm"]
@@ -40,7 +40,7 @@ def plot_lags(directory: Path, found: dict, lags: int, description: str) -> list
 
 
 def plot_side_by_side(directory: Path, networks: list[dict], lags: int, description: str) -> list[str]:
-    """side_by_side.png: the same three of several networks, on the same text."""
+    """Draws side_by_side.png: the same three of several networks, on the same text."""
     figure, (left, middle, right) = _panels(3, "how far back the gradient reaches", 5.4)
     for index, found in enumerate(networks):
         _gradient_norm(left, found, lags, None, f"C{index}")

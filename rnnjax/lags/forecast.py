@@ -177,7 +177,7 @@ def pays_from(iterations: int, alpha: float, beta: float, c: float) -> int | Non
 
 
 def of_text(trained: Trained, text: AnalysedText) -> Forecast | str:
-    """Forecast for a network on the characters under the microscope; or the reason why there is none."""
+    """Forecast for a network on the text that is analysed; or the reason why there is none."""
     solver = make_solver(trained.config.gradient)
     batch = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(part._replace(weight=None) for part in text[:2]))
     T, B = batch.shape

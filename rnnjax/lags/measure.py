@@ -20,7 +20,7 @@ trajectory, by_lag, spectra = (jax.jit(f, static_argnums=0) for f in (lags.traje
 
 
 class AnalysedText(NamedTuple):
-    """Text under the microscope: T characters before the window [T, B], the window [T, B], and a line about both.
+    """Text that is analysed: T characters before the window [T, B], the window [T, B], and a line about both.
 
     The losses before step K of the window are left out.
     """

@@ -1,4 +1,4 @@
-"""The lag microscope's findings as tables."""
+"""The findings of `lags.measure` as tables."""
 
 import math
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def summary(found: dict) -> str:
 
 
 def character(found: dict) -> str:
-    """Kind of a network by the gradient left at the longest lag: vanishing below 1/1,000 of it, exploding above 10."""
+    """Kind of a network by its gradient at the longest lag: below 1/1,000 of that at lag 0 it vanishes, above 10 it explodes."""
     mean = found["gradient_norm"]["mean"]
     left = mean[-1] / mean[0] if mean[0] else 0.0
     kind = "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"

@@ -1,4 +1,4 @@
-"""Dependence of what a function returns on what it is given, found from the program that it is traced to."""
+"""Dependence of a function's outputs on its inputs, read off the program that it is traced to."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ def show(seed: int) -> int:
 
 
 def outputs_without_hidden_state(case: Case) -> np.ndarray:
-    """ŷ of every step as the chapter's loop computes it, from states that nothing has written to [T, V]."""
+    """ŷ [T, V] as the chapter's loop computes it: from hidden states that stay zero, as no line writes them."""
     return np.asarray(outputs(case, jnp.zeros((case.steps, case.model.hidden))))
 
 

@@ -35,7 +35,7 @@ LETTERS = "abc"
 
 
 class References(NamedTuple):
-    """Gradient of the summed loss, in two ways that owe nothing to a formula."""
+    """Gradient of the summed loss, in two ways that use none of the formulas."""
 
     autodiff: Params
     central_differences: Params
