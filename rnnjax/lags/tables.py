@@ -54,7 +54,7 @@ def summary(found: dict) -> str:
 
 
 def character(found: dict) -> str:
-    """Kind of a network by its gradient at the longest lag: below 1/1,000 of that at lag 0 it vanishes, above 10 it explodes."""
+    """Kind of a network by its gradient at the longest lag, relative to lag 0: vanishing < 1/1,000, exploding > 10."""
     mean = found["gradient_norm"]["mean"]
     left = mean[-1] / mean[0] if mean[0] else 0.0
     kind = "vanishing" if left < 1e-3 else "exploding" if left > 10 else "healthy"
