@@ -68,6 +68,11 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert record == read(path)
     assert results(read(path))["once"]["value"].tolist() == list(range(10))
     assert np.isnan(results(read(path))["once"]["nothing"]).all()
+    more = dataclasses.replace(exhibit, arms={"first": {"scale": 3.0}, **exhibit.arms})
+    record = carry_out("toy", more, path, seeds, False, {}, lambda text: None)
+    assert calls[2:] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert results(record)["first"]["value"].tolist() == [3 * seed for seed in seeds]
+    assert results(record)["once"]["value"].tolist() == seeds
     other = dataclasses.replace(exhibit, arms={"once": {"scale": 2.0}})
     with pytest.raises(UserError, match="other settings"):
         carry_out("toy", other, path, seeds, False, {}, lambda text: None)

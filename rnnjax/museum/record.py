@@ -40,16 +40,19 @@ def carry_out(
 def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:
     """The record of a run that goes on, or that of one that begins.
 
+    An arm that is new is still to be run; the numbers of one that is no longer there are left out.
+
     Raises:
-      UserError: if the file is of other options, whose numbers may not be mixed with these.
+      UserError: if an arm of the file has other options, whose numbers may not be mixed with these.
     """
     options = {arm: {key: str(value) for key, value in of.items()} for arm, of in exhibit.plan(quick).items()}
     if not path.exists():
         return {"exhibit": name, "quick": quick, "options": options, "machine": machine, "arms": {}}
     record = read(path)
-    if (record["quick"], record["options"]) != (quick, options):
+    arms = {arm: of for arm, of in record["arms"].items() if arm in options}
+    if record["quick"] != quick or any(record["options"].get(arm) != options[arm] for arm in arms):
         raise UserError(f"{path} has numbers of other settings; move it away, or take another --out")
-    return record
+    return {**record, "options": options, "arms": {arm: arms[arm] for arm in options if arm in arms}}
 
 
 def read(path: Path) -> Record:

@@ -96,12 +96,6 @@ EXHIBIT = Exhibit(
             "-0.1 to 0.1",
             "as in the experiment on temporal order",
         ),
-        Setting(
-            "What the biases are for",
-            "input gates are biased so that the state does not drift at first",
-            "the same; 0, 0 is an arm",
-            "to see what they do",
-        ),
         Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
         Setting("Right", "the output is within 0.04 of its target"),
@@ -123,7 +117,6 @@ EXHIBIT = Exhibit(
         "T = 100": BASE,
         "T = 100, Table 10": {**BASE, "g": 1.0, "h": 2.0},
         "T = 100, linear output": {**BASE, "read_out": "linear"},
-        "T = 100, linear output, no initial biases": {**BASE, "read_out": "linear", "input_bias": (0.0, 0.0)},
     },
     run=run,
     criteria=(

@@ -99,11 +99,11 @@ def draw(figure: Any, results: Results) -> None:
 
 
 EXHIBIT = Exhibit(
-    paper="Schmidhuber, Hochreiter & Bengio (2001). Evaluating benchmark problems by random guessing. In: A Field Guide "
-    "to Dynamical Recurrent Networks",
+    paper="Schmidhuber, Hochreiter & Bengio (2001). Evaluating benchmark problems by random guessing. A Field Guide to "
+    "Dynamical Recurrent Networks",
     place="Latch problem, variants I and II",
-    claim="Guessing the weights solves the latch problem over 500 steps after 6 guesses, with a bias and a weight of the "
-    "input after 22, where the methods that it was made for took 1,600 sequences.",
+    claim="Guessing the weights solves the latch problem over 500 steps after 6 guesses, and with a bias and a weight "
+    "of the input after 22, where the methods that it was made for took 1,600 sequences.",
     settings=(
         Setting("Network", "one tanh unit; I: its own weight and the first element of either class; II: w, u, b"),
         Setting("Guesses", "uniform in [-100, 100]; the state begins at 0"),
@@ -143,6 +143,15 @@ EXHIBIT = Exhibit(
         ),
     ),
     picture=draw,
+    learned=(
+        "The guesses can be counted by hand. In variant I it is enough that w is positive and the two first elements "
+        "have the signs of their classes, one draw of eight.",
+        "In variant II a positive w must hold against the bias and the largest noise, w > |b| + c u with c about four "
+        "deviations, and the first element against the bias, u > |b|. For a variance of 0.2 one draw of 130 does, for "
+        "a deviation of 0.2 one of 35: the paper's 22 is nearer to the second, as if its 0.2 were a deviation.",
+        "Whoever guesses right on the training sequences is right on new ones: what is dense in the space of weights "
+        "generalises.",
+    ),
     seeds=200,
     quick_seeds=30,
 )
