@@ -23,4 +23,16 @@ def _crowded(hyper, a, z, state):
 
 crowded = Cell("crowded", ("a",), _crowded)
 
+
+def _twofold(hyper, a, z, state):
+    """Gates for two parts of a state, a memory and what is shown of it."""
+    h, m = state
+    f, i, g = jnp.split(a + z, 3, axis=-1)
+    f, i = (1 + jnp.tanh(f / 2)) / 2, (1 + jnp.tanh(i / 2)) / 2
+    m = f * m + i * jnp.tanh(g)
+    return ((1 - i) * h + i * jnp.tanh(m), m), {"gate f": f, "gate i": i, "tanh m": jnp.tanh(m)}
+
+
+twofold = Cell("twofold", ("f", "i", "g"), _twofold, states=("h", "m"), forget="f")
+
 not_a_cell = 3

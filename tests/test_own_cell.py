@@ -4,12 +4,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import TINY, call, check_refusals, message, trained_in
+from command import TINY, call, check_refusals, door, message, read_rows, trained_in
 
-from rnnjax import export, own_cell, sample, train
+from rnnjax import ablate, export, own_cell, sample, train
+from rnnjax.clipping import __main__ as clipping
+from rnnjax.compare import __main__ as compare
 from rnnjax.config import Config, ModelConfig
 from rnnjax.errors import UserError
+from rnnjax.fixed_points import __main__ as fixed_points
+from rnnjax.lags import __main__ as lags
 from rnnjax.model.cells import CELLS
+from rnnjax.report import __main__ as report
 from rnnjax.trained import load_trained
 
 HERE = Path(__file__).parent
@@ -67,6 +72,43 @@ def test_an_own_cell_is_not_exported(here, subtests):
     for format, line in cases:
         check_refusals(subtests, export.main, [(["--run", "runs/mine", "--format", format], line)])
     assert not list(Path("runs/mine").glob("weights*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["twofold", "independent"])
+def test_an_own_cell_goes_through_every_door(tmp_path, monkeypatch, name):
+    """Two parts of a state behind gates, and a diagonal recurrence."""
+    monkeypatch.chdir(tmp_path)
+    file = Path(shutil.copy(HERE / "own_cells.py", "mine.py"))
+    cell = ("--model.cell", f"mine.py:{name}")
+    trained_in(tmp_path, *cell, "--run.name", "mine", "--training.steps", "14")
+    study = f'axes: {{grid: {{model.cell: [vanilla, "mine.py:{name}"]}}}}\nseeds: 2\ntraining: {{steps: 7}}\n'
+    Path("study.yaml").write_text(study)
+    run = ("--run", "runs/mine")
+    for main, *arguments in (
+        (train.main, *TINY, *cell, "--run.name", "mine", "--training.steps", "14"),
+        (train.main, *TINY, *cell, "--run.name", "uoro", "--training.steps", "7", "--gradient.method", "uoro"),
+        (train.main, *TINY, *cell, "--run.name", "deer", "--training.steps", "7", "--gradient.method", "deer"),
+        (sample.main, *run, "--length", "20"),
+        (lags.main, *run, "--window", "8", "--streams", "2"),
+        (clipping.main, *run, "--windows", "2"),
+        (fixed_points.main, *run),
+        (compare.main, *TINY, *cell, "--methods", "manual,rtrl,uoro"),
+        (ablate.main, *TINY, "--config", "study.yaml"),
+        (report.main, "runs/study"),
+    ):
+        answer = call(main, *arguments)
+        assert answer.code == 0, (main.__module__, answer.stdout, answer.stderr)
+    sharded = ("--model.layers", "2", "--training.steps", "7", "--run.name")
+    for count in ("1", "2"):
+        answer = door("train", *TINY, *cell, *sharded, f"on_{count}", "--run.devices", count, cwd=tmp_path)
+        assert answer.code == 0, answer.stderr
+    one, two = (read_rows(f"runs/on_{count}")[-1] for count in ("1", "2"))
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-6)
+    file.write_text(file.read_text().replace("a + z", "a - z"))
+    assert f"began as another study (cells.mine.py:{name}: " in message(
+        call(ablate.main, *TINY, "--config", "study.yaml")
+    )
 
 
 GOOD = (HERE / "own_cells.py").read_text()

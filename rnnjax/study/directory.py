@@ -1,7 +1,7 @@
 """A study's directory.
 
 runs/<study>/
-  study.yaml        study, shared config and command; a command that changes them is refused
+  study.yaml        study, shared config, checksums of own cells, command; a command that changes them is refused
   arms.json         every arm: number, name, seed, values of the axes, baseline or not, tuning
                     both have a checksum
   environment.json  versions, device, git commit
@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from rnnjax import own_cell
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.files import remove_parts, write_whole
@@ -47,8 +48,8 @@ class StudyDirectory:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def pin(self, study: Study, base: Config, environment: dict[str, Any]) -> None:
-        """Writes study.yaml, or checks that a study that has begun is the same.
+    def pin(self, study: Study, base: Config, arms: list[Arm], environment: dict[str, Any]) -> None:
+        """Writes study.yaml, or checks that a study that has begun is the same, the files of its own cells included.
 
         Raises:
           UserError: if fields differ; the message lists them.
@@ -56,10 +57,11 @@ class StudyDirectory:
         path = self.path / "study.yaml"
         # Through JSON: what YAML gives back is to be compared with what it was given.
         new = json.loads(json.dumps({**dataclasses.asdict(study), "config": dataclasses.asdict(base)}))
-        new = {"name": new.pop("name"), **new, "command": command()}
+        new = {"name": new.pop("name"), **new, "cells": cells_of(arms), "command": command()}
         pinned, whole = unsigned(read_yaml(path)) if path.exists() else (None, True)
+        then = {"config": as_then(), "cells": new["cells"]}
         # A field that was not there when the study began was what it is by default.
-        if pinned and (changed := changes(completed(pinned, {"config": as_then()}), new, FREE_TO_CHANGE)):
+        if pinned and (changed := changes(completed(pinned, then), new, FREE_TO_CHANGE)):
             began = "began as another study" if whole else "began as another study, or its study.yaml was changed"
             raise UserError(
                 f"{self.path} {began} ({changed}); choose another name, or remove the directory to begin anew"
@@ -73,6 +75,12 @@ class StudyDirectory:
     def write_arms(self, arms: list[Arm]) -> None:
         content = signed({"arms": [to_json(arm) for arm in arms]})
         write_whole(self.path / "arms.json", json.dumps(content, indent=1) + "\n")
+
+
+def cells_of(arms: list[Arm]) -> dict[str, str]:
+    """Own cells of the arms, path/to/file.py:name, each with the beginning of its file's SHA-256."""
+    cells = sorted({arm.config.model.cell for arm in arms})
+    return {cell: own_cell.checksum(own_cell.read(cell))[:16] for cell in cells if own_cell.is_file(cell)}
 
 
 def signed(content: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: 
     trials = make_trials(study, arms)
     check_tasks(study, make_groups(arms))
     with StudyDirectory(path) as directory:
-        directory.pin(study, base, environment())
+        directory.pin(study, base, arms, environment())
         directory.write_arms(arms)
         work = sum(arm.config.training.steps for arm in [*trials, *arms])
         with Board(len(trials) + len(arms), work) as board:
