@@ -59,9 +59,7 @@ def log_growth(
     return carry, directions, growth
 
 
-def largest(
-    recurrence: Recurrence, params: Any, hyper: Any, state: Any, batch: Batch, settle: int = 0, seed: int = 0
-) -> Array:
+def largest(recurrence: Recurrence, params: Any, hyper: Any, state: Any, batch: Batch, settle: int = 0) -> Array:
     """Largest exponent of each stream of any recurrence [*B], nats per step, from one direction that is pushed along.
 
     Cost: about twice that of the steps. Leaves of the state that are not real are held fixed by the derivative.
@@ -73,7 +71,7 @@ def largest(
     """
     axes = len(recurrence.streams(state))
     first = pack(state, axes)
-    direction = jax.random.normal(jax.random.key(seed), first.shape, first.dtype)
+    direction = jax.random.normal(jax.random.key(0), first.shape, first.dtype)
 
     def body(loop: tuple[Any, Array], batch_t: Batch) -> tuple[tuple[Any, Array], Array]:
         state, direction = loop

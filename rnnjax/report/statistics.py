@@ -90,14 +90,14 @@ def bca_interval(values: Values, confidence: float = 0.95, statistic: Callable[.
     return Interval(*map(float, found.confidence_interval))
 
 
-def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Exact interval of a share, from its successes among n; no shorter than it must be even at 0 and n.
+def proportion_interval(successes: int, n: int) -> Interval:
+    """Exact 95% interval of a share, from its successes among n; no shorter than it must be even at 0 and n.
 
     Clopper & Pearson (1934). The use of confidence or fiducial limits. Biometrika 26.
     """
     from scipy import stats
 
-    found = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    found = stats.binomtest(successes, n).proportion_ci(0.95, method="exact")
     return Interval(float(found.low), float(found.high))
 
 
