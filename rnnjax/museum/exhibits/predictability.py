@@ -102,6 +102,36 @@ def draw(figure: Any, results: Results) -> None:
     figure.legend(fontsize="small", loc="outside right upper")
 
 
+def claims(arm: str) -> tuple[Criterion, ...]:
+    """The claims on networks of one size; the paper's figure shows them, without numbers for these."""
+    growth = "iterations at T = 200 over those at 50"
+    return (
+        Criterion(
+            f"{arm}, exponent below -{NEAR_ZERO}: {growth}",
+            arm,
+            "growth where calm",
+            0.8,
+            1.5,
+            published=Published("about 1", "Figure 2"),
+        ),
+        Criterion(
+            f"{arm}, exponent above {NEAR_ZERO}: {growth}",
+            arm,
+            "growth where chaotic",
+            2,
+            4,
+            published=Published("about 4", "Figure 2"),
+        ),
+        Criterion(
+            f"{arm}: share of networks whose iterations double if and only if the exponent is positive",
+            arm,
+            "told by the sign",
+            0.9,
+            1,
+        ),
+    )
+
+
 EXHIBIT = Exhibit(
     paper="Gonzalez, Kozachkov, Zoltowski, Clarkson & Linderman (2025). Predictability enables parallelization of "
     "nonlinear state space models. NeurIPS",
@@ -113,7 +143,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Units",
             "D = 100",
-            "64; 32 is an arm",
+            "32; 64 is an arm",
             "an iteration takes T D³ operations: the paper's would take a day of two cores",
         ),
         Setting("Inputs", "A sin(ω t + φ), A in [0, 0.2], ω in [0.5, 3], φ in [0, 2π]"),
@@ -136,36 +166,11 @@ EXHIBIT = Exhibit(
         Setting("Seeds", "20", "30", "for intervals"),
     ),
     arms={
-        "D = 64": {"units": 64},
         "D = 32": {"units": 32},
+        "D = 64": {"units": 64},
     },
     run=run,
-    criteria=(
-        Criterion(
-            "exponent below -0.05: factor by which iterations grow from T = 50 to 200",
-            "D = 64",
-            "growth where calm",
-            0.8,
-            1.5,
-            published=Published("few, whatever T", "Figure 2"),
-        ),
-        Criterion(
-            "exponent above 0.05: the same",
-            "D = 64",
-            "growth where chaotic",
-            2,
-            4,
-            published=Published("about T", "Figure 2"),
-        ),
-        Criterion(
-            "share of networks whose iterations double if and only if the exponent is positive",
-            "D = 64",
-            "told by the sign",
-            0.9,
-            1,
-            published=Published("all", "Figure 2"),
-        ),
-    ),
+    criteria=(*claims("D = 32"), *claims("D = 64")),
     picture=draw,
     seeds=30,
     quick_seeds=5,
