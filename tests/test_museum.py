@@ -13,6 +13,7 @@ from rnnjax.museum.__main__ import main
 from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
 from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, verdict
+from rnnjax.museum.page import write_page
 from rnnjax.museum.record import carry_out, read, results
 from rnnjax.museum.trials import until_solved
 
@@ -130,6 +131,24 @@ def test_a_flip_flop_that_has_learned_nothing_has_no_memories():
     assert min(learned["edges with a saddle"]) >= 10
     untrained = {name: np.asarray(v) for name, v in exhibit.run(np.arange(5), **{**arm, "updates": 1}).items()}
     assert judge(exhibit, {"24 units": untrained})[0].verdict == REFUTED
+
+
+@pytest.mark.slow
+def test_every_exhibit_runs_at_a_small_size_and_writes_its_page(tmp_path):
+    small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10}
+    for name in names():
+        exhibit = load(name)
+        arms = {
+            arm: {option: small.get(option, value) for option, value in of.items()}
+            for arm, of in exhibit.plan(quick=True).items()
+        }
+        little = dataclasses.replace(exhibit, arms=arms, quick=None, quick_arms=())
+        record = carry_out(name, little, tmp_path / f"{name}.json", [0, 1], True, {}, lambda text: None)
+        for criterion in exhibit.criteria:
+            if criterion.arm in arms:
+                assert len(results(record)[criterion.arm][criterion.measure]) == 2, (name, criterion.claim)
+        for written in write_page(little, record, tmp_path, name):
+            assert (tmp_path / written).stat().st_size > 1000, written
 
 
 @pytest.mark.slow
