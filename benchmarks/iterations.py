@@ -21,6 +21,9 @@ EDGES = [-np.inf, -0.1, -0.02, 0.0, np.inf]
 ROW = ["model.cell", "training.sequence_length", "gradient.tolerance", "gradient.start", "gradient.solver"]
 BASE = ("vanilla", 256, 1e-8, "zeros", "deer")
 FORMS = ("{}", "T = {:.0f}", "tolerance {:.0e}", "start {}", "{}")
+LENGTHS = {"deer": (64, 1024), "quasi": (64, 1024), "elk": (64, 256)}
+"""T of the rows that are compared, by solver."""
+
 FIGURE = Path(__file__).parents[1] / "docs" / "studies" / "parallel.png"
 
 
@@ -30,7 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--figure", type=Path, default=FIGURE)
     options = parser.parse_args(argv)
     found = pd.read_parquet(options.study / "results").query("final").reset_index(drop=True)
-    print("\n".join(["", *growth(found), "", *rule(found), ""]))
+    for solver, lengths in LENGTHS.items():
+        print("\n".join(["", f"{solver}, T = {lengths[0]} and {lengths[1]}", "", *growth(found, solver, lengths)]))
+    print("\n".join(["", *rule(found), ""]))
     write_figure(options.figure, draw(found))
 
 
@@ -40,10 +45,10 @@ def of_row(found: pd.DataFrame, **changed: object) -> pd.DataFrame:
     return found[np.logical_and.reduce([found[name] == value for name, value in wanted.items()])]
 
 
-def growth(found: pd.DataFrame) -> list[str]:
-    """The share of networks whose iterations at least double while T grows sixteenfold, or then do not converge, with
-    Wilson's intervals."""
-    both = [of_row(found, **{"training.sequence_length": T}) for T in (64, 1024)]
+def growth(found: pd.DataFrame, solver: str, lengths: tuple[int, int]) -> list[str]:
+    """The share of networks whose iterations at least double from the shorter T to the longer, or then do not converge,
+    with Wilson's intervals."""
+    both = [of_row(found, **{"training.sequence_length": T, "gradient.solver": solver}) for T in lengths]
     pairs = both[0].merge(both[1], on=["model.init_scale", "seed"], suffixes=("_short", ""))
     doubled = (pairs.iterations >= 2 * pairs.iterations_short) | (pairs.sequential > 0)
     kind = pd.cut(pairs.exponent, EDGES)
