@@ -1,8 +1,8 @@
 """Iterations of Newton's method over time beside the Lyapunov exponent: python -m benchmarks.iterations runs/parallel.
 
 Reads the results of configs/ablations/parallel.yaml, prints the share of networks whose iterations at least double from
-T = 64 to T = 1,024, or then do not converge, by exponent, and what a rule of one number would have said, and draws
-docs/studies/parallel.png.
+T = 64 to T = 1,024 (elk: 256), or then do not converge, by exponent, and what a rule of one number would have said, and
+draws docs/studies/parallel.png.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from benchmarks import saving
-from rnnjax.figure import make_figure, write_figure
+from rnnjax.figure import make_panels, write_figure
 
 EDGES = [-np.inf, -0.1, -0.02, 0.0, np.inf]
 """Ends of the classes of exponents, nats per step."""
@@ -23,6 +23,9 @@ BASE = ("vanilla", 256, 1e-8, "zeros", "deer")
 FORMS = ("{}", "T = {:.0f}", "tolerance {:.0e}", "start {}", "{}")
 LENGTHS = {"deer": (64, 1024), "quasi": (64, 1024), "elk": (64, 256)}
 """T of the rows that are compared, by solver."""
+
+TICKS = (3, 5, 10, 20, 40, 64)
+"""Numbers of iterations that the figure names."""
 
 FIGURE = Path(__file__).parents[1] / "docs" / "studies" / "parallel.png"
 
@@ -71,23 +74,22 @@ def rule(found: pd.DataFrame) -> list[str]:
 
 
 def draw(found: pd.DataFrame):
-    """Iterations against the exponent, every network a point; a row of the study has a colour."""
-    figure = make_figure(8, 4.8, "tight")
-    axes = figure.add_subplot()
-    for index, (values, arms) in enumerate(found.groupby(ROW, sort=False)):
-        named = [form.format(value) for form, value in zip(FORMS, values, strict=True)]
-        changed = [name for name, value, usual in zip(named, values, BASE, strict=True) if value != usual]
-        label = ", ".join(changed or named)
-        axes.plot(arms.exponent, arms.iterations, "o", markersize=3.5, color=f"C{index}", label=label)
-    axes.axvline(0, color="0.4", linewidth=1)
-    axes.set(
-        xlabel="largest Lyapunov exponent (nats per step)",
-        ylabel="iterations (64: not converged)",
-        yscale="log",
-        title="Newton's method over time: fresh networks of 16 units on held-out text",
-    )
-    axes.legend(fontsize="small", framealpha=0.8)
-    axes.grid(alpha=0.3)
+    """Iterations against the exponent, every network a point: a row of the study has a colour, deer a panel."""
+    figure, panels = make_panels(12, 5.4, 2, sharex=True, sharey=True)
+    is_deer = found["gradient.solver"] == "deer"
+    for axes, part, title in zip(panels, (found[is_deer], found[~is_deer]), ("deer", "quasi and elk"), strict=True):
+        for index, (values, arms) in enumerate(part.groupby(ROW, sort=False)):
+            named = [form.format(value) for form, value in zip(FORMS, values, strict=True)]
+            changed = [name for name, value, usual in zip(named, values, BASE, strict=True) if value != usual]
+            label = ", ".join(changed or named)
+            axes.plot(arms.exponent, arms.iterations, "o", markersize=3.5, color=f"C{index}", label=label)
+        axes.axvline(0, color="0.4", linewidth=1)
+        axes.set(xlabel="largest Lyapunov exponent (nats per step)", yscale="log", title=title)
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+    panels[0].set(ylabel="iterations (64: not converged)")
+    panels[0].set_yticks(TICKS, [f"{tick}" for tick in TICKS], minor=False)
+    panels[0].set_yticks([], minor=True)
+    figure.suptitle("Newton's method over time: fresh networks of 16 units on held-out text")
     return figure
 
 

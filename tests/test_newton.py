@@ -127,7 +127,7 @@ def test_iterations_grow_with_the_gain_and_not_with_T():
             for T, expected in ((256, short), (1024, long)) if gain < 1 else ((256, short),):
                 found = iterations(kind, gain, T)
                 assert (found is None) == (expected is None), (gain, kind, T)
-                assert expected is None or abs(found - expected) <= max(1, 0.15 * expected), (gain, kind, T)
+                assert expected is None or abs(found - expected) <= max(1, 0.25 * expected), (gain, kind, T)
     W, a = tanh_units(1.8, 256)
     found = jax.jit(partial(trajectory, TANH, Solver(tolerance=1e-10, iterations=200)))(W, jnp.zeros(32), a, None)
     np.testing.assert_allclose(found.states, in_sequence(TANH, W, jnp.zeros(32), a), atol=1e-8)
