@@ -81,7 +81,8 @@ def ablate(study: Study, base: Config, dry_run: bool, address: str | None = None
 
     check_extra()
     check(not base.run.coordinator, "run.coordinator", base.run.coordinator, "empty in a study; see --executor ray")
-    check(not base.run.init_from, "run.init_from", base.run.init_from, "empty in a study: its arms draw weights")
+    alone = "empty in a study, whose arms draw weights by their seeds; train each arm as a run of its own to begin so"
+    check(not base.run.init_from, "run.init_from", base.run.init_from, alone)
     check(address is None or base.run.devices > 0, "run.devices", 0, "at least 1 with --executor ray")
     arms = make_arms(study, base)
     platform = base.run.platform if address is None else "cpu"  # the cluster's accelerators are for its workers

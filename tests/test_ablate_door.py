@@ -117,6 +117,8 @@ def test_a_changed_study_is_refused_with_the_differences(straight, tmp_path, mon
     del without["config"]["task"]["positions"], without["checksum"]
     pinned.write_text(yaml.safe_dump(without))
     said = message(call(ablate.main, "--config", "study.yaml", "--seeds", "3", "--model.hidden_size", "5"))
+    line = message(call(ablate.main, "--config", "study.yaml", "--run.init_from", "runs/other"))
+    assert "whose arms draw weights by their seeds; train each arm as a run of its own" in line
     assert "began as another study (config.model.hidden_size: 4 -> 5; seeds: 2 -> 3)" in said
 
 
