@@ -85,9 +85,12 @@ def fuzz_arrays(examples: int, number: int) -> Count:
     scalars = st.one_of(made.scalar_dtypes(), made.unicode_string_dtypes(max_len=3), made.array_dtypes(max_size=2))
     shapes = st.one_of(made.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=9), st.just((12, 20, 1)))
     few = st.tuples(scalars, shapes).flatmap(lambda kind: made.arrays(*kind, fill=st.nothing()))
-    few = few | st.just(np.sin(np.arange(240.0)).reshape(12, 20, 1)) | st.just(np.arange(12) % 3)
+    series, classes = st.just(np.sin(np.arange(240.0)).reshape(12, 20, 1)), st.just(np.arange(12) % 3)
+    near = st.fixed_dictionaries(
+        {"x": series}, optional={"y": classes | few, "lengths": st.just(np.full(12, 20)) | few}
+    )
     names = st.sampled_from(["x", "x", "x", "y", "lengths", "arr_0", "x.npy", ""])
-    files = st.tuples(st.dictionaries(names, few, max_size=3), st.sampled_from(sorted(SERIES)))
+    files = st.tuples(near | st.dictionaries(names, few, max_size=3), st.sampled_from(sorted(SERIES)))
 
     def start(parts: tuple[dict[str, np.ndarray], str], place: Path) -> tuple[Answer, str]:
         return read(place, "made.npz", arrays(**parts[0]), parts[1])
