@@ -129,3 +129,39 @@ def test_what_does_not_fit_is_told_in_one_line():
         with pytest.raises(UserError) as error:
             call()
         assert message in str(error.value), str(error.value)
+
+
+def two_layers(params, state, x):
+    """Two layers of chaotic units."""
+    low = jnp.tanh(x + state[0] @ params)
+    high = jnp.tanh(low + state[1] @ params)
+    return (low, high), high
+
+
+@pytest.mark.parametrize("steps", [1, 30])
+def test_chaos_missing_numbers_and_masked_streams_end_as_in_a_loop(steps):
+    draw = np.random.default_rng(3)
+    W, state = 3 * draw.normal(size=(5, 5)), tuple(draw.normal(size=(2, 4, 5)))
+    xs = draw.normal(size=(steps, 4, 5))
+    xs[steps // 2, 1] = np.nan
+    valid, reset = np.ones((steps, 4), bool), np.zeros((steps, 4), bool)
+    valid[:, 2], valid[steps // 3 : steps // 2, 3], reset[steps // 2, 3] = False, False, True
+    run = lambda method, **options: jax.jit(
+        lambda *given: rnnjax.unroll(two_layers, *given, method, valid=valid, reset=reset, **options)
+    )(W, state, xs)
+    expected = run("sequential")
+    np.testing.assert_array_equal(jnp.isnan(expected.state[1]).all(axis=1), [False, True, False, False])
+    for method, options in (
+        ("deer", {}),
+        ("elk", {"iterations": 12}),
+        ("quasi", {"iterations": 1}),
+        ("deer", {"tolerance": 1e-300, "iterations": 40}),
+    ):
+        found = run(method, **options)
+        compare((found.states, found.outs), (expected.states, expected.outs))
+        assert found.sequential[1] >= steps - steps // 2, options  # from the number that is none
+        if options.get("iterations") == 1:
+            assert jnp.all(found.sequential == steps)
+        elif method == "deer":
+            assert found.sequential[2] == 0, options  # a state that is held is found at once
+            assert found.iterations[2] <= 3, options
