@@ -28,7 +28,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
 
     Cost: four forward passes for each number, O(P·T·H²) time and O(T·H) memory a stream: for small cases. The error is
     that of rounding, eps / ε, and that of the fifth derivative, ε⁴; ε = eps^(1/5) balances them: where the loss is
-    smooth about eleven digits are right in float64, five in float32.
+    smooth and no larger than its gradient, ten or eleven digits are right in float64, five in float32.
     """
     params, hyper, carry, batch, *_ = window
     point, restore = ravel_pytree((reals(params), reals(carry)))
