@@ -82,7 +82,7 @@ def begin(seed: Array, shape: Shape, rule: Rule) -> Tree:
         "weights": lstm_1997.draw_weights(to_weights, shape, rule.reach, input_bias=rule.input_bias),
         "key": jax.random.key_data(to_sequences),
         "right": jnp.int32(0),
-        "errors": jnp.float32(0),
+        "errors": jnp.zeros(()),
         "solved_at": jnp.int32(0),
     }
 
@@ -100,7 +100,7 @@ def update(trial: Tree, number: Array, draw: Callable[[Array], Sequence], shape:
         "weights": jax.tree.map(lambda w, d: w - rule.rate * d, weights, gradient),
         "right": right,
         "errors": errors,
-        "solved_at": jnp.where(now, number + 1, 0),
+        "solved_at": jnp.where(now, number + 1, 0).astype(jnp.int32),
     }
     return jax.tree.map(lambda old, new: jnp.where(trial["solved_at"] > 0, old, new), trial, changed)
 
