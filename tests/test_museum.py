@@ -151,17 +151,6 @@ def test_every_exhibit_runs_at_a_small_size_and_writes_its_page(tmp_path):
             assert (tmp_path / written).stat().st_size > 1000, written
 
 
-@pytest.mark.slow
-def test_temporal_order_is_not_learned_at_a_hundredth_of_the_rate():
-    exhibit = load("lstm_1997_temporal_order")
-    arm = {**exhibit.arms["6a"], "budget": 30_000}
-    right, wrong = (
-        judge(exhibit, {"6a": exhibit.run(np.arange(10), **{**arm, "rate": rate})})[0] for rate in (0.5, 0.005)
-    )
-    assert right.verdict != REFUTED
-    assert wrong.verdict == REFUTED
-
-
 def verdicts(exhibit, arms, seeds):
     """The verdicts on the criteria of these arms."""
     found = {arm: exhibit.run(seeds, **options) for arm, options in arms.items()}
