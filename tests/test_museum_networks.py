@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnjax.museum import lstm_1997, reber
-from rnnjax.museum.exhibits import lstm_1997_adding, lstm_1997_reber, lstm_1997_temporal_order
+from rnnjax.museum.exhibits import lstm_1997_adding, lstm_1997_noise_free, lstm_1997_reber, lstm_1997_temporal_order
 from rnnjax.museum.lstm_1997 import Shape
 
 
@@ -141,3 +141,20 @@ def test_sequences_with_one_target_are_those_of_the_paper():
         classes.append(text[first] + text[second])
         assert ["XX", "XY", "YX", "YY"].index(classes[-1]) == int(y.argmax())
     assert set(classes) == {"XX", "XY", "YX", "YY"}
+
+
+def test_networks_for_noise_free_lags_have_as_many_weights_as_table_2_says_and_learn_all_but_the_last_symbol():
+    count = lambda net, p: sum(
+        leaf.size for leaf in lstm_1997_noise_free.first(jnp.int32(0), net, p)["weights"].values()
+    )
+    assert [count("recurrent", p) for p in (4, 10, 100)] == [36, 144, 10_404]
+    assert count("LSTM", 100) == 10_504
+    trial, update = lstm_1997_noise_free.first(jnp.int32(0), "recurrent", 4), lstm_1997_noise_free.update
+    advance = jax.jit(lambda trial, number: update(trial, number, "recurrent", 4, 1.0, "[0, 1]"))
+    for number in range(600):
+        trial = advance(trial, number)
+    for letter in (3, 4):
+        errors = lstm_1997_noise_free.errors(trial, trial["weights"], jnp.int32(letter), "recurrent", 4, "[0, 1]")
+        largest = np.abs(errors).max(axis=1)
+        assert (largest[:-1] < 0.2).all()
+        assert largest[-1] > 0.3
