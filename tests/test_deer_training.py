@@ -35,6 +35,7 @@ RUN = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_songs("songs.csv")
@@ -174,6 +175,7 @@ def test_the_certificate_allows_a_solver_what_the_window_amplifies_and_no_more(m
     assert matrix.row_of("deer", Bench(instance, GradientConfig())).verdict == "FAIL"  # which asks for 1e-12
 
 
+@pytest.mark.slow
 def test_a_solver_that_stops_early_keeps_to_the_bound_on_steps_and_on_networks(monkeypatch):
     monkeypatch.setattr(trial, "SECONDS", 0)
     instance = instances.tiny("tiny lstm", 9, 1, cell=find("lstm"), layers=2, layer_norm=True)
@@ -195,6 +197,7 @@ def test_options_of_the_solver_out_of_range_are_refused():
             GradientConfig("deer", **{option: value})
 
 
+@pytest.mark.slow
 def test_to_begin_where_the_pass_before_ended_saves_iterations_and_resumes_bit_for_bit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_songs("songs.csv")

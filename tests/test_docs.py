@@ -218,7 +218,16 @@ def run_page(page, tmp_path, monkeypatch, commands=False):
 WITH_PYTHON = [page for page, text in PAGES.items() if "```python\n" in text]
 
 
-@pytest.mark.parametrize("page", sorted(set(WITH_PYTHON) - set(NEEDS_A_RUN) - set(RUNS_ITS_COMMANDS)))
+TAKES_LONG = {"docs/parallel.md", "docs/tutorials/own_step.md"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page in TAKES_LONG else [])
+        for page in sorted(set(WITH_PYTHON) - set(NEEDS_A_RUN) - set(RUNS_ITS_COMMANDS))
+    ],
+)
 def test_its_python_runs(page, tmp_path, monkeypatch):
     run_page(page, tmp_path, monkeypatch)
 

@@ -94,7 +94,7 @@ LIMITS = [
     ("uoro", {}, vanilla(1_000, 2_500, 32), vanilla(1_000, 3_200, 32), "time"),
     ("kf_rtrl", {}, vanilla(400, 64, 32), vanilla(450, 64, 32), "time"),
     ("kf_rtrl", {}, vanilla(100, 2, 25_000), vanilla(100, 2, 29_000), "memory"),
-    ("finite_difference", {}, vanilla(55, 64, 32), vanilla(65, 64, 32), "time"),
+    ("finite_difference", {}, vanilla(46, 64, 32), vanilla(55, 64, 32), "time"),
     ("truncated", {"k2_steps": 10_000}, vanilla(256, 240, 32), vanilla(256, 300, 32), "time"),
     ("forward_gradient", {"directions": 500}, vanilla(128, 64, 110), vanilla(128, 64, 130), "memory"),
     ("spsa", {"directions": 60}, vanilla(1_000, 64, 32), vanilla(1_000, 64, 48), "time"),

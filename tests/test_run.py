@@ -417,10 +417,11 @@ def test_a_checkpoint_is_chosen_by_name_or_step(write):
     assert "30" in refused.stderr
 
 
-def test_more_texts_than_memory_holds_are_refused(write):
-    answer = write("--num", "2000000000")
-    assert (answer.code, answer.stderr.count("\n")) == (2, 1)
-    assert "of memory at the least" in answer.stderr
+def test_more_text_than_hours_write_is_refused(write):
+    for words in (("--num", "2000000000"), ("--length", "2147483647")):
+        answer = write(*words)
+        assert (answer.code, answer.stderr.count("\n")) == (2, 1)
+        assert "which would take hours; at most 10,000,000" in answer.stderr
 
 
 def test_a_prime_with_characters_that_the_network_never_saw_is_refused(write):
