@@ -120,6 +120,7 @@ def test_a_run_is_clipped(trained, monkeypatch):
     np.testing.assert_allclose(named, np.sort(norms[1:]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fresh_network_is_clipped_in_a_directory_of_its_own(trained, monkeypatch):
     monkeypatch.chdir(trained)
     by_value = ["--optimizer.clip", "value", "--optimizer.clip_threshold", "0.01"]

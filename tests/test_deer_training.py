@@ -78,6 +78,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 def test_no_option_changes_the_gradient():
     arrays, model = make(Case("gru", layers=2, masks="wvr", options="x", T=7, batch=(2,)))
     ways = [GradientConfig("deer", **options) for options in OPTIONS]

@@ -79,6 +79,7 @@ def make_gradient(of, unroll):
     return jax.jit(jax.value_and_grad(total, has_aux=True))
 
 
+@pytest.mark.slow
 def test_a_step_in_parallel_has_the_same_gradient_and_tells_its_effort():
     task = TASKS["seq2seq"]
     of, params = network(task)

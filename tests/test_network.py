@@ -36,6 +36,7 @@ def close(found, truth):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_network_goes_through_the_doors_of_a_step():
     loss, d_params = jax.value_and_grad(written_out)(PARAMS)
     _, outputs = NET.apply(PARAMS, XS, reset=RESET)

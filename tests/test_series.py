@@ -204,6 +204,7 @@ def test_exact_methods_have_the_gradient_of_every_loss(case, subtests):
             compare((found.loss, found.params), wanted, 1e-5 if name == "finite_difference" else 1e-8)
 
 
+@pytest.mark.slow
 def test_the_other_methods_train_on_series():
     loss = first_gradient("autodiff", *CASES["a series"]).loss
     for name in set(METHODS) - set(EXACT):
@@ -250,6 +251,7 @@ def test_classes_at_every_step_are_tagged_both_ways(tmp_path, monkeypatch):
     assert set(answers["predicted"]) <= {"low", "high"}
 
 
+@pytest.mark.slow
 def test_a_study_compares_methods_on_series(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
