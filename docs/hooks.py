@@ -73,7 +73,8 @@ def find_mathjax():
 
 def on_page_markdown(markdown, page, config, files):
     """Turns names of this package into links: `gradients.manual.backward` leads to its docstring. Links to files from
-    outside, right in the repository, are made right in the site."""
+    outside, and from there, right in the repository, are made right in the site."""
+    markdown = markdown.replace("](docs/", "](")
     for path, place in OUTSIDE.items():
         markdown = markdown.replace(f"](../{path}", f"]({place}")
     fences = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.M | re.S)
