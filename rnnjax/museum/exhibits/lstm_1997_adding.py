@@ -14,6 +14,7 @@ import numpy as np
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
 from rnnjax.museum.lstm_1997 import Shape
 from rnnjax.museum.one_target import Rule, Sequence, learn
+from rnnjax.museum.successes import draw_successes
 
 Array = jax.Array
 
@@ -51,10 +52,7 @@ def draw_sequence(key: Array, T: int) -> Sequence:
 def draw(figure: Any, results: Results) -> None:
     """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
     axes = figure.subplots()
-    for arm, of in results.items():
-        ends = np.sort(of["sequences"][np.isfinite(of["sequences"])])
-        shares = np.arange(len(ends) + 1) / len(of["sequences"])
-        axes.step([0, *ends, BUDGET], [*shares, shares[-1]], where="post", label=arm)
+    draw_successes(axes, results, "sequences", 0, BUDGET)
     axes.axvline(74_000, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 10 trials")
     axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET))
     axes.set_ylim(0, 1.02)

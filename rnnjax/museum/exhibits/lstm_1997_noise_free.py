@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
@@ -109,10 +110,7 @@ def largest_error(trial: Tree, net: str, p: int, g: str) -> Array:
 def draw(figure: Any, results: Results) -> None:
     """The share of trials that have succeeded, against the sequences presented."""
     axes = figure.subplots()
-    for index, (arm, of) in enumerate(results.items()):
-        ends = np.sort(of["sequences"][np.isfinite(of["sequences"])])
-        shares = np.arange(len(ends) + 1) / len(of["sequences"])
-        axes.step([1, *ends, 5e6], [*shares, shares[-1]], where="post", label=arm, color=f"C{index}")
+    draw_successes(axes, results, "sequences", 1, 5e6)
     for published, index in ((5_040, 0), (1_043_000, 2)):
         axes.axvline(published, color=f"C{index}", linestyle="--", linewidth=1)
     axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")

@@ -15,6 +15,7 @@ import numpy as np
 from rnnjax.museum import lstm_1997, reber
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
 from rnnjax.museum.lstm_1997 import Shape, Weights
+from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
@@ -127,11 +128,7 @@ def share_right(shape: Shape, weights: Weights, strings: reber.Strings, asks: st
 def draw(figure: Any, results: Results) -> None:
     """The share of trials that have succeeded, against the strings presented, and the paper's mean."""
     axes = figure.subplots()
-    for arm, of in results.items():
-        strings = np.sort(of["strings"][np.isfinite(of["strings"])])
-        steps = np.concatenate([[0], strings, [BUDGET]])
-        shares = np.concatenate([np.arange(len(strings) + 1), [len(strings)]]) / len(of["strings"])
-        axes.step(steps, shares, where="post", label=arm)
+    draw_successes(axes, results, "strings", 0, BUDGET)
     axes.axvline(8440, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 30 trials")
     axes.set(xlabel="strings presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET), ylim=(0, 1.02))
     figure.legend(fontsize="small", loc="outside right upper")
