@@ -70,12 +70,12 @@ pd.DataFrame(np.asarray(outputs(case, h))).round(3)
 #
 # The chapter prints it without $V^\top$ and without $\mathrm{diag}(1 - h_k^2)$. `gradients.textbook` is the corrected
 # double sum, `gradients.manual` the same reordered into one recurrence backward in time, `gradients.autodiff` is
-# `jax.grad` through the scan, and `gradients.parallel` multiplies the transposed Jacobians of all steps as an
+# `jax.grad` through the scan, and `gradients.parallel_scan` multiplies the transposed Jacobians of all steps as an
 # associative scan. Four roads, one gradient:
 
 # %%
 small = small_case(seed=0)
-found = {name: gradients.of_the_sum(small, name) for name in ("textbook", "manual", "autodiff", "parallel")}
+found = {name: gradients.of_the_sum(small, name) for name in ("textbook", "manual", "autodiff", "parallel_scan")}
 rows = {name: np.asarray(g.layers[0].W).T.ravel() for name, g in found.items()}
 pd.DataFrame(rows, index=["W[0,0]", "W[0,1]", "W[1,0]", "W[1,1]"])
 
@@ -470,7 +470,7 @@ task, found = tasks["unequal lengths"], learned["unequal lengths"]
 task.figures(found.result)["attention.png"]
 
 # %% [markdown]
-# What it writes is found by a search (`model.search.beam_search`). Greedily, the likeliest character is taken at
+# What it writes is found by a search (`model.beam_search.beam_search`). Greedily, the likeliest character is taken at
 # every step; a beam follows several beginnings side by side, so that a step that was not the likeliest can still be
 # part of the likeliest text.
 

@@ -21,7 +21,7 @@ from rnnjax.model import loss as losses
 from rnnjax.model.leaves import put, reals
 from rnnjax.model.network import Batch
 
-EXACT = {"autodiff": {}, "manual": {}, "textbook": {}, "checkpointed": {}, "parallel": {}, "deer": {}, "rtrl": {}}
+EXACT = {"autodiff": {}, "manual": {}, "textbook": {}, "checkpointed": {}, "parallel_scan": {}, "deer": {}, "rtrl": {}}
 EXACT |= {"truncated": {"k1_steps": 2, "k2_steps": 9}, "artbp": {"cut_probability": 0.0}, "snap": {"snap_steps": 9}}
 T = 4
 KEY = jax.random.key(3)
@@ -299,7 +299,7 @@ def test_a_state_of_ones_own_is_what_a_reset_leads_to():
             total = total + (out - ys[t]) ** 2
         return total / 3
 
-    for method in ("manual", "rtrl", "parallel"):
+    for method in ("manual", "rtrl", "parallel_scan"):
         grad = rnnjax.gradient(scalar, "squared_error", method, initial=begin, batch_axes=0)
         close(grad(*SMALL, xs, ys, reset=[False, True, False]), jax.value_and_grad(loop)(SMALL[0]))
 
@@ -316,7 +316,7 @@ def test_a_padding_that_cannot_be_computed_counts_nothing():
         first, second = jnp.tanh(w * 0.2 + 1), jnp.tanh(w * 0.2 - 1)
         return ((jnp.tanh(w * first + 1) - 0.5) ** 2 + (second - 1) ** 2) / 2
 
-    for method in ("autodiff", "manual", "rtrl", "parallel"):
+    for method in ("autodiff", "manual", "rtrl", "parallel_scan"):
         found = rnnjax.gradient(step, "squared_error", method)(
             0.7, jnp.full(2, 0.2), xs, ys, valid=valid, weight=weight
         )
@@ -343,7 +343,7 @@ def test_where_no_step_counts_nothing_is_learned_and_a_held_state_is_carried():
         found = update(w, state, memory, jnp.ones(2) / 3, padding, key, weight=no_weight)
         close((found.state, found.value, found.grads), (jnp.tanh(w * state + jnp.log(1 / 3)), zero, zero))
         assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(found.memory))
-    for method in ("autodiff", "manual", "rtrl", "parallel", "finite_difference", "checkpointed"):
+    for method in ("autodiff", "manual", "rtrl", "parallel_scan", "finite_difference", "checkpointed"):
         window = rnnjax.gradient(step, loss, method).window
         found = window(w, before, padding[None], padding[None], valid=held[None])
         close((found.loss, found.params, found.carry, found.new_carry), (zero, zero, jnp.zeros(2), before))

@@ -162,11 +162,11 @@ def test_a_method_that_breaks_has_failed_and_the_others_go_on(certify, monkeypat
     def broken(*arguments):
         raise ZeroDivisionError("nothing left")
 
-    right = METHODS["parallel"]
-    monkeypatch.setitem(METHODS, "parallel", lambda config: right(config)._replace(gradient=broken))
-    answer, found = certify("broken", "--methods", "manual,parallel")
+    right = METHODS["parallel_scan"]
+    monkeypatch.setitem(METHODS, "parallel_scan", lambda config: right(config)._replace(gradient=broken))
+    answer, found = certify("broken", "--methods", "manual,parallel_scan")
     assert answer.code == 1
-    assert found["failed"] == ["parallel"]
+    assert found["failed"] == ["parallel_scan"]
     assert "nothing left" in found["matrix"][1]["reason"]
     assert found["matrix"][0]["verdict"] == "PASS"
 

@@ -26,7 +26,7 @@ from rnnjax.parallel import newton
 from rnnjax.parallel.layer import InParallel
 from rnnjax.parallel.newton import Solver
 from rnnjax.tasks import text
-from rnnjax.training import memory as memories
+from rnnjax.training import initial_guess
 
 RUN = [
     *TINY,
@@ -231,17 +231,17 @@ def test_to_begin_where_the_pass_before_ended_saves_iterations_and_resumes_bit_f
 
 def test_the_same_states_are_recalled_that_were_kept():
     (_, carry, _), _ = make(Case("gru", T=7, batch=(2,)))
-    memory = memories.begin(carry, 20)
+    memory = initial_guess.begin(carry, 20)
     expected = np.zeros(memory[0].shape)
     for place, good in ((0, True), (9, True), (4, False), (6, True)):
         states = (jnp.asarray(np.random.default_rng(place).normal(size=(7, *carry[0].shape))),)
-        seen = memories.recall(memory, jnp.asarray(place), 7)._replace(found=states)
-        memory = memories.keep(memory, seen, jnp.asarray(good))
+        seen = initial_guess.recall(memory, jnp.asarray(place), 7)._replace(found=states)
+        memory = initial_guess.keep(memory, seen, jnp.asarray(good))
         if good:
             expected[:, place : place + 7] = np.swapaxes(states[0], 0, 1)
     np.testing.assert_array_equal(memory[0], expected)
     np.testing.assert_array_equal(
-        memories.recall(memory, jnp.asarray(3), 7).before[0], np.swapaxes(expected[:, 3:10], 0, 1)
+        initial_guess.recall(memory, jnp.asarray(3), 7).before[0], np.swapaxes(expected[:, 3:10], 0, 1)
     )
 
 

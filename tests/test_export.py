@@ -49,7 +49,7 @@ def chunk_arguments(method="manual"):
 
 
 def test_the_training_chunk_is_exported_for_every_platform():
-    for method in ["autodiff", "manual", "textbook", "checkpointed", "rtrl", "parallel", "uoro"]:
+    for method in ["autodiff", "manual", "textbook", "checkpointed", "rtrl", "parallel_scan", "uoro"]:
         shapes = jax.eval_shape(partial(chunk_arguments, method))
         exported = export.export(make_chunk(config(method), MODEL), platforms=PLATFORMS)(*shapes)
         assert exported.platforms == PLATFORMS

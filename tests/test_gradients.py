@@ -14,7 +14,7 @@ from cases import HYPER, Case
 
 from rnnjax.gradients import manual, textbook
 from rnnjax.gradients.method import Window
-from rnnjax.model import cells, dropout, error, layer_norm, product, streams
+from rnnjax.model import cells, dropout, layer_norm, loss_derivatives, product, streams
 from rnnjax.model.cells import derived
 from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Batch, Params
@@ -113,7 +113,7 @@ def test_the_custom_derivative_can_be_vmapped():
 def test_what_is_written_by_hand_calls_no_automatic_differentiation():
     automatic = {"grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "hessian"}
     automatic |= {"jacrev", "jacfwd", "jacobian", "autodiff", "checkpoint", "ad"}
-    files = [Path(module.__file__) for module in (manual, textbook, layer_norm, dropout, error, product)]
+    files = [Path(module.__file__) for module in (manual, textbook, layer_norm, dropout, loss_derivatives, product)]
     files += {*Path(cells.__file__).parent.glob("*.py")} - {Path(derived.__file__)}
     assert len(files) > 12
     for file in files:

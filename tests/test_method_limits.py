@@ -66,7 +66,7 @@ REFUSED = [
     ("truncated_gates", Model(vocabulary=5, hidden=3, cell="lstm", layer_norm=True), "layer normalisation"),
     ("rflo", Model(vocabulary=5, hidden=3, layers=2), "one layer"),
     ("rflo", Model(vocabulary=5, hidden=3, embedding=2), "embedding"),
-    *((name, BOTH, "bidirectional|backward") for name in ("rtrl", "snap", "rflo", "uoro", "kf_rtrl", "parallel")),
+    *((name, BOTH, "bidirectional|backward") for name in ("rtrl", "snap", "rflo", "uoro", "kf_rtrl", "parallel_scan")),
     *((name, BOTH, "bidirectional|backward") for name in ("checkpointed", "truncated", "truncated_gates", "artbp")),
 ]
 
@@ -83,8 +83,8 @@ def vanilla(hidden, T, B, **options):
 
 LIMITS = [
     ("textbook", {}, vanilla(180, 1_000, 32), vanilla(210, 1_000, 32), "time"),
-    ("parallel", {}, vanilla(420, 64, 32), vanilla(480, 64, 32), "time"),
-    ("parallel", {}, vanilla(20, 1_700_000, 1), vanilla(20, 2_000_000, 1), "memory"),
+    ("parallel_scan", {}, vanilla(420, 64, 32), vanilla(480, 64, 32), "time"),
+    ("parallel_scan", {}, vanilla(20, 1_700_000, 1), vanilla(20, 2_000_000, 1), "memory"),
     ("deer", {}, vanilla(240, 64, 32), vanilla(280, 64, 32), "time"),
     ("rtrl", {}, vanilla(110, 64, 32), vanilla(120, 64, 32), "time"),
     ("rtrl", {}, vanilla(240, 2, 32), vanilla(260, 2, 32), "memory"),

@@ -42,7 +42,7 @@ def test_a_network_goes_through_the_doors_of_a_step():
     _, outputs = NET.apply(PARAMS, XS, reset=RESET)
     close(jnp.sum((outputs - YS) ** 2), loss)
     window = PARAMS, NET.state(PARAMS, B), XS, YS
-    for method in ("autodiff", "manual", "checkpointed", "parallel", "rtrl"):
+    for method in ("autodiff", "manual", "checkpointed", "parallel_scan", "rtrl"):
         for reduce, share in (("sum", 1), ("mean", 1 / (T * B))):
             grad = rnnjax.gradient(NET.step, "squared_error", method, reduce=reduce)
             close(jax.jit(grad)(*window, reset=RESET), jax.tree.map(lambda leaf: share * leaf, (loss, d_params)))  # noqa: B023

@@ -152,8 +152,8 @@ SLIPS = {  # (method, what its file says, what it says instead)
         "part(jax.lax.stop_gradient(carry) if len(counts) > 1 else carry, segment)",
     ),
     "checkpointed: halves are rounded down": ("checkpointed", "-(-T // 2**levels)", "T // 2**levels"),
-    "parallel: each loss has the same weight": (
-        "parallel",
+    "parallel_scan: each loss has the same weight": (
+        "parallel_scan",
         "losses(recurrence, params, out, batch_t) / total",
         "recurrence.loss(out, batch_t) / total",
     ),
@@ -164,9 +164,9 @@ SLIPS = {  # (method, what its file says, what it says instead)
     ),
     "rtrl: D is transposed": ("rtrl", "D_t @ trace.params", "D_t.T @ trace.params"),
     "rtrl: one step too late": ("rtrl", "d_s @ trace.params", "d_s @ influence.params"),
-    "parallel: the Jacobians are not transposed": ("parallel", "blocks.transpose(D)", "D"),
-    "parallel: one step too early": (
-        "parallel",
+    "parallel_scan: the Jacobians are not transposed": ("parallel_scan", "blocks.transpose(D)", "D"),
+    "parallel_scan: one step too early": (
+        "parallel_scan",
         "jnp.concatenate([adjoints[1:], jnp.zeros_like(adjoints[:1])])",
         "adjoints",
     ),

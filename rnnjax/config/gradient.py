@@ -11,7 +11,7 @@ GradientMethod = Literal[
     "textbook",
     "checkpointed",
     "rtrl",
-    "parallel",
+    "parallel_scan",
     "deer",
     "finite_difference",
     "truncated",
@@ -33,9 +33,9 @@ class GradientConfig:
     Attributes:
       method: exact: autodiff (jax.grad through the scan), manual (hand-written back-propagation through time, the fast
         one), textbook (the double sum over steps, corrected: for small cases, as its cost grows with the square of T),
-        checkpointed (autodiff that keeps few states), rtrl (forward in time, across windows: for few units), parallel
-        (a parallel scan back in time: for few units), deer (Newton's method on the whole trajectory, forward and back:
-        for few units and long windows), finite_difference (for very few).
+        checkpointed (autodiff that keeps few states), rtrl (forward in time, across windows: for few units),
+        parallel_scan (back in time as one parallel scan: for few units), deer (Newton's method on the whole trajectory,
+        forward and back: for few units and long windows), finite_difference (for very few).
         truncated: truncated (back k2_steps, every k1_steps), artbp (cut at random, reweighted), truncated_gates (back
         along the memory of an LSTM alone, nothing through W: one layer).
         approximate, forward in time and across windows: snap, rflo (one layer of leaky units), uoro and kf_rtrl (right

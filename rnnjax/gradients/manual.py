@@ -32,9 +32,9 @@ from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model import dropout, streams
 from rnnjax.model.cells import Cell, Hyper, State, with_adjoint
-from rnnjax.model.error import error_by_hand
 from rnnjax.model.layer_norm import Normalized, normalize, normalize_adjoint
 from rnnjax.model.loss import Loss, make_loss
+from rnnjax.model.loss_derivatives import error_by_hand
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.product import outer, rows, to_hidden, to_weights, total
 from rnnjax.model.recurrence import Recurrence, total_weight

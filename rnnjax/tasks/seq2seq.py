@@ -33,11 +33,11 @@ from rnnjax.data.numbers import (
 from rnnjax.data.split import Split
 from rnnjax.errors import UserError
 from rnnjax.model.architectures import Attention, EncoderDecoder, decode, encode, steps_within
+from rnnjax.model.beam_search import beam_search
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import uniform
 from rnnjax.model.network import Batch, Model
 from rnnjax.model.rnn import Unroll, unroll
-from rnnjax.model.search import beam_search
 from rnnjax.tasks.examples import (
     check_text,
     conclude,

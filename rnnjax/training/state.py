@@ -16,7 +16,7 @@ from rnnjax.gradients import make_method
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Model, initial_carry, leaf_name
 from rnnjax.model.recurrence import of_network
-from rnnjax.training import memory as memories
+from rnnjax.training import initial_guess
 from rnnjax.training.optimizer import Numbers, make_optimizer
 
 Array = jax.Array
@@ -33,7 +33,7 @@ class TrainState:
       opt_state: moments of Adam.
       carry: state of every stream; empty for a task that learns from whole examples.
       trace: memory of an online gradient method.
-      memory: states at every place of the streams in the pass before, see `memory`; empty where none are kept.
+      memory: states at every place of the streams in the pass before, see `initial_guess`; empty where none are kept.
       hyper: numbers of the network that are neither weights nor shape.
       seed: seed of the weights, of dropout and of a method's random numbers.
       skipped: number of steps so far whose loss or gradient was not finite.
@@ -94,7 +94,7 @@ def init_state(
     params = draw_params(jax.random.key(seed), model, config.model, dtype)
     carry = initial_carry(model, params, (config.training.batch_size,))
     trace = make_method(config.gradient).init(of_network(model), params, carry)
-    memory = memories.begin(carry, stretch) if stretch else ()
+    memory = initial_guess.begin(carry, stretch) if stretch else ()
     return replace(start_state(config, params, carry, trace, dtype, seed), memory=memory)
 
 

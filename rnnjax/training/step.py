@@ -15,7 +15,7 @@ from rnnjax.model.dropout import draw_noise
 from rnnjax.model.network import Batch, Carry, Layer, Model, Params, initial_carry
 from rnnjax.model.recurrence import of_network
 from rnnjax.training.clipping import make_clip, report_clipping
-from rnnjax.training.memory import Seen, keep, recall
+from rnnjax.training.initial_guess import Seen, keep, recall
 from rnnjax.training.optimizer import make_optimizer, make_schedule
 from rnnjax.training.randomness import random_key
 from rnnjax.training.state import StepInfo, TrainState

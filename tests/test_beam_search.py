@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rnnjax.model.architectures import Attention, EncoderDecoder, decode, encode
+from rnnjax.model.beam_search import beam_search, begin, extend
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import Batch, Layer, Model, Params
-from rnnjax.model.search import beam_search, begin, extend
 
 V, H, B, S, T, END = 5, 4, 12, 6, 4, 0
 IDS = range(V - 1)

@@ -1,5 +1,5 @@
-"""Errors of the losses, eₜ = ∂Lₜ/∂ŷₜ, written by hand: each is a function (ŷ, y) -> the loss of every step, and its
-derivative by the output.
+"""Derivatives of the losses by the output, eₜ = ∂Lₜ/∂ŷₜ (the error), written by hand: each is a function
+(ŷ, y) -> the loss of every step, and its error.
 
     cross_entropy     e = softmax(ŷ) - one_hot(y)
     squared_error     e = 2 (ŷ - y)
@@ -15,7 +15,7 @@ from rnnjax.model.loss import LOSSES, Loss, as_wide, check_classes
 
 Array = jax.Array
 
-Error = Callable[[Array, Array], tuple[Array, Array]]
+LossAndError = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def cross_entropy(logits: Array, y: Array) -> tuple[Array, Array]:
@@ -42,10 +42,14 @@ def bernoulli(logits: Array, y: Array) -> tuple[Array, Array]:
     return jnp.sum(surprise, axis=-1), 0.5 + 0.5 * jnp.tanh(0.5 * logits) - y
 
 
-ERRORS: dict[str, Error] = {"cross_entropy": cross_entropy, "squared_error": squared_error, "bernoulli": bernoulli}
+ERRORS: dict[str, LossAndError] = {
+    "cross_entropy": cross_entropy,
+    "squared_error": squared_error,
+    "bernoulli": bernoulli,
+}
 
 
-def error_by_hand(loss: str | Loss) -> Error | None:
+def error_by_hand(loss: str | Loss) -> LossAndError | None:
     """The error of a loss, given by its name or as the function that the name stands for; None of any other."""
     name = loss if isinstance(loss, str) else next((key for key, value in LOSSES.items() if value is loss), "")
     return ERRORS.get(name)

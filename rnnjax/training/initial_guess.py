@@ -1,4 +1,4 @@
-"""States at every place of the streams, kept from one pass through a text to the next.
+"""Initial guesses for Newton's method: the states at every place of the streams, kept from one pass to the next.
 
 A solver that begins from the states of the pass before has less to do than one that begins from zeros, as weights move
 little in one pass. Before a place was read its states are 0, which is where a solver begins without a memory.
