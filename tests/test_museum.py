@@ -83,6 +83,8 @@ def test_published_pages_are_what_the_published_numbers_say(tmp_path):
     publish.write_pages(tmp_path)
     for page in tmp_path.glob("*.md"):
         assert page.read_text("utf-8") == (publish.DOCS / page.name).read_text("utf-8"), page.name
+    index, readme = ((publish.DOCS / "index.md").read_text("utf-8"), publish.README.read_text("utf-8"))
+    verdicts = {}
     for path in board.RESULTS.glob("*.json"):
         record, exhibit = json.loads(path.read_text("utf-8")), load(path.stem)
         assert not record["quick"]
@@ -90,8 +92,14 @@ def test_published_pages_are_what_the_published_numbers_say(tmp_path):
             exhibit.arms, exhibit.seeds
         )
         assert exhibit.seeds >= 30
-        line = rf"\| \[{verdict(judge(exhibit, results(record)))}\]\(docs/museum/{path.stem}\.md\)"
-        assert re.search(line, (publish.DOCS.parents[1] / "README.md").read_text("utf-8")), path.stem
+        verdicts[path.stem] = verdict(judge(exhibit, results(record)))
+        assert re.search(rf"^\| \[{path.stem}\].* \| {verdicts[path.stem]} \| \d+ \|", index, re.M), path.stem
+    counts = [list(verdicts.values()).count(word) for word in (REPRODUCED, REFUTED, NOT_SETTLED)]
+    line = "Verdicts so far: {} reproduced, {} refuted, {} not settled.\n".format(*counts)
+    assert line in readme
+    assert line in index
+    for word, name in re.findall(r"\[([\w ]+)\]\(docs/museum/(?!index)(\w+)\.md\)", readme):
+        assert word == verdicts[name], name
 
 
 def test_every_exhibit_says_all_that_the_museum_asks_for():

@@ -1,9 +1,10 @@
 """The list of all exhibits with their verdicts, on a screen or as a page."""
 
+from collections import Counter
 from pathlib import Path
 
 from rnnjax.museum.exhibit import Exhibit, load, names
-from rnnjax.museum.judge import NOT_SETTLED, Judgement, judge, verdict
+from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, Judgement, judge, verdict
 from rnnjax.museum.page import ours, published
 from rnnjax.museum.record import read, results
 from rnnjax.report.page import Table
@@ -17,6 +18,14 @@ COLUMNS = ["Exhibit", "Paper", "Claim", "Published", "Ours", "95% interval", "Ve
 def board() -> Table:
     """A row for each exhibit: its first criterion that has a published number, and the verdict on all."""
     return Table("The museum", COLUMNS, [row(name, load(name)) for name in names()], ("Paper", "Claim", "Verdict"))
+
+
+def tally() -> str:
+    """The number of exhibits of each verdict, of those that have been run."""
+    paths = RESULTS.glob("*.json")
+    counts = Counter(verdict(judge(load(path.stem), results(read(path)))) for path in paths)
+    found = ", ".join(f"{counts[word]} {word}" for word in (REPRODUCED, REFUTED, NOT_SETTLED))
+    return f"Verdicts so far: {found}."
 
 
 def row(name: str, exhibit: Exhibit) -> list[str]:

@@ -1,16 +1,18 @@
 """The museum's own results: their numbers go into the package, and their pages into the documentation."""
 
+import re
 from pathlib import Path
 
 from rnnjax.errors import UserError
 from rnnjax.files import write_whole
-from rnnjax.museum.board import RESULTS, board
+from rnnjax.museum.board import RESULTS, board, tally
 from rnnjax.museum.exhibit import load
 from rnnjax.museum.page import write_page
 from rnnjax.museum.record import read
 from rnnjax.report.page import Paragraph, to_markdown
 
 DOCS = Path(__file__).parents[2] / "docs" / "museum"
+README = DOCS.parents[1] / "README.md"
 
 ABOUT = (
     "Published results on recurrent networks, each reproduced in its original settings by one command, over many seeds "
@@ -20,7 +22,7 @@ ABOUT = (
 
 
 def publish(name: str, path: Path) -> None:
-    """Copies a record into the package, and writes its page and the list into the documentation.
+    """Copies a record into the package; its page, the list and README's count of verdicts follow.
 
     Raises:
       UserError: outside a checkout of the project.
@@ -29,6 +31,7 @@ def publish(name: str, path: Path) -> None:
         raise UserError(f"--publish: {DOCS} is not there; it is for a checkout of the project")
     write_whole(RESULTS / f"{name}.json", path.read_bytes())
     write_pages()
+    write_whole(README, re.sub(r"^Verdicts so far: .*$", tally(), README.read_text(encoding="utf-8"), flags=re.M))
 
 
 def write_pages(folder: Path = DOCS) -> None:
@@ -41,7 +44,7 @@ def write_pages(folder: Path = DOCS) -> None:
 
 def index(published: list[str]) -> str:
     """The list as a page, each exhibit with a result linked to its own."""
-    text = to_markdown("The museum", [Paragraph(ABOUT), board()], ".")
+    text = to_markdown("The museum", [Paragraph(ABOUT), Paragraph(tally()), board()], ".")
     for name in published:
         text = text.replace(f"\n| {name} |", f"\n| [{name}]({name}.md) |")
     return text

@@ -11,6 +11,7 @@ import numpy as np
 from rnnjax.errors import UserError
 from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Exhibit, Results
+from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
 Record = dict[str, Any]
@@ -61,11 +62,9 @@ def read(path: Path) -> Record:
     Raises:
       UserError: if the file is not one.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        _ = record["quick"], record["options"], record["arms"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is no record of an exhibit; move it away") from None
+    record = read_json(path)
+    if not {"quick", "options", "arms"} <= record.keys():
+        raise UserError(f"{path} is no record of an exhibit; move it away")
     return record
 
 
