@@ -58,7 +58,7 @@ def compare(path: Path, platform: str = "auto") -> tuple[list[Row], str]:
 
     config = read_config(path)
     set_up(platform, config.run.precision, compilation_cache=config.run.compilation_cache)
-    from rnnjax.loop import state_from
+    from rnnjax.resumption import state_from
     from rnnjax.run.origin import data_of
     from rnnjax.tasks import make_task
 

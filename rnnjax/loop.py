@@ -4,7 +4,6 @@ The device runs chunks of steps; the host looks in between them (rnnjax/recorder
 """
 
 import json
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,33 +19,26 @@ import numpy as np
 
 from rnnjax import own_cell
 from rnnjax.build import scan_unroll_of
+from rnnjax.conclusion import finish
 from rnnjax.config import Config
-from rnnjax.errors import UserError
-from rnnjax.figure import write_figure
-from rnnjax.files import write_whole
 from rnnjax.model.initializers import count_parameters
 from rnnjax.recorder import Recorder, is_due
+from rnnjax.resumption import resume_together
 from rnnjax.run import hosts
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, text_checksum
+from rnnjax.run.checkpoint import Checkpoints
+from rnnjax.run.config_file import as_begun
 from rnnjax.run.device import describe, environment, unused_accelerator
-from rnnjax.run.directory import RunDirectory, as_begun, read_json, write_again
-from rnnjax.run.figures import plot_run
+from rnnjax.run.directory import RunDirectory, write_again
 from rnnjax.run.interrupt import INTERRUPTED, Interrupt
 from rnnjax.run.metrics import tells_all
 from rnnjax.run.origin import origin_of
-from rnnjax.run.progress import Reporter, warn
-from rnnjax.run.results import plain
+from rnnjax.run.progress import Reporter
 from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.optimizer import make_schedule
 from rnnjax.training.sharding import divide, everywhere, make_mesh, place, shardings, whole
-from rnnjax.training.state import TrainState, from_arrays
 from rnnjax.training.step import chunk_of
 from rnnjax.warm_start import start_from
-
-RECORDED = 0.01
-"""Relative difference of a loss to the recorded one that is allowed, as between two machines."""
-
 
 GOES_ON = "the same command goes on from there"
 
@@ -122,57 +114,6 @@ def longer(config: Config, before: int) -> str:
     return f"{line}the cosine of its rate now ends there: after step {before:,} it is {now:.2g}, not {then:.2g}"
 
 
-def finish(
-    config: Config, task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints, finished: bool
-) -> None:
-    """Draws the curves of a run; if it is finished, writes and prints its result."""
-    result = conclude(task, data, directory, checkpoints) if finished else None
-    total, drawn = config.training.steps, (directory.path / "loss.png").exists()
-    if not finished or not drawn or tells_all(directory.metrics, total, checkpoints.mark(total)):
-        plot_run(directory.path, config.run.name, task.unit, task.in_nats, task.levels)
-    else:
-        warn("loss.png and gradient_norm.png stay as they were drawn before")
-    if result is not None:
-        for name, figure in task.figures(result).items():
-            write_figure(directory.path / name, figure)
-        print("\n".join(task.report(result)))
-        for name in (name for name, value in result.items() if name.endswith("_loss") and value is None):
-            warn(f"the {name.replace('_', ' ')} is not finite; lower optimizer.learning_rate, under another run.name")
-
-
-def resume(task: Task, checkpoints: Checkpoints) -> TrainState | None:
-    """The state of the newest checkpoint that is whole; None if there is none."""
-    checkpoint = newest_whole(checkpoints)
-    return state_from(checkpoint, task) if checkpoint else None
-
-
-def resume_together(task: Task, checkpoints: Checkpoints) -> tuple[TrainState | None, float]:
-    """The state with which every process of the run goes on, and the lowest validation loss up to it."""
-    found = hosts.each(partial(resume, task, checkpoints))
-    lowest = min(checkpoints.validation_losses().values(), default=math.inf)
-    has_any, lowest = hosts.share((found is not None, lowest))
-    if not has_any:
-        return None, math.inf
-    empty = lambda: jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(task.start))
-    return hosts.share(empty() if found is None else found), float(lowest)
-
-
-def newest_whole(checkpoints: Checkpoints) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None. Damaged ones are put aside, with a warning."""
-    found = checkpoints.newest()
-    for step, damage in found.damaged.items():
-        warn(f"the checkpoint of step {step:,} is damaged: {damage}; it was moved to {checkpoints.put_aside(step)}")
-    return found.checkpoint
-
-
-def state_from(checkpoint: Checkpoint, task: Task) -> TrainState:
-    """The training state of a checkpoint."""
-    try:
-        return from_arrays(jax.eval_shape(task.start), checkpoint.arrays)
-    except ValueError as error:
-        raise UserError(f"the checkpoint of step {checkpoint.step} does not fit the config: {error}") from None
-
-
 def learn(
     config: Config,
     task: Task,
@@ -240,53 +181,6 @@ def learn(
         saved = f", saved at {recorder.saved:,}" if recorder.saved else ", before there was anything to save"
         reporter.say(f"stopped at step {recorder.step:,} of {total:,}{saved}; {after_interrupt}")
     return not asked
-
-
-def conclude(task: Task, data: Any, directory: RunDirectory, checkpoints: Checkpoints) -> dict:
-    """Measures the best weights on the test part, once, and writes the result; later calls read it."""
-    path = directory.path / "result.json"
-    if (result := kept_result(path)) is not None:
-        return result
-    found = checkpoints.best()
-    for step, damage in found.damaged.items():
-        warn(f"the checkpoint of step {step:,} is damaged: {damage}; taking the next best")
-    if found.checkpoint is None:
-        raise UserError(f"every checkpoint of {directory.path} is damaged; train again under another run.name")
-    state = state_from(found.checkpoint, task)
-    check_recorded(task, state, found.checkpoint)
-    concluded = task.conclude(state, data)
-    result = plain(concluded.result)
-    if concluded.predictions:
-        lines = (json.dumps(plain(prediction), ensure_ascii=False) + "\n" for prediction in concluded.predictions)
-        write_whole(directory.path / "predictions.jsonl", "".join(lines))
-    write_whole(path, json.dumps({**result, "checksum": text_checksum(result)}, indent=2, ensure_ascii=False) + "\n")
-    return result
-
-
-def kept_result(path: Path) -> dict | None:
-    """The result of a finished run; None if there is none, or if it was changed."""
-    if not path.exists():
-        return None
-    try:
-        result = read_json(path)
-    except UserError:
-        result = {}
-    if result.pop("checksum", None) == text_checksum(result):
-        return result
-    warn(f"{path} is damaged, or older than its checksum: measuring again")
-    return None
-
-
-def check_recorded(task: Task, state: TrainState, checkpoint: Checkpoint) -> None:
-    """Warns if the best weights no longer have their recorded validation loss."""
-    if task.held_out is None or checkpoint.validation_loss is None:
-        return
-    measured = float(task.evaluate(state.params, state.hyper, task.held_out))
-    if not math.isclose(measured, checkpoint.validation_loss, rel_tol=RECORDED):
-        warn(
-            f"the weights of step {checkpoint.step:,} have the validation loss {measured:#.5g}, where "
-            f"{checkpoint.validation_loss:#.5g} was recorded; the data, a library or the machine have changed"
-        )
 
 
 def compile_together(*programs: tuple | None) -> list:

@@ -21,7 +21,8 @@ from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
 from rnnjax.run.average import average, count_of
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint, text_checksum
-from rnnjax.run.directory import CELL, completed, difference, read_json, read_yaml, with_free_fields
+from rnnjax.run.config_file import completed, difference, read_yaml, with_free_fields
+from rnnjax.run.directory import CELL, read_json
 from rnnjax.run.origin import cell_of, origin_of
 from rnnjax.run.progress import warn
 from rnnjax.tasks import NETWORKS, series

@@ -15,7 +15,8 @@ from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingCo
 from rnnjax.errors import UserError
 from rnnjax.explore import __main__ as explore
 from rnnjax.lags import __main__ as lags
-from rnnjax.run.directory import RunDirectory, as_begun
+from rnnjax.run.config_file import as_begun
+from rnnjax.run.directory import RunDirectory
 from rnnjax.tasks import make_task
 from rnnjax.textbook import __main__ as textbook
 from rnnjax.trained import read_config

@@ -11,7 +11,7 @@ import pytest
 from command import SIGNAL_AT, TINY, Answer, check_refusals, door, message, read_rows, saved_arrays, write_songs
 
 from rnnjax import train
-from rnnjax.run.directory import Lock
+from rnnjax.run.lock import Lock
 
 LONG = [*TINY, "--model.dropout", "0.2"]
 LONG += ["--run.precision", "float64", "--training.steps", "21", "--training.log_every_steps", "1"]

@@ -16,10 +16,10 @@ from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, Train
 from rnnjax.data.known import make_problem
 from rnnjax.gradients import METHODS, make_method
 from rnnjax.gradients.method import Window
-from rnnjax.loop import state_from
 from rnnjax.model.cells import Hyper
 from rnnjax.model.network import initial_carry
 from rnnjax.model.recurrence import of_network
+from rnnjax.resumption import state_from
 from rnnjax.run import figures
 from rnnjax.tasks import make_task
 from rnnjax.tasks.known import make_read, shape_of

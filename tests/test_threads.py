@@ -7,7 +7,7 @@ import yaml
 
 from rnnjax import build, loop
 from rnnjax.config import Config, ModelConfig, RunConfig, TrainingConfig
-from rnnjax.run.directory import as_begun
+from rnnjax.run.config_file import as_begun
 from rnnjax.run.threads import threads_for, use_threads
 
 

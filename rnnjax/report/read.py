@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from rnnjax.errors import UserError
-from rnnjax.run.directory import read_yaml
+from rnnjax.run.config_file import read_yaml
 from rnnjax.study.directory import unsigned
 from rnnjax.study.results import DamagedPart, check_extra, read_part
 

@@ -1,4 +1,4 @@
-"""A run's directory: its lock, its config, and the places of its parts.
+"""A run's directory: the places of its parts, and what of them is pinned when it begins.
 
 runs/<name>/
   config.yaml         every field, as resolved
@@ -14,55 +14,21 @@ runs/<name>/
 """
 
 import dataclasses
-import fcntl
 import hashlib
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rnnjax.config import OLDER, Config
+from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.files import remove_parts, write_whole
+from rnnjax.run.config_file import as_then, changed_numbers, completed, difference, read_yaml
+from rnnjax.run.lock import Lock
 from rnnjax.run.progress import warn
-from rnnjax.run.yaml_keys import given_twice
-
-FREE_TO_CHANGE = {
-    *("data.path", "run.root", "sampling.show_every_steps"),
-    *("run.compilation_cache", "run.threads", "run.tensorboard"),
-    *("run.coordinator", "run.processes", "run.process"),
-}
-"""Fields that a resumed run may differ in: they change no number, as the data are known by their checksum."""
-
 
 CELL = "cell.py"
-
-
-class Lock:
-    """Keeps a second process out of a directory, which is made where it is missing."""
-
-    def __init__(self, path: Path, taken: str = "") -> None:
-        """Takes the lock; waits for it where `taken` is empty.
-
-        Raises:
-          UserError: with the message `taken`, if another process has it; or if the directory cannot be made.
-        """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._file = open(path / ".lock", "a")
-        except OSError as error:
-            raise UserError(f"run.root, run.name: cannot make {path}: {error.strerror}") from None
-        try:
-            # The kernel drops this lock with the process, however it ends: no stale lock can stay behind.
-            fcntl.flock(self._file, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
-        except BlockingIOError:
-            self._file.close()
-            raise UserError(taken) from None
-
-    def release(self) -> None:
-        self._file.close()
 
 
 class RunDirectory:
@@ -164,88 +130,12 @@ class RunDirectory:
         return path
 
 
-def difference(path: Path, kept: dict[str, Any]) -> str:
-    """Difference of a config file to the kept one, in words; empty where no number would change."""
-    if not path.exists():
-        return "is gone"
-    try:
-        changed = changed_numbers(completed(kept, as_then()), completed(read_yaml(path), as_then()))
-    except UserError:
-        return "is damaged"
-    return f"was changed ({changed})" if changed else ""
-
-
-def changed_numbers(old: dict, new: dict) -> str:
-    """Differences in words without those that change no number of the steps so far: free fields, and more steps."""
-    steps, more = old["training"]["steps"], new["training"]["steps"]
-    longer = isinstance(steps, int) and isinstance(more, int) and more > steps
-    return changes(old, new, FREE_TO_CHANGE | ({"training.steps"} if longer else set()))
-
-
-def with_free_fields(kept: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A kept config with the free fields that a config file has: the data may have moved since it was kept."""
-    try:
-        now = completed(read_yaml(path), as_then())
-    except UserError:
-        return kept
-    found = {section: dict(fields) for section, fields in completed(kept, as_then()).items()}
-    for section, _, name in (name.partition(".") for name in FREE_TO_CHANGE):
-        found[section][name] = now[section][name]
-    return found
-
-
 def write_again(path: Path, content: str | bytes) -> None:
     """Writes a file whose content is known from elsewhere, and says so where it had another."""
     content = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() != content:
         warn(f"{path} was changed; it is written anew")
     write_whole(path, content)
-
-
-def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> Config:
-    """Config that goes on with a run: what it leaves open, or the run is too old to say, is as the run began.
-
-    Args:
-      kept: the run's own by its checkpoints, where they know it.
-    """
-    path = run / "config.yaml"
-    try:
-        said = kept or (read_yaml(path) if path.exists() else {})
-        begun = completed(said, as_then())
-    except UserError:
-        return config  # said where it is pinned
-    if not said:
-        return config
-    for section, fields in OLDER.items():
-        then = {name: value for name, value in fields.items() if name not in said.get(section, {})}
-        for name, value in then.items():
-            if getattr(getattr(config, section), name) != value:
-                warn(f"{run} is older than {section}.{name}; it goes on with {value}, as it began")
-        config = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **then)})
-    unroll = begun["model"]["scan_unroll"]
-    chosen = config.model.scan_unroll or (unroll if isinstance(unroll, int) and unroll > 0 else 0)
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=chosen))
-
-
-def as_then() -> dict:
-    """Fields of a config, each as it is in a run that is too old to say."""
-    return completed(OLDER, dataclasses.asdict(Config()))
-
-
-def completed(given: dict, defaults: dict) -> dict:
-    """Given fields, and the defaults of those that are missing."""
-    filled = dict(given)
-    for key, value in defaults.items():
-        has = given.get(key, value)
-        if isinstance(value, dict) and not isinstance(has, dict):
-            raise UserError(f"config.yaml is damaged: {key} is {str(has)[:40]!r}, but must be a group of fields")
-        filled[key] = completed(has, value) if isinstance(value, dict) else has
-    return filled
-
-
-def changes(old: dict, new: dict, free: Collection[str]) -> str:
-    """Differences in words, without those in the free fields; empty where there are none."""
-    return "; ".join(f"{name}: {before} -> {now}" for name, before, now in differences(old, new) if name not in free)
 
 
 def write_environment(path: Path, environment: dict[str, Any]) -> None:
@@ -268,37 +158,6 @@ def _environment_before(path: Path) -> dict[str, Any]:
     except UserError as error:
         warn(f"{error}; it is written anew, and what it said of earlier versions is lost")
         return {}
-
-
-def differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, Any, Any]]:
-    """Differences between two nested mappings: (dotted name, old, new) each, None where a value is missing."""
-    found = []
-    for key in sorted(old.keys() | new.keys(), key=str):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found.append((f"{prefix}{key}", before, after))
-    return found
-
-
-def read_yaml(path: Path) -> dict:
-    """Reads the mapping in a YAML file.
-
-    Raises:
-      UserError: if it is missing, damaged, or gives a key twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        twice = given_twice(text)
-        content = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError, ValueError):  # one of these is that it is not UTF-8
-        content = twice = None
-    if twice:
-        raise UserError(f"{path}: {twice}")
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: it is no YAML mapping")
-    return content
 
 
 def read_json(path: Path) -> dict:

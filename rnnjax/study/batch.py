@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnjax.config import Config
 from rnnjax.files import write_whole
-from rnnjax.loop import newest_whole
+from rnnjax.resumption import newest_whole
 from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.study import results
 from rnnjax.study.arms import Arm

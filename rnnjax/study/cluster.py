@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rnnjax.errors import UserError
-from rnnjax.run.directory import Lock
 from rnnjax.run.interrupt import Interrupt
+from rnnjax.run.lock import Lock
 from rnnjax.run.progress import warn
 from rnnjax.study.board import Board, GroupProgress
 from rnnjax.study.groups import Group, Work, group_folder

@@ -24,8 +24,10 @@ from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.files import remove_parts, write_whole
 from rnnjax.run.checkpoint import text_checksum
-from rnnjax.run.directory import FREE_TO_CHANGE as FREE_IN_A_RUN
-from rnnjax.run.directory import Lock, as_then, changes, completed, read_yaml, write_environment
+from rnnjax.run.config_file import FREE_TO_CHANGE as FREE_IN_A_RUN
+from rnnjax.run.config_file import as_then, changes, completed, read_yaml
+from rnnjax.run.directory import write_environment
+from rnnjax.run.lock import Lock
 from rnnjax.run.progress import warn
 from rnnjax.study.arms import Arm, to_json
 from rnnjax.study.study import Study
