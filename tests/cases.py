@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
-import oracle_cells
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import METHODS, autodiff, manual
-from rnnjax.gradients.method import Gradient, Window
+from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.initializers import init_params
 from rnnjax.model.loss import cross_entropy, weighted_mean
@@ -132,12 +131,15 @@ def compute_one(way, model, *arrays):
     return compute((way,), model, *arrays)[1][0]
 
 
-# In the oracles' dicts and lists
+# In the oracle's dicts and lists
 
 
-def to_oracle(params, carry, batch):
-    params, carry, batch = jax.tree.map(np.asarray, (params, carry, batch))
-    return {**given(params), "layers": [given(layer) for layer in params.layers]}, list(carry), batch._asdict()
+def to_oracle(model, params, carry):
+    """The shape of a network, its weights and its states."""
+    shape = {name: getattr(model, name) for name in ("activation", "hidden", "residual", "directions")}
+    params, carry = jax.tree.map(np.asarray, (params, carry))
+    weights = {**given(params), "layers": [given(layer) for layer in params.layers]}
+    return shape | {"cell": model.cell.name} | HYPER._asdict(), weights, list(carry)
 
 
 def given(item):
@@ -145,15 +147,6 @@ def given(item):
     return {name: array for name, array in item._asdict().items() if array is not None}
 
 
-def by_oracle(model, *arrays):
+def by_oracle(model, params, carry, batch):
     """The loss, last states and logits of any network."""
-    shape = {name: getattr(model, name) for name in ("activation", "hidden", "residual", "directions")}
-    return oracle_cells.run(shape | {"cell": model.cell.name} | HYPER._asdict(), *to_oracle(*arrays))
-
-
-def reference(model, *arrays):
-    """The gradient of a network of vanilla units, as the oracle writes it out."""
-    found = oracle.run(*to_oracle(*arrays), model.activation, with_gradient=True)
-    grads = found["params"]
-    params = Params(tuple(Layer(**layer) for layer in grads["layers"]), grads["V"], grads["by"])
-    return Gradient(np.asarray(found["loss"]), params, tuple(found["carry"]), tuple(found["new_carry"]))
+    return oracle.run(*to_oracle(model, params, carry), jax.tree.map(np.asarray, batch)._asdict())

@@ -1,5 +1,6 @@
 """The four architectures against plain loops in float64."""
 
+import cases
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,17 +38,10 @@ IDS = rng.integers(V - 1, size=(max(LENGTHS), len(LENGTHS)))
 VALID = np.arange(max(LENGTHS))[:, None] < LENGTHS
 
 
-def plain(params):
-    """The weights as the oracle has them."""
-    layers, V, by, _ = jax.tree.map(np.asarray, params)
-    return {"layers": [own._asdict() for own in layers], "V": V, "by": by}
-
-
-def read(params, carry, ids):
-    """The oracle's logits, last states, and the last layer's h at every step, of one sequence."""
-    yes, no = np.ones(len(ids), bool), np.zeros(len(ids), bool)
-    logits, states, tape = oracle.forward_stream(plain(params), carry, ids, yes, no, "tanh")
-    return logits, states, np.array([top for _, top in tape])
+def read(model, params, carry, ids):
+    """The plain loop's logits, last states, and the last layer's h at every step, of one sequence."""
+    states, hs, logits = oracle.read(*cases.to_oracle(model, params, carry), ids)
+    return logits, states, hs
 
 
 ZERO = [np.zeros(H)] * LAYERS
@@ -60,7 +54,7 @@ def near(actual, expected):
 def test_many_to_one_reads_the_last_real_step():
     found = compiled(many_to_one)(MODEL, PARAMS, Hyper(), Batch(IDS, IDS, valid=VALID))
     for b, length in enumerate(LENGTHS):
-        near(found[b], read(PARAMS, ZERO, IDS[:length, b])[0][-1])
+        near(found[b], read(MODEL, PARAMS, ZERO, IDS[:length, b])[0][-1])
 
 
 def test_one_to_many_starts_from_the_labels_state():
@@ -69,16 +63,7 @@ def test_one_to_many_starts_from_the_labels_state():
         MODEL, Conditioned(PARAMS, starts), Hyper(), jnp.array([2, 0, 2]), Batch(IDS, IDS, valid=VALID)
     )
     for b, (label, length) in enumerate(zip((2, 0, 2), LENGTHS, strict=True)):
-        near(found[:length, b], read(PARAMS, [start[label] for start in starts], IDS[:length, b])[0])
-
-
-def both_ways(params, ids):
-    """One bidirectional level, then the read-out, for one sequence: the reading backward is of the reversed one."""
-    halves = []
-    for own, order in zip(params.layers, (1, -1), strict=True):
-        one = Params((own,), np.eye(H), np.zeros(H))
-        halves.append(read(one, [np.zeros(H)], ids[::order])[0][::order])
-    return np.concatenate(halves, axis=1)
+        near(found[:length, b], read(MODEL, PARAMS, [start[label] for start in starts], IDS[:length, b])[0])
 
 
 BOTH = Params((layer(V), layer(V)), draw(2 * H, 3), draw(3))
@@ -88,13 +73,13 @@ BOTH_MODEL = Model(3, H, bidirectional=True, inputs=V)
 def test_many_to_many_has_read_the_whole_sequence_at_every_step():
     found = compiled(many_to_many)(BOTH_MODEL, BOTH, Hyper(), Batch(IDS, IDS, valid=VALID))
     for b, length in enumerate(LENGTHS):
-        near(found[:length, b], both_ways(BOTH, IDS[:length, b]) @ BOTH.V + BOTH.by)
+        near(found[:length, b], read(BOTH_MODEL, BOTH, ZERO, IDS[:length, b])[0])
 
 
 def test_many_to_one_both_ways_reads_each_half_where_it_ends():
     found = compiled(many_to_one)(BOTH_MODEL, BOTH, Hyper(), Batch(IDS, IDS, valid=VALID))
     for b, length in enumerate(LENGTHS):
-        hs = both_ways(BOTH, IDS[:length, b])
+        _, _, hs = read(BOTH_MODEL, BOTH, ZERO, IDS[:length, b])
         near(found[b], np.concatenate([hs[-1, :H], hs[0, H:]]) @ BOTH.V + BOTH.by)
 
 
@@ -121,8 +106,8 @@ def test_the_decoder_goes_on_from_the_encoder_and_looks_back_at_what_is_no_paddi
     _, logits, looked = compiled(decode)(MODEL, pair, Hyper(), carry, memory, Batch(TARGET, TARGET))
     assert (looked is not None) == attention
     for b, length in enumerate(LENGTHS):
-        _, states, source = read(PARAMS._replace(layers=pair.encoder), ZERO, IDS[:length, b])
-        expected, _, hs = read(PARAMS, states, TARGET[:, b])
+        _, states, source = read(MODEL, PARAMS._replace(layers=pair.encoder), ZERO, IDS[:length, b])
+        expected, _, hs = read(MODEL, PARAMS, states, TARGET[:, b])
         if attention:
             for t, h in enumerate(hs):
                 odds = np.array([np.exp(h @ pair.attention.score @ s) for s in source])
@@ -141,7 +126,7 @@ def test_left_to_itself_each_output_is_the_next_input():
     for b, x in enumerate((1, 3)):
         carry = [np.asarray(state)[b] for state in start]
         for t in range(6):
-            expected, carry, _ = read(PARAMS, carry, [x])
+            expected, carry, _ = read(MODEL, PARAMS, carry, [x])
             near(logits[t, b], expected[0])
             x = np.argmax(expected[0, : V - 1] + 0.5 * noise[t, b, : V - 1])
             assert ids[t, b] == x

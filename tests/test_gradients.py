@@ -1,4 +1,5 @@
-"""The gradients that are written by hand, against one that shares nothing with them."""
+"""The gradients that are written by hand, against one that shares nothing with them: that of `jax.grad`, which
+`test_cells.py` holds against plain NumPy."""
 
 import ast
 from functools import partial
@@ -32,11 +33,11 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_gradient_written_out_agrees_with_the_oracle(case):
+def test_every_gradient_written_out_is_autodiff(case):
     arrays, model = cases.make(case)
-    _, found = cases.compute(("autodiff", *cases.BY_HAND), model, *arrays)
+    exact, *found = cases.compute(("autodiff", *cases.BY_HAND), model, *arrays)[1]
     for gradient in found:
-        compare(gradient, cases.reference(model, *arrays))
+        compare(gradient, exact)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

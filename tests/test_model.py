@@ -19,8 +19,8 @@ from rnnjax.model.initializers import count_parameters, init_params
 from rnnjax.model.loss import cross_entropy, weighted_mean
 from rnnjax.model.network import Model, zero_carry
 from rnnjax.model.recurrence import of_network
-from rnnjax.model.rnn import Inputs, apply, input_to_hidden, run_layers, unroll
-from rnnjax.model.sampling import absorb, draw, generate, generate_textbook, gumbel_noise
+from rnnjax.model.rnn import apply
+from rnnjax.model.sampling import draw, generate, generate_textbook, gumbel_noise
 
 
 @pytest.fixture(scope="module")
@@ -28,31 +28,6 @@ def small():
     """A network of two layers, three streams of five steps: (model, params, carry, batch)."""
     arrays, model = cases.make(Case(layers=2, T=5, seed=8))
     return model, *arrays
-
-
-def one_hot_loss(params, x, model, carry, batch):
-    """The loss with the first layer's look-up replaced by what it is given: ids or real vectors."""
-    hs = x
-    for layer, state in zip(params.layers, carry, strict=True):
-        _, hs = unroll(model.cell, layer, Hyper(), state, Inputs(input_to_hidden(layer, hs)))
-    return weighted_mean(cross_entropy(hs @ params.V + params.by, batch.y))
-
-
-def test_look_up_equals_the_product_with_one_hot_rows(small):
-    model, params, carry, batch = small
-    rows = jax.nn.one_hot(batch.x, model.vocabulary, dtype=params.V.dtype)
-    layer = params.layers[0]
-    np.testing.assert_allclose(input_to_hidden(layer, batch.x), rows @ layer.U + layer.bh, rtol=0, atol=1e-15)
-    by_ids, by_rows = (jax.value_and_grad(one_hot_loss)(params, x, model, carry, batch) for x in (batch.x, rows))
-    compare(by_ids, by_rows, tolerance=1e-12)
-
-
-def test_input_weights_by_look_up_equal_the_product_with_one_hot_rows(small):
-    model, params, _, batch = small
-    rows = jax.nn.one_hot(batch.x, model.vocabulary, dtype=params.V.dtype)
-    d_a = jnp.cos(jnp.arange(rows.shape[0] * 3 * model.hidden, dtype=float)).reshape(*batch.x.shape, model.hidden)
-    layer = params.layers[0]
-    compare(manual.rows(layer.U, batch.x, d_a), manual.outer(rows, d_a), 1e-12)
 
 
 def test_one_window_in_two_pieces_ends_the_same(small):
@@ -219,8 +194,7 @@ def test_generation_reads_its_own_output(small):
     _, ids = generate(model, params, Hyper(), carry, jnp.array([3, 1, 0]), noise, 0.8)
     for stream, first in enumerate([3, 1, 0]):
         text = [first, *np.asarray(ids[:, stream]).tolist()]
-        plain, states, _ = cases.to_oracle(params, [h[stream] for h in carry], small[3])
-        logits, _, _ = oracle.forward_stream(plain, states, text, [True] * 9, [False] * 9, "tanh")
+        *_, logits = oracle.read(*cases.to_oracle(model, params, [h[stream] for h in carry]), text)
         assert text[1:] == [draw_plainly(row, g, 0.8) for row, g in zip(logits, noise[:, stream], strict=False)]
 
 
@@ -232,18 +206,12 @@ def test_textbook_generation_equals_the_loop_of_the_book(small):
     window = batch.x[:T, :1].astype(jnp.int32)
     last, ids = generate_textbook(model, params, Hyper(), tuple(one), window, jnp.asarray(noise), temperature)
 
-    plain, states, _ = cases.to_oracle(params, [h[0] for h in carry], batch)
+    *network, states = cases.to_oracle(model, params, [h[0] for h in carry])
     indices, written = window[:, 0].tolist(), []
     for t in range(length):
-        logits, states, _ = oracle.forward_stream(plain, states, indices, [True] * T, [False] * T, "tanh")
+        states, _, logits = oracle.read(*network, states, indices)
         written.append(draw_plainly(logits[-1], noise[t, 0], temperature))
         indices = indices[1:] + written[-1:]
     assert len(set(written)) > 2
     assert ids[:, 0].tolist() == written
     compare(last, tuple(state[None] for state in states), 1e-12)
-
-
-def test_absorb_reads_a_text(small):
-    model, params, carry, batch = small
-    expected, _ = run_layers(model, params, Hyper(), carry, batch)
-    compare(absorb(model, params, Hyper(), carry, batch.x), expected, 1e-14)

@@ -1,6 +1,9 @@
 """The equations of every cell and option once more, as plain as they can be: float64 NumPy, one stream after the other,
 Python loops over time, levels and gates. It knows nothing of the package that it checks.
 
+All of them are analytic where they have a derivative, and take complex numbers too: Im L(θ + iε v) / ε is the slope of
+the loss along v, exact to rounding, with no back-propagation in it.
+
     shape  = {"cell", "activation", "hidden", "residual", "directions", "leak", "dropout"}
     params = {"layers": [{"U": [I, G·H], "W": [H, G·H], [G·H] or absent, "bh": [G·H], and what else a layer has}, ...],
               "V", "by",
@@ -11,7 +14,7 @@ Python loops over time, levels and gates. It knows nothing of the package that i
 
 import numpy as np
 
-ACTIVATIONS = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0.0), "linear": lambda a: a}
+ACTIVATIONS = {"tanh": np.tanh, "relu": lambda a: np.where(a.real > 0, a, 0.0), "linear": lambda a: a}
 
 
 def logistic(a):
@@ -20,7 +23,8 @@ def logistic(a):
 
 def standardise(gate):
     """One gate's units, mean 0 and variance 1."""
-    return (gate - gate.mean()) / np.sqrt(gate.var() + 1e-5)
+    centred = gate - gate.mean()
+    return centred / np.sqrt((centred**2).mean() + 1e-5)
 
 
 def product(x, matrix, gain, hidden):
@@ -96,8 +100,8 @@ def run_layer(shape, layer, state, xs, valid, reset):
 
 
 def run_stream(shape, params, carry, x, valid, reset, noise):
-    """One stream: the last states, and the logits [T, V]."""
-    rows = params.get("embedding", np.eye(len(params["by"])))
+    """One stream: the last states, what the last level hands up at every step [T, ...], and the logits [T, V]."""
+    rows = params.get("embedding", np.eye(len(params["layers"][0]["U"])))
     xs, states, directions = [rows[id] for id in x], [], shape["directions"]
     for level in range(len(params["layers"]) // directions):
         first = level * directions
@@ -112,7 +116,12 @@ def run_stream(shape, params, carry, x, valid, reset, noise):
             rate = shape["dropout"]
             outputs = [h * (noise[level][t] >= rate) / (1 - rate) for t, h in enumerate(outputs)]
         xs = [h + x for h, x in zip(outputs, xs, strict=True)] if shape["residual"] and level else outputs
-    return states, np.array([h @ params["V"] + params["by"] for h in xs])
+    return states, np.array(xs), np.array([h @ params["V"] + params["by"] for h in xs])
+
+
+def read(shape, params, carry, x):
+    """The same of one stream of ids [T] with no masks."""
+    return run_stream(shape, params, carry, x, [True] * len(x), [False] * len(x), None)
 
 
 def run(shape, params, carry, batch):
@@ -125,7 +134,7 @@ def run(shape, params, carry, batch):
     for n in range(B):
         noise = None if batch["noise"] is None else [level[:, n] for level in batch["noise"]]
         before = [state[n] for state in carry]
-        last, scores = run_stream(shape, params, before, batch["x"][:, n], valid[:, n], reset[:, n], noise)
+        last, _, scores = run_stream(shape, params, before, batch["x"][:, n], valid[:, n], reset[:, n], noise)
         for t in range(T):
             odds = np.exp(scores[t])
             loss -= weight[t, n] * np.log(odds[batch["y"][t, n]] / odds.sum())
