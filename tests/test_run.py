@@ -3,8 +3,6 @@
 import contextlib
 import json
 import shutil
-import sys
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +17,7 @@ from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
 from rnnjax.files import write_whole
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum, forget_abandoned_work
+from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum
 from rnnjax.run.directory import RunDirectory
 from rnnjax.run.metrics import MetricsLog
 from rnnjax.trained import load
@@ -196,15 +194,6 @@ def test_the_newest_checkpoints_and_the_best_are_kept(checkpoints):
         assert {name: a.tobytes() for name, a in found.arrays.items()} == {
             n: a.tobytes() for n, a in arrays(step).items()
         }
-
-
-def test_only_abandoned_work_is_silent(monkeypatch):
-    shown = []
-    monkeypatch.setattr(sys, "unraisablehook", shown.append)
-    forget_abandoned_work()
-    for said in ("Event loop is closed", "another"):
-        sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(said)))
-    assert [str(found.exc_value) for found in shown] == ["another"]
 
 
 @pytest.mark.parametrize("which", ["every file", "the largest file"])

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import os
-import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+from rnnjax.run.background import forget_abandoned_work
 
 Arrays = dict[str, np.ndarray]
 
@@ -264,23 +265,6 @@ def verified(step: int, content: Any) -> About:
     if content.keys() != set(About._fields) or content["step"] != step:
         raise DamagedCheckpoint(f"it is not what was saved after step {step:,}")
     return About(**content)
-
-
-def forget_abandoned_work() -> None:
-    """Silences the work that Orbax leaves to a closed event loop after a damaged checkpoint, or on a full disk.
-
-    Each piece of it would print a traceback.
-    """
-    if getattr(sys.unraisablehook, "forgets", False):
-        return
-    show = sys.unraisablehook
-
-    def show_others(found: Any) -> None:
-        if str(found.exc_value) != "Event loop is closed":
-            show(found)
-
-    show_others.forgets = True  # type: ignore[attr-defined]
-    sys.unraisablehook = show_others
 
 
 def text_checksum(content: Any) -> str:
