@@ -59,6 +59,21 @@ def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_ne
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-14)
 
 
+def test_symbols_read_by_their_rows_are_the_same_as_vectors_with_a_one():
+    with jax.enable_x64(True):
+        shape, target = Shape(6, 2, 1, 2, "none"), jnp.array([1.0, 0.0])
+        weights = jax.tree.map(lambda w: w.astype(float), lstm_1997.draw_weights(jax.random.key(0), shape, 1.0))
+        symbols, length = jnp.array([3, 5, 0, 1, 0, 2, 4, 4]), jnp.int32(6)
+        vectors = jax.nn.one_hot(symbols, 6, dtype=float)
+        one, other = (
+            lstm_1997.gradient(shape, weights, *read(shape, weights, xs, length), target)
+            for read, xs in ((lstm_1997.read_symbols, symbols), (lstm_1997.read_to_end, vectors))
+        )
+        assert np.count_nonzero(one.hidden[:, 4]) == 0  # a symbol after the end
+        np.testing.assert_allclose(one.hidden, other.hidden, rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(one.output, other.output, rtol=1e-10)
+
+
 def test_embedded_reber_strings_follow_their_grammar():
     may = ["TP", "B", "TP", "SX", "XS", "E", "T", "E"]
     assert list(map(sorted, reber.allowed("BTBTXSETE"))) == list(map(sorted, may))

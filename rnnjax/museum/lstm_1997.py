@@ -135,9 +135,14 @@ def step(shape: Shape, weights: Weights, memory: Memory, x: Array) -> tuple[Memo
 
 def forward(shape: Shape, weights: Weights, y: Array, s: Array, x: Array) -> tuple[Array, Array, Seen]:
     """Outputs and internal states of one step."""
-    cells, blocks = shape.cells, shape.blocks
     v = jnp.concatenate([x, y, jnp.ones(1)])
-    to_cell, to_in, to_out = jnp.split(jnp.sum(weights.hidden * v, axis=1), (cells, cells + blocks))
+    return activate(shape, jnp.sum(weights.hidden * v, axis=1), s, v)
+
+
+def activate(shape: Shape, net: Array, s: Array, v: Array) -> tuple[Array, Array, Seen]:
+    """Outputs and internal states from the net inputs [N] of cells, input gates and output gates."""
+    cells, blocks = shape.cells, shape.blocks
+    to_cell, to_in, to_out = jnp.split(net, (cells, cells + blocks))
     opened, gate = jax.nn.sigmoid(to_in), jax.nn.sigmoid(to_out)
     tanh_g = jnp.tanh(to_cell.reshape(blocks, -1) / 2)  # 4 σ(x) - 2 = 2 tanh(x/2)
     s = s + opened[:, None] * shape.g * tanh_g
@@ -185,3 +190,30 @@ def read_to_end(shape: Shape, weights: Weights, xs: Array, length: Array) -> tup
     by_cell, by_gate = (jnp.einsum("t,tbs,tm->bsm", read, by_net, seen.v) for by_net in (seen.to_cell, seen.to_gate))
     y, s, seen = jax.tree.map(lambda leaf: leaf[length - 1], (y, s, seen))
     return Memory(y, s, by_cell, by_gate), seen
+
+
+def read_symbols(shape: Shape, weights: Weights, symbols: Array, length: Array) -> tuple[Memory, Seen]:
+    """As `read_to_end`, of inputs that are all 0 but for a 1 at the place of each step's symbol [T].
+
+    The product with the inputs is a row of weights, and the derivative by it a sum over the steps of the symbol.
+    """
+    of_symbol, recurrent = weights.hidden[:, : shape.inputs].T, weights.hidden[:, shape.inputs :]
+
+    def body(state: tuple[Array, Array], from_input: Array) -> tuple[tuple[Array, Array], tuple]:
+        v = jnp.append(state[0], 1.0)
+        y, s, seen = activate(shape, from_input + jnp.sum(recurrent * v, axis=1), state[1], v)
+        return (y, s), (y, s, seen)
+
+    first = begin(shape)
+    y, s, seen = jax.lax.scan(body, (first.y, first.s), of_symbol[symbols], unroll=4)[1]
+    read = (jnp.arange(len(symbols)) < length).astype(s.dtype)[:, None, None]
+
+    def by_weights(by_net: Array) -> Array:
+        of_input = jnp.zeros((shape.inputs, *by_net.shape[1:]), s.dtype).at[symbols].add(read * by_net)
+        of_state = jnp.einsum("tbs,tm->bsm", read * by_net, seen.v)
+        return jnp.concatenate([jnp.moveaxis(of_input, 0, -1), of_state], axis=-1)
+
+    by_cell, by_gate = by_weights(seen.to_cell), by_weights(seen.to_gate)
+    y, s, last = jax.tree.map(lambda leaf: leaf[length - 1], (y, s, seen))
+    x = jax.nn.one_hot(symbols[length - 1], shape.inputs, dtype=s.dtype)
+    return Memory(y, s, by_cell, by_gate), last._replace(v=jnp.concatenate([x, last.v]))

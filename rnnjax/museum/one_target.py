@@ -114,7 +114,16 @@ def answered(weights: Weights, sequence: Sequence, shape: Shape) -> tuple[Array,
 
 def test(trial: Tree, draw: Callable[[Array], Sequence], shape: Shape, rule: Rule) -> tuple[Array, Array]:
     """Wrong answers to new sequences, and their mean squared error."""
-    keys = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), 2**31 - 1), TEST)
-    answers, _, targets = jax.lax.map(lambda key: answered(trial["weights"], draw(key), shape), keys, batch_size=32)
-    wrong = jnp.max(jnp.abs(answers - targets), axis=-1) >= rule.right
-    return jnp.sum(wrong), jnp.mean((answers - targets) ** 2)
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), 2**31 - 1)
+    errors = errors_on(trial["weights"], draw, shape, key, TEST)
+    return jnp.sum(jnp.max(jnp.abs(errors), axis=-1) >= rule.right), jnp.mean(errors**2)
+
+
+def errors_on(weights: Weights, draw: Callable[[Array], Sequence], shape: Shape, key: Array, count: int) -> Array:
+    """Outputs minus targets [count, K] of a set of sequences."""
+
+    def error(key: Array) -> Array:
+        answer, _, target = answered(weights, draw(key), shape)
+        return answer - target
+
+    return jax.lax.map(error, jax.random.split(key, count), batch_size=32)

@@ -1,0 +1,229 @@
+"""Hochreiter & Schmidhuber 1997, experiment 3: noise and signal on one line, Tables 4, 5 and 6.
+
+A sequence is one number a step, Gaussian noise but for the first N, which are 1 in one class and -1 in the other. At its
+end, 100 to 110 steps later, the network says which class it was (3a); with noise on the first N too (3b); or learns the
+mean of noisy targets, 0.2 in one class and 0.8 in the other (3c).
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.museum import lstm_1997
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.one_target import Sequence, answered, errors_on
+from rnnjax.museum.successes import draw_successes
+from rnnjax.museum.trials import until_solved
+
+Array = jax.Array
+Tree = Any
+
+SHAPE = Shape(1, 3, 1, 1, "hidden")
+NOISE, TARGET_NOISE = 0.2**0.5, 0.1**0.5
+TEST_SET, LAST_TEST = 2**31 - 1, 2**31 - 2
+"""Numbers of sequences from which no training sequence is drawn."""
+
+
+def run(
+    seeds: np.ndarray, task: str, N: int, rate: float, first: tuple[int, float], last: tuple[int, float], budget: int
+) -> dict[str, Any]:
+    """Trains a trial a seed until it passes two stages, `first` and `last`.
+
+    Args:
+      task: 3a, 3b or 3c.
+      first, last: the most wrong answers to a test set of 256, and the bound of their mean absolute error.
+    """
+    passes = lambda stage: lambda trial: is_passed(trial, stage, task, N)
+    trials = jax.vmap(begin)(jnp.asarray(seeds))
+    go = partial(until_solved, update=partial(update, task=task, N=N, rate=rate), budget=budget, every=500)
+    early = go(trials, solved=passes(first))
+    late = go(early.states, solved=passes(last))
+    wrong, difference = jax.jit(jax.vmap(lambda trial: test(trial, LAST_TEST, 2560, task, N)))(late.states)
+    solved = early.solved & late.solved
+    return {
+        "solved": solved,
+        "first stage": early.updates,
+        "sequences": early.updates + late.updates,
+        "share misclassified": np.where(solved, wrong / 2560, np.nan),
+        "mean difference": np.where(solved, difference, np.nan),
+    }
+
+
+def begin(seed: Array) -> Tree:
+    """A trial before its first sequence."""
+    to_weights, to_sequences = jax.random.split(jax.random.key(seed))
+    return {
+        "weights": lstm_1997.draw_weights(to_weights, SHAPE, 0.1, (-1.0, -3.0, -5.0), (-2.0, -4.0, -6.0)),
+        "key": jax.random.key_data(to_sequences),
+        "presented": jnp.int32(0),
+    }
+
+
+def draw_sequence(key: Array, task: str, N: int, T: int = 100) -> Sequence:
+    """One sequence of a random class, with its target free of noise."""
+    to_length, to_class, to_noise = jax.random.split(key, 3)
+    length = jax.random.randint(to_length, (), T, T + T // 10 + 1)
+    is_second = jax.random.bernoulli(to_class)
+    xs = NOISE * jax.random.normal(to_noise, (T + T // 10,))
+    signal = jnp.where(is_second, -1.0, 1.0) + (xs[:N] if task == "3b" else 0)
+    of_first, of_second = (0.2, 0.8) if task == "3c" else (1.0, 0.0)
+    return Sequence(xs.at[:N].set(signal)[:, None], length, jnp.where(is_second, of_second, of_first)[None])
+
+
+def update(trial: Tree, number: Array, task: str, N: int, rate: float) -> Tree:
+    """One sequence, and the weights changed by its gradient."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), trial["presented"])
+    sequence = draw_sequence(key, task, N)
+    noise = TARGET_NOISE * jax.random.normal(jax.random.fold_in(key, 1), (1,)) if task == "3c" else 0
+    gradient = answered(trial["weights"], sequence._replace(target=sequence.target + noise), SHAPE)[1]
+    weights = jax.tree.map(lambda w, d: w - rate * d, trial["weights"], gradient)
+    return {**trial, "weights": weights, "presented": trial["presented"] + 1}
+
+
+def test(trial: Tree, number: int, count: int, task: str, N: int) -> tuple[Array, Array]:
+    """Wrong answers to a set of sequences, and the mean absolute difference to targets free of noise."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), number)
+    errors = jnp.abs(errors_on(trial["weights"], lambda key: draw_sequence(key, task, N), SHAPE, key, count))
+    return jnp.sum(errors > (0.1 if task == "3c" else 0.2)), jnp.mean(errors)
+
+
+def is_passed(trial: Tree, stage: tuple[int, float], task: str, N: int) -> Array:
+    """True where no more of the trial's test set are wrong, and the mean error is smaller, than a stage has it."""
+    wrong, difference = test(trial, TEST_SET, 256, task, N)
+    return (wrong <= stage[0]) & (difference < stage[1])
+
+
+def draw(figure: Any, results: Results) -> None:
+    """The share of trials that have passed the last stage, against the sequences presented, and the paper's means."""
+    axes = figure.subplots()
+    draw_successes(axes, results, "sequences", 1000, BUDGET)
+    for index, arm in enumerate(results):
+        axes.axvline(MEANS[arm][1], color=f"C{index}", linestyle="--", linewidth=1)
+    axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")
+    axes.set(xscale="log", xlim=(10_000, BUDGET), ylim=(-0.02, 1.02))
+    figure.legend(fontsize="small", loc="outside right upper")
+
+
+BUDGET = 1_000_000
+ANY = float("inf")
+TASK_A = {"task": "3a", "rate": 1.0, "first": (0, ANY), "last": (0, 0.01), "budget": 250_000}
+TASK_B = {**TASK_A, "task": "3b", "first": (5, ANY), "last": (5, 0.04)}
+TASK_C = {"task": "3c", "rate": 0.1, "first": (0, ANY), "last": (0, 0.015), "budget": BUDGET}
+MEANS = {
+    "3a, N = 3": (27_380, 39_850),
+    "3a, N = 1": (58_370, 64_330),
+    "3b, N = 3": (41_740, 43_250),
+    "3c, N = 3": (None, 269_650),
+}
+"""Of the paper, until the first and until the last stage: Tables 4, 5 and 6."""
+
+EXHIBIT = Exhibit(
+    paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
+    place="Tables 4, 5 and 6, noise and signal on the same channel (3a, 3b, 3c)",
+    claim="LSTM learns to tell two classes by the first three numbers of 100 and more, where the rest of the line is "
+    "noise, after 39,850 sequences on average, and the means of noisy targets after 269,650.",
+    settings=(
+        Setting(
+            "Sequences", "100 to 110 numbers; the first N are 1 or -1; Gaussian noise of variance 0.2 after them (5.3)"
+        ),
+        Setting("Noise on the first N", "in 3b, of variance 0.2"),
+        Setting("Targets", "1 and 0; in 3c 0.2 and 0.8, with Gaussian noise of variance 0.1 in training"),
+        Setting("Network", "1 input, 3 blocks x 1 cell, 1 output; 102 weights (Tables 4 and 10)"),
+        Setting("Connections", "hidden layer fully connected, all its units biased; the output sees cells, has no bias"),
+        Setting("Squashing", "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]"),
+        Setting("Initial weights", "[-0.1, 0.1]; input gate biases -1, -3, -5; output gate biases -2, -4, -6"),
+        Setting("Learning rate", "1.0; 0.1 in 3c"),
+        Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
+        Setting("Wrong", "an error above 0.2; in 3c above 0.1, to the target without noise"),
+        Setting(
+            "Stopped when (ST1)", "none of 256 test sequences is wrong; in 3b fewer than 6; in 3c there is no such stage"
+        ),
+        Setting("Stopped when (ST2)", "ST1, and the mean absolute error is below 0.01; in 3b 0.04; in 3c 0.015"),
+        Setting("Looked at", "not said", "every 500 sequences, with one test set a trial", "a look costs about as much"),
+        Setting("Test afterwards", "2,560 new sequences"),
+        Setting("State at the start", "zeros"),
+        Setting("Trials", "10", "30", "for intervals"),
+        Setting("Given up", "not said", "250,000 sequences a stage; 1,000,000 in 3c", "four times the paper's mean"),
+        Setting(
+            "T and N",
+            "T = 100, N = 3 and 1; T = 1,000, N = 3 in 3a and N = 1 in 3b",
+            "T = 100, N = 3; N = 1 in 3a",
+            "T = 1,000 takes the paper 446,850 sequences of 1,050 steps",
+        ),
+    ),
+    arms={
+        "3a, N = 3": {**TASK_A, "N": 3},
+        "3a, N = 1": {**TASK_A, "N": 1},
+        "3b, N = 3": {**TASK_B, "N": 3},
+        "3c, N = 3": {**TASK_C, "N": 3},
+    },
+    run=run,
+    criteria=(
+        Criterion("3a: share of trials that pass ST2", "3a, N = 3", "solved", 0.85),
+        Criterion(
+            "3a, N = 3: mean sequences until ST1",
+            "3a, N = 3",
+            "first stage",
+            18_250,
+            41_070,
+            published=Published(27_380, "Table 4"),
+        ),
+        Criterion(
+            "3a, N = 3: mean sequences until ST2",
+            "3a, N = 3",
+            "sequences",
+            26_570,
+            59_780,
+            published=Published(39_850, "Table 4"),
+        ),
+        Criterion(
+            "3a, N = 3: share misclassified afterwards",
+            "3a, N = 3",
+            "share misclassified",
+            0,
+            0.002,
+            published=Published(0.000195, "Table 4"),
+        ),
+        Criterion(
+            "3a, N = 1: mean sequences until ST2",
+            "3a, N = 1",
+            "sequences",
+            42_890,
+            96_500,
+            published=Published(64_330, "Table 4"),
+        ),
+        Criterion(
+            "3b, N = 3: mean sequences until ST2",
+            "3b, N = 3",
+            "sequences",
+            28_830,
+            64_880,
+            published=Published(43_250, "Table 5"),
+        ),
+        Criterion(
+            "3c, N = 3: mean sequences until the end",
+            "3c, N = 3",
+            "sequences",
+            179_770,
+            404_480,
+            published=Published(269_650, "Table 6"),
+        ),
+        Criterion(
+            "3c, N = 3: share misclassified afterwards",
+            "3c, N = 3",
+            "share misclassified",
+            0,
+            0.0112,
+            published=Published(0.00558, "Table 6"),
+        ),
+    ),
+    picture=draw,
+    seeds=30,
+    quick_seeds=10,
+    quick={"budget": 60_000},
+    quick_arms=("3a, N = 3",),
+)
