@@ -37,16 +37,21 @@ def run(
 
 def draw_sequence(key: Array, T: int) -> Sequence:
     """One sequence; a number counts as 0 where the first step is the one that is marked."""
+    numbers, markers, length = draw_marked(key, T, lowest=-1.0)
+    total = jnp.sum(jnp.where(markers == 1, numbers, 0))
+    return Sequence(jnp.stack([numbers, markers], axis=-1), length, 0.5 + total[None] / 4)
+
+
+def draw_marked(key: Array, T: int, lowest: float) -> tuple[Array, Array, Array]:
+    """Numbers from `lowest` to 1, their markers, and how many of them belong to the sequence."""
     to_length, to_numbers, to_first, to_second = jax.random.split(key, 4)
     length = jax.random.randint(to_length, (), T, T + T // 10 + 1)
-    numbers = jax.random.uniform(to_numbers, (T + T // 10,), minval=-1.0, maxval=1.0)
+    numbers = jax.random.uniform(to_numbers, (T + T // 10,), minval=lowest, maxval=1.0)
     first = jax.random.randint(to_first, (), 0, 10)
     second = jax.random.randint(to_second, (), 0, T // 2 - 2)  # of the others of the first T/2 - 1
     second = second + (second >= first)
     markers = jnp.zeros(len(numbers)).at[jnp.stack([first, second])].set(1.0)
-    markers = markers.at[0].set(-1.0).at[length - 1].set(-1.0)
-    total = jnp.sum(jnp.where(markers == 1, numbers, 0))
-    return Sequence(jnp.stack([numbers, markers], axis=-1), length, 0.5 + total[None] / 4)
+    return numbers, markers.at[0].set(-1.0).at[length - 1].set(-1.0), length
 
 
 def draw(figure: Any, results: Results) -> None:
@@ -88,12 +93,7 @@ EXHIBIT = Exhibit(
             "the same; a linear one is an arm",
             "a logistic one did not succeed in a first run of 30 trials",
         ),
-        Setting(
-            "Initial weights",
-            "input gate biases -3, -6; the others not read here",
-            "-0.1 to 0.1",
-            "as in the experiment on temporal order",
-        ),
+        Setting("Initial weights", "-0.1 to 0.1; input gate biases -3 and -6 (5.4)"),
         Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
         Setting("Right", "the output is within 0.04 of its target"),

@@ -71,12 +71,7 @@ EXHIBIT = Exhibit(
             "the text's; Table 10's is an arm",
             "the paper says both",
         ),
-        Setting(
-            "Initial weights",
-            "not read here; -0.1 to 0.1, and input gate biases of -2 to -6 by a public reimplementation",
-            "-0.1 to 0.1; -2 and -4",
-            "as remembered from Table 10",
-        ),
+        Setting("Initial weights", "-0.1 to 0.1; input gate biases -2 and -4 (5.6)"),
         Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
         Setting("Right", "all output units within 0.3 of their targets"),

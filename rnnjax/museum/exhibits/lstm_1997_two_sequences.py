@@ -133,17 +133,22 @@ EXHIBIT = Exhibit(
         Setting("Noise on the first N", "in 3b, of variance 0.2"),
         Setting("Targets", "1 and 0; in 3c 0.2 and 0.8, with Gaussian noise of variance 0.1 in training"),
         Setting("Network", "1 input, 3 blocks x 1 cell, 1 output; 102 weights (Tables 4 and 10)"),
-        Setting("Connections", "hidden layer fully connected, all its units biased; the output sees cells, has no bias"),
+        Setting(
+            "Connections", "hidden layer fully connected, all its units biased; the output sees cells, has no bias"
+        ),
         Setting("Squashing", "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]"),
         Setting("Initial weights", "[-0.1, 0.1]; input gate biases -1, -3, -5; output gate biases -2, -4, -6"),
         Setting("Learning rate", "1.0; 0.1 in 3c"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
         Setting("Wrong", "an error above 0.2; in 3c above 0.1, to the target without noise"),
         Setting(
-            "Stopped when (ST1)", "none of 256 test sequences is wrong; in 3b fewer than 6; in 3c there is no such stage"
+            "Stopped when (ST1)",
+            "none of 256 test sequences is wrong; in 3b fewer than 6; in 3c there is no such stage",
         ),
         Setting("Stopped when (ST2)", "ST1, and the mean absolute error is below 0.01; in 3b 0.04; in 3c 0.015"),
-        Setting("Looked at", "not said", "every 500 sequences, with one test set a trial", "a look costs about as much"),
+        Setting(
+            "Looked at", "not said", "every 500 sequences, with one test set a trial", "a look costs about as much"
+        ),
         Setting("Test afterwards", "2,560 new sequences"),
         Setting("State at the start", "zeros"),
         Setting("Trials", "10", "30", "for intervals"),

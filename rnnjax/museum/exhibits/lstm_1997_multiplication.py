@@ -1,0 +1,156 @@
+"""Hochreiter & Schmidhuber 1997, experiment 5: the multiplication problem, Table 8.
+
+As the adding problem, with numbers in [0, 1] whose product is asked for at the end, 50 steps and more later. A network
+that only sums up its inputs does not get it right.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.museum import lstm_1997
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibits.lstm_1997_adding import draw_marked
+from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.one_target import RECENT, TEST, Sequence, answered, errors_on
+from rnnjax.museum.successes import draw_successes
+from rnnjax.museum.trials import until_solved
+
+Array = jax.Array
+Tree = Any
+
+T, RIGHT, RATE = 100, 0.04, 0.1
+
+
+def run(
+    seeds: np.ndarray, budget: int, stages: tuple[int, int], read_out: Literal["logistic", "linear"] = "logistic"
+) -> dict[str, Any]:
+    """Trains a trial a seed until fewer of the last 2,000 answers are wrong than each stage asks for, and tests it."""
+    shape = Shape(2, 2, 2, 1, "all", read_out=read_out)
+    trials = jax.vmap(partial(begin, shape=shape))(jnp.asarray(seeds))
+    test_all = jax.jit(jax.vmap(partial(test, shape=shape)))
+    solved, sequences, found = np.ones(len(seeds), bool), np.zeros(len(seeds)), {}
+    for most in stages:
+        fewer = lambda trial, most=most: jnp.sum(trial["wrong"]) < most
+        ends = until_solved(trials, partial(update, shape=shape), fewer, budget=budget, every=500)
+        trials, solved, sequences = ends.states, solved & ends.solved, sequences + ends.updates
+        wrong, error = (np.where(solved, values, np.nan) for values in test_all(trials))
+        found |= {f"solved, {most}": solved, f"sequences, {most}": sequences}
+        found |= {f"wrong of 2,560, {most}": wrong, f"test error, {most}": error}
+    return found
+
+
+def begin(seed: Array, shape: Shape) -> Tree:
+    """A trial before its first sequence; `wrong` tells which of the last 2,000 answers were."""
+    to_weights, to_sequences = jax.random.split(jax.random.key(seed))
+    return {
+        "weights": lstm_1997.draw_weights(to_weights, shape, 0.1),
+        "key": jax.random.key_data(to_sequences),
+        "presented": jnp.int32(0),
+        "wrong": jnp.ones(RECENT, bool),
+    }
+
+
+def draw_sequence(key: Array) -> Sequence:
+    """One sequence; a number counts as 1 where the first step is the one that is marked."""
+    numbers, markers, length = draw_marked(key, T, lowest=0.0)
+    product = jnp.prod(jnp.where(markers == 1, numbers, 1))
+    return Sequence(jnp.stack([numbers, markers], axis=-1), length, product[None])
+
+
+def update(trial: Tree, number: Array, shape: Shape) -> Tree:
+    """One sequence, and the weights changed by its gradient."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), trial["presented"])
+    answer, gradient, target = answered(trial["weights"], draw_sequence(key), shape)
+    is_wrong = jnp.abs(answer - target)[0] > RIGHT
+    return {
+        **trial,
+        "weights": jax.tree.map(lambda w, d: w - RATE * d, trial["weights"], gradient),
+        "presented": trial["presented"] + 1,
+        "wrong": trial["wrong"].at[trial["presented"] % RECENT].set(is_wrong),
+    }
+
+
+def test(trial: Tree, shape: Shape) -> tuple[Array, Array]:
+    """Wrong answers to 2,560 new sequences, and their mean squared error."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), 2**31 - 1)
+    errors = errors_on(trial["weights"], draw_sequence, shape, key, TEST)
+    return jnp.sum(jnp.abs(errors) > RIGHT), jnp.mean(errors**2)
+
+
+def draw(figure: Any, results: Results) -> None:
+    """The share of trials that have reached each stage, against the sequences presented, and the paper's means."""
+    axes = figure.subplots()
+    for index, (most, mean) in enumerate(MEANS.items()):
+        stage = {f"{arm}, {most} of 2,000 wrong": of for arm, of in results.items()}
+        draw_successes(axes, stage, f"sequences, {most}", 0, BUDGET)
+        axes.axvline(mean, color=f"C{len(results) * index}", linestyle="--", linewidth=1)
+    axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have come so far")
+    axes.set(xlim=(0, BUDGET), ylim=(-0.02, 1.02))
+    figure.legend(fontsize="small", loc="outside right upper")
+
+
+BUDGET = 2_500_000
+MEANS = {140: 482_000, 13: 1_273_000}
+
+EXHIBIT = Exhibit(
+    paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
+    place="Table 8, the multiplication problem",
+    claim="LSTM learns to keep two numbers and to multiply them: fewer than 140 of 2,000 answers are off by more than "
+    "0.04 after 482,000 sequences on average, and fewer than 13 after 1,273,000.",
+    settings=(
+        Setting(
+            "Sequences", "as in the adding problem, numbers in [0, 1]; the number of a first step that is marked is 1"
+        ),
+        Setting("Network", "2 inputs, 2 blocks x 2 cells, 1 output; 93 weights (Table 8)"),
+        Setting("Connections", "hidden layer fully connected; outputs see cells; all units but inputs are biased"),
+        Setting("Squashing", "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]"),
+        Setting("Initial weights", "all of them, biases too, -0.1 to 0.1 (5.5, Table 10)"),
+        Setting("Learning rate", "0.1; a new sequence for each change of the weights"),
+        Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
+        Setting("Wrong", "an absolute error above 0.04"),
+        Setting(
+            "Tested when",
+            "fewer than 140, and fewer than 13, of the last 2,000 training sequences were wrong",
+            "the same, looked at every 500 sequences",
+            "time",
+        ),
+        Setting("Test", "2,560 new sequences"),
+        Setting("State at the start", "zeros"),
+        Setting("Trials", "10", "30", "for intervals"),
+        Setting("Given up", "not said", "2,500,000 sequences a stage", "twice the paper's mean"),
+    ),
+    arms={"T = 100": {"budget": BUDGET, "stages": (140, 13)}},
+    run=run,
+    criteria=(
+        Criterion("share of trials with fewer than 140 wrong", "T = 100", "solved, 140", 0.85),
+        Criterion(
+            "mean sequences until then",
+            "T = 100",
+            "sequences, 140",
+            321_000,
+            723_000,
+            published=Published(482_000, "Table 8"),
+        ),
+        Criterion(
+            "wrong of 2,560 then", "T = 100", "wrong of 2,560, 140", 90, 210, published=Published(139, "Table 8")
+        ),
+        Criterion("share of trials with fewer than 13 wrong", "T = 100", "solved, 13", 0.85),
+        Criterion(
+            "mean sequences until then",
+            "T = 100",
+            "sequences, 13",
+            849_000,
+            1_910_000,
+            published=Published(1_273_000, "Table 8"),
+        ),
+        Criterion("wrong of 2,560 then", "T = 100", "wrong of 2,560, 13", 7, 28, published=Published(14, "Table 8")),
+    ),
+    picture=draw,
+    seeds=30,
+    quick_seeds=10,
+    quick={"budget": 200_000, "stages": (140,)},
+)
