@@ -1,8 +1,8 @@
 """Hochreiter & Schmidhuber 1997, experiment 2c: very long time lags without local regularities, Table 3.
 
-A sequence is b, x or y, then q and more of p distractors at random, and e; each step after the first q distractors is e
-with probability 1/10. After e the network says which letter stood second, at least q + 1 steps before. It has two memory
-cells, each with its two gates, and no bias.
+A sequence is b, x or y, then q and more of p distractors at random, and e; each step after the first q distractors is
+e with probability 1/10. After e the network says which letter stood second, at least q + 1 steps before. It has two
+memory cells, each with its two gates, and no bias.
 """
 
 from functools import partial

@@ -198,9 +198,9 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     learned=(
-        "With the paper's squashing no trial succeeds. g in [0, 1] lets the state of the cell only grow, by about 1/4 a "
-        "step, and by the end of a sequence it is the largest number in the network: a rate of 1 then throws the outputs "
-        "from one end to the other.",
+        "With the paper's squashing no trial succeeds. g in [0, 1] lets the state of the cell only grow, by about 1/4 "
+        "a step, and by the end of a sequence it is the largest number in the network: a rate of 1 then throws the "
+        "outputs from one end to the other.",
         "With g in [-1, 1] the state begins near 0, and all trials but one succeed, after nearly five times as many "
         "sequences as the paper has. The recurrent network is as slow for 4 steps: one trial in 30 has learned them "
         "after 5,000,000 sequences, where the paper's took 1,043,000. It fails for 10, as the paper says.",

@@ -1,8 +1,8 @@
 """Hochreiter & Schmidhuber 1997, experiment 3: noise and signal on one line, Tables 4, 5 and 6.
 
-A sequence is one number a step, Gaussian noise but for the first N, which are 1 in one class and -1 in the other. At its
-end, 100 to 110 steps later, the network says which class it was (3a); with noise on the first N too (3b); or learns the
-mean of noisy targets, 0.2 in one class and 0.8 in the other (3c).
+A sequence is one number a step, Gaussian noise but for the first N, which are 1 in one class and -1 in the other. At
+its end, 100 to 110 steps later, the network says which class it was (3a); with noise on the first N too (3b); or learns
+the mean of noisy targets, 0.2 in one class and 0.8 in the other (3c).
 """
 
 from functools import partial
