@@ -32,7 +32,8 @@ def run(
     shape = Shape(2, 2, 2, 1, "all", read_out=read_out)
     trials = jax.vmap(partial(begin, shape=shape))(jnp.asarray(seeds))
     test_all = jax.jit(jax.vmap(partial(test, shape=shape)))
-    solved, sequences, found = np.ones(len(seeds), bool), np.zeros(len(seeds)), {}
+    solved, sequences = np.ones(len(seeds), bool), np.zeros(len(seeds))
+    found: dict[str, Any] = {}
     for most in stages:
         fewer = lambda trial, most=most: jnp.sum(trial["wrong"]) < most
         ends = until_solved(trials, partial(update, shape=shape), fewer, budget=budget, every=500)
