@@ -9,7 +9,7 @@ import numpy as np
 import oracle
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients import METHODS, autodiff, manual
+from rnnjax.gradients import METHODS, autodiff, layer_over_time
 from rnnjax.gradients.method import Window
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.initializers import init_params
@@ -112,7 +112,7 @@ def gradient(way, recurrence, params, carry, batch):
     window = Window(params, HYPER, carry, batch)
     if way == "custom_vjp":
         return autodiff.gradient(
-            recurrence, window, unroll=lambda *args: manual.unroll(*args)
+            recurrence, window, unroll=lambda *args: layer_over_time.unroll(*args)
         )  # late: mutants change it
     config = CONFIGS.get(way, way)
     method = METHODS[config.method](config)

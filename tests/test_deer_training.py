@@ -16,7 +16,7 @@ from rnnjax.certificate import instances, matrix, trial
 from rnnjax.certificate.bench import Bench
 from rnnjax.config import GradientConfig
 from rnnjax.errors import UserError
-from rnnjax.gradients import METHODS, manual
+from rnnjax.gradients import METHODS, layer_over_time
 from rnnjax.gradients.effort import Noted
 from rnnjax.gradients.method import Window
 from rnnjax.model import rnn
@@ -105,7 +105,7 @@ def test_a_network_that_runs_in_parallel_has_the_same_gradient(cell):
     sum_of = lambda unroll, at: jnp.sum(jnp.sin(rnn.apply(model, *at, carry, batch, unroll=unroll)[1]))
     by_hand, at_once = (
         jax.jit(jax.grad(partial(sum_of, way)))
-        for way in (manual.unroll, manual.unroll_by(Noted(InParallel(Solver()))))
+        for way in (layer_over_time.unroll, layer_over_time.unroll_by(Noted(InParallel(Solver()))))
     )
     for a, e in zip(
         jax.tree.leaves(at_once((params, HYPER))[0]), jax.tree.leaves(by_hand((params, HYPER))[0]), strict=True

@@ -10,7 +10,7 @@ from agreement import compare
 
 from rnnjax.config import Config, GradientConfig, ModelConfig, TaskConfig, TrainingConfig
 from rnnjax.data.numbers import Pairs
-from rnnjax.gradients import manual
+from rnnjax.gradients import layer_over_time
 from rnnjax.model import rnn
 from rnnjax.model.architectures import steps_within
 from rnnjax.model.cells import Hyper
@@ -131,7 +131,7 @@ def test_by_hand_and_by_autodiff_padded_and_alone(task):
     by_autodiff = make_gradient(of, rnn.unroll)
     (nats, count), grads = by_autodiff(params, task.rows)
 
-    (nats_by_hand, _), by_hand = make_gradient(of, manual.unroll)(params, task.rows)
+    (nats_by_hand, _), by_hand = make_gradient(of, layer_over_time.unroll)(params, task.rows)
     assert float(nats_by_hand) == pytest.approx(float(nats), rel=1e-12)
     compare(by_hand, grads, 1e-10)
 

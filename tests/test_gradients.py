@@ -13,7 +13,7 @@ import pytest
 from agreement import compare
 from cases import HYPER, Case
 
-from rnnjax.gradients import manual, textbook
+from rnnjax.gradients import layer_over_time, manual, textbook
 from rnnjax.gradients.method import Window
 from rnnjax.model import cells, dropout, layer_norm, loss_derivatives, product, streams
 from rnnjax.model.cells import derived
@@ -96,7 +96,7 @@ def test_the_custom_derivative_composes_with_any_loss(loss, case):
     (params, carry, batch), model = cases.make(case)
     by_hand, plain = (
         jax.jit(jax.grad(partial(loss, run, model), argnums=(0, 1)))(params, carry, batch)
-        for run in (manual.unroll, unroll)
+        for run in (layer_over_time.unroll, unroll)
     )
     compare(by_hand, plain)
 
@@ -106,7 +106,7 @@ def test_the_custom_derivative_can_be_vmapped():
     many = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
     gradients = [
         jax.jit(jax.vmap(jax.grad(partial(cosines_of_logits, run, model)), in_axes=(0, None, None)))
-        for run in (manual.unroll, unroll)
+        for run in (layer_over_time.unroll, unroll)
     ]
     compare(*(gradient(many, carry, batch) for gradient in gradients))
 
@@ -114,7 +114,8 @@ def test_the_custom_derivative_can_be_vmapped():
 def test_what_is_written_by_hand_calls_no_automatic_differentiation():
     automatic = {"grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "hessian"}
     automatic |= {"jacrev", "jacfwd", "jacobian", "autodiff", "checkpoint", "ad"}
-    files = [Path(module.__file__) for module in (manual, textbook, layer_norm, dropout, loss_derivatives, product)]
+    by_hand = (manual, layer_over_time, textbook, layer_norm, dropout, loss_derivatives, product)
+    files = [Path(module.__file__) for module in by_hand]
     files += {*Path(cells.__file__).parent.glob("*.py")} - {Path(derived.__file__)}
     assert len(files) > 12
     for file in files:

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from rnnjax.config import GradientConfig
 from rnnjax.gradients import reverse
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.effort import Noted, noted
+from rnnjax.gradients.effort import noted
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.gradients.reverse import error_by_jax
 from rnnjax.model import dropout, streams
@@ -41,7 +41,6 @@ from rnnjax.model.recurrence import Recurrence, total_weight
 from rnnjax.model.rnn import (
     Inputs,
     Saved,
-    Unroll,
     backward_in_time,
     cell_step,
     embed,
@@ -292,52 +291,3 @@ def input_weights(layer: Layer, reading: InputTape, d_a: Array, d_layer: Layer) 
 
 def method(config: GradientConfig) -> Method:
     return Method(gradient, claim=Claim("exact", adjoints=True))
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0, 5))
-def unroll(
-    cell: Cell,
-    layer: Layer,
-    hyper: Hyper,
-    state: Array,
-    inputs: Inputs,
-    scan_unroll: int = 1,
-    states: Array | None = None,
-) -> tuple[Array, Array]:
-    """`model.rnn.unroll` with the hand-written derivative, for any loss: pass it to `model.rnn.apply`.
-
-    Reverse mode only; for forward mode keep the plain one. Not differentiated with respect to `hyper`: nan.
-
-    Args:
-      states: as in `forward`; they have no derivative of their own.
-    """
-    state, hs, _ = forward(cell, layer, hyper, state, inputs, scan_unroll, states)
-    return state, hs
-
-
-def _unroll_forward(cell, layer, hyper, state, inputs, scan_unroll, states):
-    state, hs, tape = forward(cell, layer, hyper, state, inputs, scan_unroll, states)
-    return (state, hs), (layer, hyper, tape)
-
-
-def _unroll_backward(cell, scan_unroll, residuals, cotangents):
-    layer, hyper, tape = residuals
-    d_state, d_hs = cotangents
-    found = backward(cell, layer, hyper, tape, d_state, d_hs, scan_unroll)
-    d_hyper = jax.tree.map(lambda number: jnp.full_like(number, jnp.nan), hyper)
-    return recurrent_weights(layer, tape, found), d_hyper, found.state, Inputs(found.a), None
-
-
-unroll.defvjp(_unroll_forward, _unroll_backward)
-
-
-def unroll_by(way: Noted) -> Unroll:
-    """`unroll` along the states that a way of running layers finds."""
-
-    def along(
-        cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
-    ) -> tuple[Array, Array]:
-        states = way.solve(cell, *jax.lax.stop_gradient((layer, hyper, state, inputs))).states
-        return unroll(cell, layer, hyper, state, inputs, scan_unroll, states)
-
-    return along

@@ -9,7 +9,7 @@ input, which are asked for an output, and where the state comes from.
 
 Sequences of unequal lengths lie side by side, padded at their ends: `Batch.valid` holds the state there, so that a
 padded sequence gives what it gives alone. `unroll` is how a layer is run over time, and so how it is differentiated:
-`rnn.unroll` for autodiff, `gradients.manual.unroll` for the backward pass written by hand.
+`rnn.unroll` for autodiff, `gradients.layer_over_time.unroll` for the backward pass written by hand.
 """
 
 from typing import NamedTuple

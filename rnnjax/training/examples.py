@@ -15,7 +15,7 @@ import numpy as np
 from rnnjax.build import make_way
 from rnnjax.config import Config
 from rnnjax.errors import UserError
-from rnnjax.gradients import manual
+from rnnjax.gradients import layer_over_time
 from rnnjax.gradients.effort import Noted
 from rnnjax.gradients.method import Spent
 from rnnjax.model import rnn
@@ -28,7 +28,7 @@ from rnnjax.training.step import Learn, Learned
 
 Array = jax.Array
 
-UNROLLS: dict[str, Unroll] = {"autodiff": rnn.unroll, "manual": manual.unroll}
+UNROLLS: dict[str, Unroll] = {"autodiff": rnn.unroll, "manual": layer_over_time.unroll}
 """Functions that run a layer over time, by gradient.method; the other methods need a window of a stream."""
 
 ROWS = 256
@@ -81,7 +81,7 @@ def make_learn_examples(config: Config, surprise: SurpriseOf) -> Learn:
         def loss_of(params: Any) -> tuple[Array, Spent | None]:
             noted, unroll = Noted(way) if way else None, UNROLLS[config.gradient.method]
             if noted:
-                unroll = manual.unroll_by(noted) if by_hand else noted
+                unroll = layer_over_time.unroll_by(noted) if by_hand else noted
             found = surprise(params, state.hyper, batch, key, unroll)
             return jnp.sum(found.nats) / jnp.sum(found.outputs), noted.spent if noted else None
 
