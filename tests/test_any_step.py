@@ -220,20 +220,6 @@ def scalar(params, state, x):
 SMALL = ({"u": jnp.array(0.7), "w": jnp.array(-0.9), "v": jnp.array(1.3)}, jnp.array(0.4))
 
 
-def test_uoro_is_rtrl_on_average_over_all_signs():
-    xs, ys = jnp.array([0.5, -1.0, 0.3]), jnp.array([1.0, 0.2, -0.5])
-    exact = rnnjax.gradient(scalar, "squared_error", "rtrl", batch_axes=0).window(*SMALL, xs, ys)
-    grad = rnnjax.gradient(scalar, "squared_error", "uoro", batch_axes=0)
-    batch = Batch(xs, ys, jnp.ones(3))
-    memory = grad.method.init(grad.recurrence, *SMALL)
-    signs = jnp.array(list(itertools.product([-1.0, 1.0], repeat=3)))[..., None]
-    of_signs = lambda nu: grad.method.gradient(grad.recurrence, Window(SMALL[0], (), SMALL[1], batch, memory, nu))
-    each = jax.jit(jax.vmap(of_signs))(signs)
-    average = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), (each.params, each.carry))
-    close(average, (exact.params, exact.carry))
-    assert jnp.std(each.params["w"]) > 1e-3
-
-
 def test_artbp_follows_its_printed_equation():
     xs, ys = jnp.array([0.5, -1.0, 0.3, 0.8]), jnp.array([1.0, 0.2, -0.5, 0.1])
     params, s = SMALL

@@ -17,8 +17,7 @@ from rnnjax.config import Config, ModelConfig, OptimizerConfig, TrainingConfig
 from rnnjax.model import dropout
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.layer_norm import normalize, normalize_adjoint
-from rnnjax.model.network import Batch, Model, initial_carry, zero_carry
+from rnnjax.model.network import Batch, Model, initial_carry
 from rnnjax.model.rnn import apply, step
 from rnnjax.training.evaluation import fold, make_evaluate
 from rnnjax.training.state import init_state
@@ -105,13 +104,6 @@ def test_repeated_steps_are_apply(case):
     compare((carry, jnp.stack(rows)), (results["autodiff"].new_carry, logits), 1e-13)
 
 
-def test_a_leaky_unit_that_keeps_nothing_is_the_simple_one():
-    (params, carry, batch), model = cases.make(Case("leaky", layers=2, masks="vr"))
-    simple = Model(model.vocabulary, model.hidden, model.layers)
-    run = jax.jit(apply, static_argnums=0)
-    compare(run(model, params, Hyper(1.0), carry, batch), run(simple, params, Hyper(), carry, batch), 1e-14)
-
-
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_weights_have_the_cell_s_shapes_and_only_the_forget_gate_begins_open(cell):
     model = Model(6, 4, 2, cell=cell, embedding=3, layer_norm=True, learned_state=True, bidirectional=True)
@@ -129,22 +121,6 @@ def test_weights_have_the_cell_s_shapes_and_only_the_forget_gate_begins_open(cel
         np.testing.assert_array_equal([layer.gain_a, layer.gain_z], np.ones((2, *layer.bh.shape)))
         np.testing.assert_array_equal(layer.s0, 0)
     assert np.std(params.embedding) == pytest.approx(1, rel=0.5)
-
-
-# Layer normalisation
-
-
-def test_normalised_gates_have_mean_zero_and_variance_one_each():
-    x = 3 + 5 * np.random.default_rng(0).normal(size=(2, 3, 12))
-    gates = normalize(jnp.asarray(x), 4).value.reshape(2, 3, 3, 4)
-    np.testing.assert_allclose(gates.mean(-1), 0, atol=1e-12)
-    np.testing.assert_allclose(gates.var(-1), 1, atol=1e-4)
-
-
-def test_the_adjoint_of_a_normalisation_is_that_of_autodiff():
-    x, d = np.random.default_rng(1).normal(size=(2, 2, 3, 12))
-    _, pull = jax.vjp(lambda x: normalize(x, 4).value, jnp.asarray(x))
-    compare(normalize_adjoint(normalize(jnp.asarray(x), 4), jnp.asarray(d)), pull(jnp.asarray(d))[0], 1e-12)
 
 
 # A learned initial state
@@ -236,31 +212,6 @@ def test_evaluation_drops_nothing():
 
 
 # Both directions of time
-
-
-def test_padding_changes_nothing_in_either_direction():
-    (params, _, batch), model = cases.make(Case("lstm", layers=2, masks="w", options="b", batch=(2,)))
-    carry = zero_carry(model, (2,), jnp.float64)
-    logits, (expected,) = cases.compute(("manual",), model, params, carry, batch)
-    for filler in (0, 3):
-        pad = lambda leaf, value: jnp.concatenate([leaf, jnp.full((3, *leaf.shape[1:]), value, leaf.dtype)])
-        padded = Batch(pad(batch.x, filler), pad(batch.y, filler), pad(batch.weight, 0.0))
-        padded = padded._replace(valid=pad(jnp.ones((4, 2), bool), False))
-        longer, (result,) = cases.compute(("manual",), model, params, carry, padded)
-        compare(longer[:4], logits, 1e-13)
-        compare(result, expected, 1e-12)
-
-
-def test_the_backward_layer_reads_the_future_and_the_forward_layer_the_past():
-    (params, carry, batch), model = cases.make(Case("gru", options="b"))
-    run = jax.jit(apply, static_argnums=0)
-    other = batch._replace(x=batch.x.at[2].set((batch.x[2] + 1) % 5))
-    for weights, unchanged in ((0, slice(0, 2)), (1, slice(3, 4))):
-        half = jnp.arange(8)[:, None] // 4 == weights
-        alone = params._replace(V=jnp.where(half, params.V, 0))
-        before, after = (run(model, alone, HYPER, carry, each)[1] for each in (batch, other))
-        same = np.all(np.asarray(before == after), axis=(1, 2))
-        assert np.flatnonzero(same).tolist() == list(range(4)[unchanged])
 
 
 def test_a_network_of_both_directions_has_no_resets():

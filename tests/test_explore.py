@@ -1,7 +1,6 @@
 """The data before training: what rnnjax.explore counts, shows and writes."""
 
 import json
-import time
 
 import numpy as np
 import pandas as pd
@@ -195,13 +194,6 @@ def test_the_bundled_songs(here):
     vocabulary = Vocabulary("".join(entry["character"] for entry in found["vocabulary"]))
     assert vocabulary == load_corpus(DataConfig()).vocabulary
     assert found["ngram_bits"]["validation"]["5"] < found["ngram_bits"]["validation"]["3"] < 2.5
-
-
-def test_the_bar_of_the_bundled_songs_costs_little():
-    corpus = load_corpus(DataConfig())
-    began = time.process_time()
-    held_out_bits(corpus.ids, len(corpus.vocabulary))
-    assert time.process_time() - began < 2
 
 
 def test_what_cannot_be_read_or_written_is_one_line(here, subtests):

@@ -2,23 +2,21 @@
 
 from functools import partial
 
-import agreement
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 
 from rnnjax.analysis import lyapunov, units
-from rnnjax.analysis.lags import by_lag, refuse, split, steps_for, trajectory, truncation
-from rnnjax.gradients import autodiff
-from rnnjax.gradients.method import Window
+from rnnjax.analysis.lags import by_lag, refuse, steps_for, trajectory
+from rnnjax.certificate import theory
+from rnnjax.certificate.bench import Bench
+from rnnjax.certificate.instances import Instance
+from rnnjax.config import GradientConfig
 from rnnjax.model.cells import Hyper
 from rnnjax.model.initializers import init_params
-from rnnjax.model.loss import cross_entropy
 from rnnjax.model.network import Batch, Layer, Model, Params, zero_carry
 from rnnjax.model.recurrence import of_network
-from rnnjax.model.rnn import step
 
 HYPER = Hyper(leak=0.3)
 V, H, T, B = 6, 4, 7, 2
@@ -49,49 +47,14 @@ analyse = jax.jit(by_lag, static_argnums=0)
 
 
 @pytest.mark.parametrize(("cell", "layers", "extras"), KINDS)
-def test_the_parts_sum_to_the_gradient(cell, layers, extras):
+def test_the_gradient_at_each_lag_its_norms_and_the_bias_of_truncation_are_those_of_the_double_sum(
+    cell, layers, extras
+):
     model, params, carry, batch = case(cell, layers, **extras)
-    hyper = HYPER._replace(dropout=0.3)
-    both = jax.jit(lambda *case: (split(model, *case), autodiff.gradient(of_network(model), Window(*case)).params))
-    parts, whole = both(params, hyper, carry, batch)
-    agreement.compare(jax.tree.map(lambda part: part.sum(0), parts), whole)
-    assert all(np.abs(part[1]).max() > 0 for part in jax.tree.leaves([layer.W for layer in parts.layers]))
-    np.testing.assert_array_equal(parts.V[1:], 0)  # the read-out is used at the step of the loss alone
-
-
-@partial(jax.jit, static_argnums=0)
-def truncated(model, params, carry, batch, k):
-    """The gradient by `jax.grad`, each step's loss cut off from what came more than its own k steps before."""
-
-    def loss(params, t):
-        def body(states, at):
-            i, batch_t = at
-            states, logits = step(model, params, HYPER, states, batch_t)
-            cut = jax.tree.map(lambda s: jnp.where(i == t - k, jax.lax.stop_gradient(s), s), states)
-            return cut, jnp.sum(cross_entropy(logits, batch_t.y) * batch_t.weight)
-
-        return jax.lax.scan(body, carry, (jnp.arange(T), batch))[1][t] / batch.weight.sum()
-
-    return jax.grad(lambda params: jax.vmap(partial(loss, params))(jnp.arange(T)).sum())(params)
-
-
-@pytest.mark.parametrize("unit", ["vanilla", "lstm"])
-def test_truncation_is_that_of_a_gradient_that_stops_k_steps_back(unit):
-    model, params, carry, batch = case(unit, 2)
-    report = analyse(model, params, HYPER, carry, batch)
-    whole, leaves = truncation(report.sizes)
-    assert whole.bias.shape == (T,)
-    norm, g = np.linalg.norm, np.asarray(ravel_pytree(report.gradient)[0])
-    for k in (1, 2, 5):
-        rerun = truncated(model, params, carry, batch, k)
-        kept = np.asarray(ravel_pytree(rerun)[0])
-        np.testing.assert_allclose(whole.bias[k - 1], norm(kept - g) / norm(g), rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(whole.cosine[k - 1], kept @ g / norm(kept) / norm(g), rtol=1e-12)
-        pairs = zip(jax.tree.leaves(rerun), jax.tree.leaves(report.gradient), strict=True)
-        each = [norm(leaf - exact) / norm(exact) for leaf, exact in pairs]
-        np.testing.assert_allclose(leaves.bias[k - 1], each, rtol=1e-9, atol=1e-14)
-    assert whole.bias[-1] < 1e-13
-    assert min(whole.bias[1], whole.bias[0]) > 1e-3
+    windows = jax.tree.map(lambda leaf: leaf[None], batch)
+    instance = Instance("a case", of_network(model), params, HYPER._replace(dropout=0.3), carry, windows)
+    checks = theory.of_lags(Bench(instance, GradientConfig(), timed=False))
+    assert [check.verdict for check in checks] == 4 * ["PASS"], checks
 
 
 def test_norms_are_those_of_explicit_products_of_jacobians():

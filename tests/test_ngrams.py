@@ -88,26 +88,12 @@ def test_the_probabilities_of_all_ids_sum_to_one(train, context):
     assert found.min() > 0
 
 
-def test_after_every_context_of_a_text_the_probabilities_sum_to_one():
-    ids = text(150, 0)
-    model = count_ngrams(ids, V, ORDER)
-    for end in range(ORDER, len(ids)):
-        stretches = np.array([number([*ids[end - ORDER : end], c]) for c in range(V)], np.uint64)
-        np.testing.assert_allclose(model.probabilities(stretches).sum(axis=1), 1, rtol=0, atol=1e-14)
-
-
 def test_a_text_counted_in_blocks_gives_the_same(monkeypatch):
     whole = count_ngrams(text(300, 0), V, ORDER).bits(text(90, 1))
     monkeypatch.setattr(ngrams, "BLOCK", 7)
     read = []
     assert count_ngrams(text(300, 0), V, ORDER, read.append).bits(text(90, 1)) == pytest.approx(whole, rel=1e-14)
     assert sum(read) == 300
-
-
-def test_all_orders_of_one_model_are_those_of_models_of_their_own():
-    bits = count_ngrams(text(200, 0), V, ORDER).bits(text(80, 1))
-    alone = [count_ngrams(text(200, 0), V, k).bits(text(80, 1))[k] for k in range(ORDER + 1)]
-    assert bits == pytest.approx(alone, rel=1e-12)
 
 
 def test_order_0_of_a_long_text_comes_near_its_entropy_and_more_context_finds_the_rule():

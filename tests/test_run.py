@@ -34,24 +34,6 @@ def test_a_run_is_open_once(tmp_path):
         pass
 
 
-def test_a_file_where_the_run_should_be(tmp_path):
-    (tmp_path / "run").write_text("mine")
-    with pytest.raises(UserError, match=r"cannot make .*run: File exists"), RunDirectory(tmp_path / "run"):
-        pass
-    assert (tmp_path / "run").read_text() == "mine"
-
-
-def test_a_changed_config_is_refused_with_the_differences(tmp_path):
-    with RunDirectory(tmp_path / "run") as directory:
-        directory.pin_config(Config())
-        directory.pin_config(Config())
-        kept = (tmp_path / "run" / "config.yaml").read_bytes()
-        changed = Config(model=ModelConfig(hidden_size=101, layers=2))
-        with pytest.raises(UserError, match=r"model\.hidden_size: 100 -> 101; model\.layers: 1 -> 2"):
-            directory.pin_config(changed)
-        assert (tmp_path / "run" / "config.yaml").read_bytes() == kept
-
-
 def test_a_field_younger_than_the_run_had_its_default(tmp_path):
     with RunDirectory(tmp_path / "run") as directory:
         directory.pin_config(Config())
