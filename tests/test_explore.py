@@ -94,7 +94,7 @@ def test_rows_without_text_copies_and_lengths(here):
 def test_held_out_songs_that_the_network_trains_on_are_counted():
     config = DataConfig()
     songs = Songs([f"song {number}" for number in range(20)], 0, "a.csv", is_one_text=False)
-    part = draw_parts(songs, config)
+    part = draw_parts(20, "song(s)", "a.csv", config)
     trained, held_out = int(np.flatnonzero(part == 0)[0]), int(np.flatnonzero(part != 0)[0])
     assert song_statistics(songs, config)["held_out_songs_equal_to_a_training_song"] == 0
     songs.texts[held_out] = songs.texts[trained]

@@ -120,7 +120,7 @@ def test_an_online_method_that_forgets_its_trace_is_told(judge):
     assert judge("rtrl", forgetful, theory=True)[1] >= {1, 3}
 
 
-TOO_LONG = """from rnnjax.gradients.directions import average, price
+TOO_LONG = """from rnnjax.gradients.directions import along, price
 from rnnjax.gradients.directions import draw as right
 
 def draw(*args, **options):
@@ -207,14 +207,10 @@ SLIPS = {  # (method, what its file says, what it says instead)
     "kf_rtrl: one factor knows no sign": ("kf_rtrl", "sign * rho_2 * x", "rho_2 * x"),
     "the directions are too long": (
         "forward_gradient",
-        "from rnnjax.gradients.directions import average, draw, price\n",
+        "from rnnjax.gradients.directions import along, draw, price\n",
         TOO_LONG,
     ),
-    "spsa to one side": (
-        "spsa",
-        "params, v, by), real_carry)[0] for by in (sigma, -sigma",
-        "params, v, by), real_carry)[0] for by in (sigma, 0.0",
-    ),
+    "spsa to one side": ("spsa", "function(moved(-sigma))", "function(point)"),
 }
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.data.ngrams import NGrams, count_ngrams, highest_order
+from rnnjax.data.ngrams import NGrams, count_ngrams, highest_order, stretches_of
 
 ORDER = 4
 
@@ -22,7 +22,8 @@ class NGramClassifier(NamedTuple):
     def log_likelihoods(self, texts: list[np.ndarray]) -> np.ndarray:
         """log P(text | label) in nats [texts, labels]; each text is ids [N], N at least 1."""
         base = self.models[0].base
-        stretches = np.concatenate([_stretches(text, self.order, base) for text in texts])
+        padded = (np.concatenate([np.full(self.order, base - 1), text]).astype(np.uint64) for text in texts)
+        stretches = np.concatenate([stretches_of(digits, self.order, base) for digits in padded])
         starts = np.cumsum([0, *(len(text) for text in texts[:-1])])
         sums = [np.add.reduceat(np.log(model.probabilities(stretches)[-1]), starts) for model in self.models]
         return np.stack(sums, axis=1)
@@ -46,15 +47,6 @@ def train_classifier(texts: list[np.ndarray], label: np.ndarray, vocabulary_size
         for value in range(label.max() + 1)
     ]
     return NGramClassifier([count_ngrams(text, vocabulary_size, order) for text in of_label], order)
-
-
-def _stretches(ids: np.ndarray, order: int, base: int) -> np.ndarray:
-    """The number of the order + 1 ids that end at each place of a text, uint64 [N]; see `data.ngrams`."""
-    digits = np.concatenate([np.full(order, base - 1), ids]).astype(np.uint64)
-    stretches = np.zeros(len(ids), np.uint64)
-    for digit in range(order + 1):
-        stretches = stretches * np.uint64(base) + digits[digit : digit + len(ids)]
-    return stretches
 
 
 def permutation_p(truth: np.ndarray, guess: np.ndarray, draws: int = 9_999) -> float:

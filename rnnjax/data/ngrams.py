@@ -163,13 +163,18 @@ def _count(ids: np.ndarray, order: int, base: int, advance: Advance, first: int 
         stop = min(start + BLOCK, len(ids))
         before = ids[max(start - order, 0) : start]
         digits = np.concatenate([np.full(order - len(before), base - 1), before, ids[start:stop]]).astype(np.uint64)
-        stretches = np.zeros(stop - start, np.uint64)
-        for digit in range(order + 1):
-            stretches = stretches * np.uint64(base) + digits[digit : digit + len(stretches)]
-        blocks.append(np.unique(stretches, return_counts=True))
+        blocks.append(np.unique(stretches_of(digits, order, base), return_counts=True))
         advance(stop - start)
     stretches, place = np.unique(np.concatenate([block[0] for block in blocks]), return_inverse=True)
     return stretches, np.bincount(place, np.concatenate([block[1] for block in blocks])).astype(np.int64)
+
+
+def stretches_of(digits: np.ndarray, order: int, base: int) -> np.ndarray:
+    """The number of each order + 1 digits that follow each other, uint64 [N] of digits uint64 [order + N]."""
+    stretches = np.zeros(len(digits) - order, np.uint64)
+    for digit in range(order + 1):
+        stretches = stretches * np.uint64(base) + digits[digit : digit + len(stretches)]
+    return stretches
 
 
 def _level(stretches: np.ndarray, counts: np.ndarray, before: np.ndarray, base: int) -> Level:

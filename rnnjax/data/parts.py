@@ -7,8 +7,8 @@ import numpy as np
 from rnnjax.config import DataConfig
 from rnnjax.data.known.problem import Sequence
 from rnnjax.data.scaling import Scaling, learn_scaling
-from rnnjax.data.series import Series, cut_in_time, draw_parts
-from rnnjax.data.split import Split
+from rnnjax.data.series import Series, cut_in_time
+from rnnjax.data.split import Split, draw_parts
 from rnnjax.errors import UserError
 
 LARGEST = 1e150
@@ -72,7 +72,7 @@ def make_parts(series: Series, data: DataConfig, is_real: bool, dtype: Any) -> P
     if series.is_single and series.names.each_step:
         chosen = Split(*(stretch_of(series, steps) for steps in in_time(series, data)))
     else:
-        part = draw_parts(series, data.validation_fraction, data.test_fraction, data.split_seed)
+        part = draw_parts(len(series.length), "series", series.source, data)
         chosen = Split(*(several(series, np.flatnonzero(part == index)) for index in range(3)))
     train: Any = chosen.train
     read = train.rows.x if train.rows.valid is None else train.rows.x[train.rows.valid]

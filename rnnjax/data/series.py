@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.data.split import Split
+from rnnjax.data.split import Split, share
 from rnnjax.errors import UserError
 
 
@@ -74,32 +74,8 @@ def shifted(series: Series, horizon: int) -> Series:
     return series._replace(x=series.x[:, :end], y=series.y[:, horizon:], length=series.length - horizon)
 
 
-def draw_parts(series: Series, validation: float, test: float, seed: int) -> np.ndarray:
-    """Draws the part of each series, an index of `Split` [N].
-
-    Raises:
-      UserError: if there are too few series for three parts.
-    """
-    N, part = len(series.length), np.zeros(len(series.length), int)
-    first, second = share(N, validation), share(N, test)
-    if first + second >= N:
-        raise UserError(
-            f"data.path: {series.source} has {N} series, too few to hold out {first} for validation and {second} for "
-            "test; set data.validation_fraction and data.test_fraction to 0 to train on all"
-        )
-    drawn = np.random.default_rng(seed).permutation(N)
-    part[drawn[:first]] = 1
-    part[drawn[first : first + second]] = 2
-    return part
-
-
 def cut_in_time(steps: int, validation: float, test: float) -> Split[range]:
     """Steps of a single series to train on, and later ones to hold out."""
     first, second = share(steps, validation), share(steps, test)
     start, middle = steps - first - second, steps - second
     return Split(range(max(start, 0)), range(max(start, 0), middle), range(middle, steps))
-
-
-def share(count: int, fraction: float) -> int:
-    """Fraction of a count, at least 1 where the fraction is above 0."""
-    return max(1, round(fraction * count)) if fraction else 0

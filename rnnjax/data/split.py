@@ -29,28 +29,32 @@ def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
     """
     if songs.is_one_text:
         return Split(*_cut(songs.texts[0], config.validation_fraction, config.test_fraction))
-    part = draw_parts(songs, config)
+    part = draw_parts(len(songs.texts), "song(s)", songs.source, config)
     join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)
     return Split(join(0), join(1), join(2))
 
 
-def draw_parts(songs: Songs, config: DataConfig) -> np.ndarray:
-    """Draws the part of each song, an index of Split [songs]; raises as `split_songs` does."""
-    count = len(songs.texts)
-    validation, test = (
-        max(1, round(fraction * count)) if fraction else 0
-        for fraction in (config.validation_fraction, config.test_fraction)
-    )
+def draw_parts(count: int, what: str, source: str, config: DataConfig) -> np.ndarray:
+    """Draws the part of each song or series, an index of Split [count].
+
+    Raises:
+      UserError: if there are too few for three parts.
+    """
+    validation, test = (share(count, fraction) for fraction in (config.validation_fraction, config.test_fraction))
     if validation + test >= count:
         raise UserError(
-            f"data.path: {songs.source} has {count} song(s), too few to hold out {validation} for validation and "
-            f"{test} for test; set data.validation_fraction and data.test_fraction to 0 to train on all"
+            f"data.path: {source} has {count} {what}, too few to hold out {validation} for validation and {test} for "
+            "test; set data.validation_fraction and data.test_fraction to 0 to train on all"
         )
-    part = np.zeros(count, int)
-    drawn = np.random.default_rng(config.split_seed).permutation(count)
+    part, drawn = np.zeros(count, int), np.random.default_rng(config.split_seed).permutation(count)
     part[drawn[:validation]] = 1
     part[drawn[validation : validation + test]] = 2
     return part
+
+
+def share(count: int, fraction: float) -> int:
+    """Fraction of a count, at least 1 where the fraction is above 0."""
+    return max(1, round(fraction * count)) if fraction else 0
 
 
 def _cut(text: str, validation: float, test: float) -> tuple[str, str, str]:

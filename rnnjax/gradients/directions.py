@@ -1,5 +1,6 @@
 """Random directions in the space of the parameters, and of the initial states."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -7,13 +8,17 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.gradients.cost import Cost, Price, weights
+from rnnjax.gradients.method import Gradient, Window
 from rnnjax.gradients.stepwise import sizes
-from rnnjax.model.leaves import reals
+from rnnjax.model.leaves import put, reals
 from rnnjax.model.network import Model
-from rnnjax.model.recurrence import Recurrence
+from rnnjax.model.recurrence import Recurrence, window_loss
 
 Array = jax.Array
 Tree = TypeVar("Tree")
+
+Slope = Callable[[Callable[[Any], Array], Any, Any], Array]
+"""(function, point, direction) -> the function's derivative along the direction, or an estimate of it."""
 
 
 class Directions(NamedTuple):
@@ -40,9 +45,23 @@ def draw(
     return jax.tree.unflatten(structure, drawn)
 
 
-def average(slopes: Array, directions: Tree) -> Tree:
-    """Σ slopeₖ vₖ / K, in the shape of one direction."""
-    return jax.tree.map(lambda v: jnp.tensordot(slopes, v, axes=1) / slopes.size, directions)
+def along(recurrence: Recurrence, window: Window, slope: Slope) -> Gradient:
+    """Loss of one window, and its gradient from slopes: Σ slopeₖ vₖ / K over the K directions of the window's noise."""
+    window.check("noise")
+    params, hyper, carry, batch, _, noise = window
+    real_params, real_carry = reals(params), reals(carry)
+
+    def loss_of(real_params: Any, real_carry: Any) -> tuple[Array, Any]:
+        return window_loss(recurrence, put(real_params, params), hyper, put(real_carry, carry), batch)
+
+    def average(function: Callable[[Any], Array], point: Tree, directions: Tree) -> Tree:
+        slopes = jax.vmap(partial(slope, function, point))(directions)
+        return jax.tree.map(lambda v: jnp.tensordot(slopes, v, axes=1) / slopes.size, directions)
+
+    loss, new_carry = loss_of(real_params, real_carry)
+    d_params = average(lambda params: loss_of(params, real_carry)[0], real_params, noise.params)
+    d_carry = average(lambda carry: loss_of(real_params, carry)[0], real_carry, noise.carry)
+    return Gradient(loss, d_params, d_carry, new_carry)
 
 
 def price(count: int) -> Price:

@@ -6,6 +6,7 @@ direction, times the direction.
 ∇L · v comes from one forward pass with tangents; nothing is kept of the window. K directions are averaged.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,9 @@ import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.directions import average, draw, price
+from rnnjax.gradients.directions import along, draw, price
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.model.leaves import put, reals
-from rnnjax.model.recurrence import Recurrence, window_loss
+from rnnjax.model.recurrence import Recurrence
 
 Array = jax.Array
 
@@ -30,23 +30,12 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     Args:
       window: its noise is the K directions, any that have E[v vᵀ] = 1.
     """
-    window.check("noise")
-    params, hyper, carry, batch, _, noise = window
-    real_params, real_carry = reals(params), reals(carry)
+    return along(recurrence, window, slope)
 
-    def loss_of(real_params: Any, real_carry: Any) -> tuple[Array, Any]:
-        return window_loss(recurrence, put(real_params, params), hyper, put(real_carry, carry), batch)
 
-    def slope_of_params(v: Any) -> Array:
-        return jax.jvp(lambda params: loss_of(params, real_carry)[0], (real_params,), (v,))[1]
-
-    def slope_of_carry(v: Any) -> Array:
-        return jax.jvp(lambda carry: loss_of(real_params, carry)[0], (real_carry,), (v,))[1]
-
-    loss, new_carry = loss_of(real_params, real_carry)
-    d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
-    d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
-    return Gradient(loss, d_params, d_carry, new_carry)
+def slope(function: Callable[[Any], Array], point: Any, v: Any) -> Array:
+    """∇L · v."""
+    return jax.jvp(function, (point,), (v,))[1]
 
 
 def method(config: GradientConfig) -> Method:

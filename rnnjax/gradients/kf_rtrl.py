@@ -29,6 +29,7 @@ from rnnjax.model.leaves import pack
 from rnnjax.model.network import Batch, Layer, Model, Params
 from rnnjax.model.recurrence import Recurrence
 from rnnjax.model.rnn import hidden, upward
+from rnnjax.model.shapes import is_ids
 
 Array = jax.Array
 
@@ -122,10 +123,6 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         return inputs, jacobians
 
     return walk(recurrence, window, visit)
-
-
-def is_ids(x: Array) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.integer)
 
 
 def shapes(model: Model) -> Iterator[tuple[int, int]]:

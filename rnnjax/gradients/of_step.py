@@ -14,7 +14,7 @@ from rnnjax.gradients import make_applicable, make_method
 from rnnjax.gradients.arguments import check_key, check_one_type, read
 from rnnjax.gradients.method import Gradient, Method, Window
 from rnnjax.model import recurrence as recurrences
-from rnnjax.model.loss import Loss
+from rnnjax.model.loss import Loss, make_loss
 from rnnjax.model.network import Batch
 from rnnjax.model.recurrence import Adjoint, Initial, Recurrence, Step, of_network, of_step, precision
 from rnnjax.model.stack import network_of
@@ -183,4 +183,4 @@ def gradient(
         raise UserError(f"method {method}: {found.needs}")
     else:
         recurrence = of_step(step, loss, batch_axes=batch_axes, initial=initial, reduce=reduce, adjoint=adjoint)
-    return StepGradient(step, recurrences.make_loss_of_one(loss), batch_axes, recurrence, found, config)
+    return StepGradient(step, loss if callable(loss) else make_loss(loss), batch_axes, recurrence, found, config)

@@ -7,6 +7,7 @@ strategies as a scalable alternative to reinforcement learning"): no derivative 
 K pairs are averaged. As σ goes to 0 it becomes the forward gradient, until rounding takes over.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,9 @@ import jax
 
 from rnnjax.config import GradientConfig
 from rnnjax.gradients.claim import Claim
-from rnnjax.gradients.directions import average, draw, price
+from rnnjax.gradients.directions import along, draw, price
 from rnnjax.gradients.method import Gradient, Method, Window
-from rnnjax.model.leaves import put, reals
-from rnnjax.model.recurrence import Recurrence, window_loss
+from rnnjax.model.recurrence import Recurrence
 
 Array = jax.Array
 
@@ -32,28 +32,13 @@ def gradient(recurrence: Recurrence, window: Window, *, sigma: float) -> Gradien
       window: its noise is the K directions.
       sigma: the length of the move of the parameters along each.
     """
-    window.check("noise")
-    params, hyper, carry, batch, _, noise = window
-    real_params, real_carry = reals(params), reals(carry)
+    return along(recurrence, window, partial(slope, sigma))
 
-    def loss_of(real_params: Any, real_carry: Any) -> tuple[Array, Any]:
-        return window_loss(recurrence, put(real_params, params), hyper, put(real_carry, carry), batch)
 
-    def moved(point: Any, v: Any, by: float) -> Any:
-        return jax.tree.map(lambda leaf, direction: leaf + by * direction, point, v)
-
-    def slope_of_params(v: Any) -> Array:
-        up, down = (loss_of(moved(real_params, v, by), real_carry)[0] for by in (sigma, -sigma))
-        return (up - down) / (2 * sigma)
-
-    def slope_of_carry(v: Any) -> Array:
-        up, down = (loss_of(real_params, moved(real_carry, v, by))[0] for by in (sigma, -sigma))
-        return (up - down) / (2 * sigma)
-
-    loss, new_carry = loss_of(real_params, real_carry)
-    d_params = average(jax.vmap(slope_of_params)(noise.params), noise.params)
-    d_carry = average(jax.vmap(slope_of_carry)(noise.carry), noise.carry)
-    return Gradient(loss, d_params, d_carry, new_carry)
+def slope(sigma: float, function: Callable[[Any], Array], point: Any, v: Any) -> Array:
+    """(L(p + σ v) - L(p - σ v)) / 2σ."""
+    moved = lambda by: jax.tree.map(lambda leaf, direction: leaf + by * direction, point, v)
+    return (function(moved(sigma)) - function(moved(-sigma))) / (2 * sigma)
 
 
 def method(config: GradientConfig) -> Method:

@@ -82,11 +82,6 @@ def steps_within(length: Array, steps: int) -> Array:
     return jnp.arange(steps)[:, None] < length
 
 
-def batch_shape(batch: Batch) -> tuple[int, ...]:
-    """The batch axes of ids [T, B] or of real vectors [T, B, I]."""
-    return batch.x.shape[1:] if jnp.issubdtype(batch.x.dtype, jnp.integer) else batch.x.shape[1:-1]
-
-
 def conditioned_carry(params: Conditioned, label: Array) -> Carry:
     """The initial states of labels [B]: for each layer [B, states·H]."""
     return tuple(start.at[label].get(mode="promise_in_bounds") for start in params.starts)
@@ -119,7 +114,7 @@ def many_to_one(model: Model, params: Params, hyper: Hyper, batch: Batch, *, unr
     Returns:
       The logits [B, K].
     """
-    carry = initial_carry(model, params, batch_shape(batch))
+    carry = initial_carry(model, params, batch.shape[1:])
     _, hs = run_layers(model, params, hyper, carry, batch, unroll=unroll)
     last = hs[-1]  # after the end of a shorter sequence its state is held
     if model.bidirectional:
@@ -134,7 +129,7 @@ def many_to_many(model: Model, params: Params, hyper: Hyper, batch: Batch, *, un
     Returns:
       The logits [T, B, K].
     """
-    carry = initial_carry(model, params, batch_shape(batch))
+    carry = initial_carry(model, params, batch.shape[1:])
     return apply(model, params, hyper, carry, batch, unroll=unroll)[1]
 
 
@@ -151,7 +146,7 @@ def encode(
       The state after each sequence's last step, and the memory.
     """
     encoder = params.decoder._replace(layers=params.encoder)
-    carry = initial_carry(model, encoder, batch_shape(batch))
+    carry = initial_carry(model, encoder, batch.shape[1:])
     carry, hs = run_layers(model, encoder, hyper, carry, batch, unroll=unroll)
     valid = jnp.ones(batch.x.shape, bool) if batch.valid is None else batch.valid
     return carry, Memory(jnp.swapaxes(hs, 0, 1), valid.T)

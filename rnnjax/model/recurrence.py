@@ -81,7 +81,7 @@ def of_step(
 
     Its batches always have a weight, whose axes tell how many streams and steps there are.
     """
-    loss_of_one = where_it_counts(make_loss_of_one(loss))
+    loss_of_one = where_it_counts(loss if callable(loss) else make_loss(loss))
     return Recurrence(
         step=masked(step, initial),
         loss=lambda out, batch: over_axes(loss_of_one, len(batch.shape))(out, batch.y, batch.weight),
@@ -89,11 +89,6 @@ def of_step(
         reduce=reduce,
         by_hand=None if adjoint is None else masked(with_adjoint(step, adjoint), initial),
     )
-
-
-def make_loss_of_one(loss: str | Loss) -> Loss:
-    """The loss of one stream at one step; a name stands for one in `loss.LOSSES`."""
-    return loss if callable(loss) else make_loss(loss)
 
 
 def where_it_counts(loss: Loss) -> Callable[[Tree, Tree, Array], Array]:
