@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_any_step import CASES, T, listed, make, of
+from step_cases import CASES, T, listed, make, of
 
 import rnnjax
 from rnnjax.errors import UserError

@@ -1,23 +1,18 @@
 """The report of a study: its figures against ones computed here, the page as a browser reads it, what is refused."""
 
 import base64
-import dataclasses
-import json
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from command import call, message
+from command import call
 from scipy import stats
 from study_folder import write_study
 
 from rnnjax.report import __main__ as report
-from rnnjax.report import figures, maps, summary, tables
-from rnnjax.report.labels import named
+from rnnjax.report import figures, summary
 from rnnjax.report.page import Code, Paragraph, Table, to_html, to_markdown
 from rnnjax.report.read import read_study
 from rnnjax.report.rounding import interval, number, small
@@ -240,18 +235,6 @@ def test_curves_end_where_a_seed_does(written):
     assert figures.curve_columns(study) == ["training_loss", "validation_loss"]
 
 
-def test_more_is_better_turns_the_order_round(tmp_path):
-    arms = [
-        ("a", {"x": 1}, {0: 0.5, 1: 0.6}),
-        ("b", {"x": 2}, {0: 0.9, 1: 0.8}),
-        ("c", {"x": 3}, {0: "diverged", 1: 0.9}),
-    ]
-    _, _, found, differences = read(write_study(tmp_path / "s", arms, "accuracy", "higher"))
-    assert list(found) == ["b", "a", "c"]
-    assert found["c"].median == -np.inf
-    assert differences["b"].better == 2
-
-
 def test_a_study_under_way_and_few_seeds(tmp_path):
     arms = [("a", {"x": 1}, {0: "running", 1: "running"}), ("b", {"x": 2}, {0: "missing", 1: "missing"})]
     path = write_study(tmp_path / "s", arms)
@@ -262,157 +245,6 @@ def test_a_study_under_way_and_few_seeds(tmp_path):
     assert "no test: 0 seeds in common so far" in text
     assert "none is best" in text
     assert [file.name for file in (path / "figures").iterdir()] == ["curves.png"]
-
-
-def test_a_baseline_that_diverged_has_nothing_to_compare_with(tmp_path):
-    arms = [("a", {"x": 1}, {0: 1.0, 1: "diverged"}), ("b", {"x": 2}, {0: 1.0, 1: 2.0})]
-    differences = read(write_study(tmp_path / "s", arms))[3]
-    assert differences["b"].reason == "1 of the baseline's 2 seeds ended without a value"
-    assert differences["b"].mean is None
-
-
-def test_the_same_on_every_seed_is_no_test(tmp_path):
-    arms = [("a", {"x": 1}, {0: 1.0, 1: 2.0, 2: 2.5}), ("b", {"x": 2}, {0: 1.0, 1: 2.0, 2: 2.5})]
-    one = read(write_study(tmp_path / "s", arms))[3]["b"]
-    assert (one.mean, one.reason) == (0, "the same on every seed")
-    assert np.isnan([one.p, *one.corrected]).all()
-
-
-def test_a_seed_without_a_metric_counts_as_lost(tmp_path):
-    arms = [("a", {"x": 1}, {0: 1.0, 1: float("nan")}), ("b", {"x": 2}, {0: 1.0, 1: float("inf")})]
-    arms = read(write_study(tmp_path / "s", arms))[2]
-    assert [(arm.no_value, arm.mean) for arm in arms.values()] == [(1, None), (1, None)]
-
-
-def test_an_evaluation_done_again_counts_once(tmp_path):
-    path = write_study(tmp_path / "s", [("a", {"x": 1}, {0: 1.0, 1: 2.0})])
-    again = pd.read_parquet(path / "results" / "part-000000.parquet").query("arm == 0 and step == 100")
-    again.assign(test_loss=7.0, arm=[0]).to_parquet(path / "results" / "part-000001.parquet")
-    again.assign(arm=99).to_parquet(path / "results" / "part-000002.parquet")
-    study, _, arms, _ = read(path)
-    assert arms["a"].values == {0: 7.0, 1: 2.0}
-    assert len(study.rows) == 6
-    assert study.remarks == ("arms 99 are not in arms.json: left out",)
-
-
-def test_tuning_is_told(tmp_path):
-    arms, tune = [("a", {"optimizer.clip": 1}, {0: 1.0, 1: 2.0})], {"learning_rates": [0.1, 0.01], "seeds": [9]}
-    study, _, found, _ = read(write_study(tmp_path / "s", arms, "validation_loss", tune=tune))
-    texts = [block.text for block in tables.tuning(study, list(found.values()))]
-    assert "of 0.1, 0.01 the one with the lowest validation loss, with the seeds 9" in texts[0]
-    assert "a better one may lie beyond" in texts[1]
-    assert "flatters every arm" in texts[2]
-    table = tables.arm_table(study, list(found.values()))
-    assert table.rows[0][table.columns.index("learning rate, tuned")] == "0.01 (the lowest tried)"
-    study, _, found, _ = read(write_study(tmp_path / "t", arms))
-    [block] = tables.tuning(study, list(found.values()))
-    assert "was not tuned for each arm: all arms have that of the base config" in block.text
-    assert "learning rate, tuned" not in tables.arm_table(study, list(found.values())).columns
-
-
-def test_an_arm_has_the_base_configs_value_of_an_axis_that_it_does_not_name(tmp_path):
-    arms = [("a", {"optimizer.clip": "norm", "model.leak": 2}, {0: 1.0}), ("b", {"optimizer.clip": "value"}, {0: 1.0})]
-    study = read_study(write_study(tmp_path / "s", arms, config={"model": {"leak": 7}}))
-    assert study.arms[1]["fields"] == {"optimizer.clip": "value", "model.leak": 7}
-    assert study.fields == ["optimizer.clip", "model.leak"]
-    assert study.values("model.leak") == [2, 7]
-
-
-def grid(tmp_path, count):
-    """Arms over three axes, of which the last two have `count` values each."""
-    arms = [
-        (
-            f"{method} {rate} {size}",
-            {"method": method, "rate": rate, "size": size},
-            {0: rate + size, 1: rate + size + 1},
-        )
-        for method in ("sgd", "adam")
-        for rate in range(count)
-        for size in range(count)
-    ]
-    return read(write_study(tmp_path / "s", arms))
-
-
-def test_a_map_is_over_the_two_largest_axes_with_panels_of_the_rest(tmp_path):
-    study, _, arms, _ = grid(tmp_path, 3)
-    found = list(arms.values())
-    pair = maps.pair_of(study)
-    assert pair == ("rate", "size")
-    panels = maps.panels_of(study, found, pair)
-    assert {name: len(of) for name, of in panels.items()} == {("method=sgd",): 9, ("method=adam",): 9}
-    first, second, bar = maps.over(study, found, pair).axes
-    for axes in (first, second):
-        cells = axes.images[0].get_array()
-        np.testing.assert_allclose(cells, np.add.outer(np.arange(3), np.arange(3)) + 0.5)
-        assert sorted(text.get_text() for text in axes.texts) == sorted(f"{value:#.3g}" for value in cells.ravel())
-    assert bar.get_ylabel() == "test loss"
-
-
-def test_lines_along_an_axis_stand_in_order_and_side_by_side(tmp_path):
-    study, _, arms, _ = grid(tmp_path, 3)
-    axes = figures.along(study, list(arms.values()), "rate").axes[0]
-    lines = {container.get_label(): container.lines[0].get_xdata() for container in axes.containers}
-    assert [*lines] == [f"method={method}, size={size}" for method in ("sgd", "adam") for size in range(3)]
-    places = np.array([*lines.values()])
-    assert np.all(np.diff(places, axis=0) > 0.05)
-    assert np.all(np.abs(places - np.arange(3)) < 0.25)
-    arrows = [line for line in axes.lines if line.get_marker() in "^v"]
-    assert len(arrows) == 4  # values are from 0 to 5, the picture from -5 to 10, intervals the means -+ 6.4
-
-
-def test_many_curves_have_no_bands_and_few_seeds_are_drawn_themselves(tmp_path):
-    study, _, arms, _ = grid(tmp_path, 2)
-    found = list(arms.values())
-    axes = figures.curves(study, found[:2], ["validation_loss"]).axes[0]
-    assert (len(axes.lines), len(axes.collections)) == (2 * 3, 0)
-    axes = figures.curves(study, found, ["validation_loss"]).axes[0]
-    assert (len(axes.lines), len(axes.collections)) == (8, 0)
-    assert axes.get_ylabel() == "validation loss"
-    told = dataclasses.replace(study, about={**study.about, "config": {"task": {"name": "text", "loss": None}}})
-    assert named(told, "validation_loss") == "validation loss (nats per character)"
-    assert named(told, "accuracy") == "accuracy"
-
-
-def test_axes_that_are_no_grid_are_points(tmp_path):
-    draw = np.random.default_rng(0)
-    arms = [(f"{x}", {"rate": 10**x, "size": y}, {0: x, 1: y}) for x, y in draw.uniform(-3, 0, (12, 2)).tolist()]
-    study, _, found, _ = read(write_study(tmp_path / "s", arms))
-    axes = maps.over(study, list(found.values()), ("rate", "size")).axes[0]
-    assert axes.get_xscale() == "log"
-    assert len(axes.collections[0].get_offsets()) == 12
-    assert not axes.images
-
-
-def test_the_tasks_floor_is_drawn(tmp_path):
-    arms = [("a", {"x": 1}, {0: 0.3, 1: 0.2}), ("b", {"x": 2}, {0: 0.4, 1: 0.3})]
-    path = write_study(tmp_path / "s", arms, rows=lambda row: {**row, "floor": 1 / 6})
-    study, _, found, _ = read(path)
-    arms = list(found.values())
-    for figure in (figures.along(study, arms, "x"), figures.curves(study, arms, ["validation_loss"])):
-        [floor] = [line for line in figure.axes[0].lines if line.get_label() == figures.FLOOR]
-        np.testing.assert_allclose(floor.get_ydata(), 1 / 6)
-    assert tables.arm_table(study, arms).rows[0][5] == "0.1667"
-
-
-def test_the_floor_of_a_loss_is_not_shown_beside_an_accuracy(tmp_path):
-    arms = [("a", {"x": 1}, {0: 0.3, 1: 0.2}), ("b", {"x": 2}, {0: 0.4, 1: 0.3})]
-    path = write_study(tmp_path / "s", arms, "test_accuracy", rows=lambda row: {**row, "floor": 1.386})
-    study, _, found, _ = read(path)
-    assert "floor" not in tables.arm_table(study, list(found.values())).columns
-    labels = [line.get_label() for line in figures.along(study, list(found.values()), "x").axes[0].lines]
-    assert figures.FLOOR not in labels
-
-
-def test_a_value_out_of_all_proportion_leaves_the_picture(tmp_path):
-    arms = [(f"{x} {y}", {"x": x, "y": y}, {0: x, 1: x + 1}) for x, y in ((1, 1), (1, 2), (2, 1))]
-    study, _, found, _ = read(write_study(tmp_path / "s", [*arms, ("far", {"x": 2, "y": 2}, {0: 1e20, 1: 2e20})]))
-    axes = figures.along(study, list(found.values()), "x").axes[0]
-    assert axes.get_title() == "cut off above: up to 2e+20"
-    assert axes.get_ylim()[1] < 6
-    figure = maps.over(study, list(found.values()), ("x", "y"))
-    assert figure.axes[0].images[0].norm.vmax == 2.5
-    assert figures.within([1e20, 2e20]) == [1e20, 2e20]
-    assert figures.within([-1.0, 1e20]) == [-1.0, 1e20]
 
 
 def test_numbers_have_the_digits_that_they_deserve():
@@ -433,84 +265,6 @@ def test_blocks_cannot_break_out_of_the_page():
     assert "**Warning.** a \\<i\\> & \\*b\\*" in text
     assert "````\nx\n```\ny\n````" in text
     assert "| a\\|b |" in text
-
-
-def refused(path):
-    return message(call(report.main, str(path)))
-
-
-@pytest.fixture
-def small_study(tmp_path):
-    return write_study(tmp_path / "s", [("a", {"x": 1}, {0: 1.0, 1: 2.0}), ("b", {"x": 2}, {0: 1.0, 1: 2.0})])
-
-
-def rewrite(path, change):
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps(change(content)))
-
-
-def test_what_is_no_study_is_one_line(tmp_path, small_study):
-    assert f"there is no folder {tmp_path / 'none'}" in refused(tmp_path / "none")
-    (tmp_path / "empty").mkdir()
-    assert "is not a study: it has no study.yaml" in refused(tmp_path / "empty")
-    (small_study / "arms.json").unlink()
-    assert "is not a study: it has no arms.json" in refused(small_study)
-
-
-def test_no_results_yet_is_one_line(small_study):
-    for part in (small_study / "results").iterdir():
-        truncate(part)
-    line = refused(small_study)
-    assert "has no results yet (part-000000.parquet is damaged" in line
-    for part in (small_study / "results").iterdir():
-        part.unlink()
-    assert refused(small_study).endswith("has no results yet; wait for the first evaluation")
-    assert not (small_study / "report.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "complaint"),
-    [
-        (
-            "metric: test_loss",
-            "metric: acuracy",
-            "metric acuracy is no column of the results; there are training_loss,",
-        ),
-        ("metric: test_loss", "metrics: test_loss", "names no metric"),
-        ("direction: lower", "direction: down", "direction is 'down', but must be lower or higher"),
-        ("name: s", "name: [", "is no YAML mapping"),
-    ],
-)
-def test_a_wrong_study_file_is_one_line(small_study, old, new, complaint):
-    file = small_study / "study.yaml"
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-    assert complaint in refused(small_study)
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (lambda arms: [], "is no list of arms"),
-        (lambda arms: [{"arm": 0}], "is no list of arms"),
-        (lambda arms: [{**arm, "baseline": True} for arm in arms], "there may be one baseline, but there are a, b"),
-        (lambda arms: [{**arm, "seed": 0} for arm in arms], "two arms have the same name and seed"),
-    ],
-)
-def test_a_wrong_list_of_arms_is_one_line(small_study, change, complaint):
-    rewrite(small_study / "arms.json", change)
-    assert complaint in refused(small_study)
-
-
-def test_a_metric_without_a_value_is_one_line(tmp_path):
-    path = write_study(tmp_path / "s", [("a", {"x": 1}, {0: float("nan"), 1: float("nan")})])
-    assert "no arm ended with a finite test_loss" in refused(path)
-
-
-def test_without_pyarrow_the_extra_is_named(small_study, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "needs an extra for its results: pip install 'rnnjax[study]'" in refused(small_study)
 
 
 def test_pictures_of_an_earlier_report_are_removed(tmp_path):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import yaml
 from command import TINY, call, read_rows, saved_arrays, write_songs
+from test_checkpoints import files_of, flip
+from test_metrics import covered
 
 from rnnjax import loop, sample, train
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig
@@ -17,11 +19,8 @@ from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
 from rnnjax.files import write_whole
-from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, checksum
 from rnnjax.run.directory import RunDirectory
-from rnnjax.run.metrics import MetricsLog
 from rnnjax.trained import load
-from rnnjax.training.state import StepInfo
 
 
 def test_a_run_is_open_once(tmp_path):
@@ -72,138 +71,6 @@ def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_whole(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
-
-
-def infos(first, count, skipped=()):
-    """What steps first … first + count - 1 tell; the loss is the step's number."""
-    steps = np.arange(first, first + count, dtype=np.float32)
-    values = dict.fromkeys(StepInfo._fields, steps * 0)
-    lost = np.isin(steps, skipped)
-    return {**values, "loss": np.where(lost, np.nan, steps), "skipped": lost.astype(np.float32), "grad_norm": steps + 1}
-
-
-def covered(rows):
-    return [step for row in rows for step in range(row["step"] - row["window"] + 1, row["step"] + 1)]
-
-
-@pytest.mark.parametrize("cuts", [[7, 7, 7, 9], [1] * 30, [30], [5, 10, 15], [2, 28]])
-def test_the_lines_of_metrics_cover_every_step_once(tmp_path, cuts):
-    log, step = MetricsLog(tmp_path / "metrics.jsonl", 0, every=5), 0
-    for count in cuts:
-        log.add(infos(step + 1, count))
-        step += count
-    log.flush(validation_loss=2.5)
-    log.flush()
-    log.close()
-    rows = read_rows(tmp_path)
-    assert [row["step"] for row in rows] == [5, 10, 15, 20, 25, 30]
-    assert covered(rows) == [*range(1, 31)]
-    assert [row["loss"] for row in rows] == [3, 8, 13, 18, 23, 28]
-    assert [row.get("validation_loss") for row in rows] == [None] * 5 + [2.5]
-
-
-def test_metrics_are_cut_back_to_the_step_that_training_goes_on_from(tmp_path):
-    log = MetricsLog(tmp_path / "metrics.jsonl", 0, every=4)
-    log.add(infos(1, 10))
-    log.flush()  # as before a checkpoint
-    log.add(infos(11, 9))
-    log.close()
-    with open(tmp_path / "metrics.jsonl", "a") as file:
-        file.write('{"step": 19, "wi')
-    log = MetricsLog(tmp_path / "metrics.jsonl", 10, every=4)
-    assert [row["step"] for row in read_rows(tmp_path)] == [4, 8, 10]
-    log.add(infos(11, 10))
-    log.flush()
-    log.close()
-    rows = read_rows(tmp_path)
-    assert [row["step"] for row in rows] == [4, 8, 10, 12, 16, 20]
-    assert covered(rows) == [*range(1, 21)]
-
-
-def test_metrics_of_a_run_without_a_checkpoint_begin_anew(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 5, "window": 5}\n')
-    MetricsLog(tmp_path / "metrics.jsonl", 0, every=4).close()
-    assert read_rows(tmp_path) == []
-
-
-def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path):
-    log = MetricsLog(tmp_path / "metrics.jsonl", 0, every=4)
-    log.add(infos(1, 8, skipped=(2, 5, 6, 7, 8)))
-    log.flush()
-    log.close()
-    first, second = read_rows(tmp_path)
-    assert (first["skipped"], first["loss"], first["grad_norm"]) == (
-        1,
-        pytest.approx((1 + 3 + 4) / 3),
-        pytest.approx(11 / 3),
-    )
-    assert (second["skipped"], second["loss"]) == (4, None)
-
-
-def arrays(step):
-    draw = np.random.default_rng(step)
-    return {"params.W": draw.normal(size=(64, 64)).astype(np.float32), "step": np.array(step, np.int32)}
-
-
-@pytest.fixture
-def checkpoints(tmp_path):
-    """Six checkpoints, of which the newest two and the best are kept."""
-    opened = Checkpoints(tmp_path / "run" / "checkpoints", keep=2)
-    for step, loss in [(1, 2.0), (2, 1.0), (3, None), (4, 1.5), (5, None), (6, 1.2)]:
-        opened.save(step, arrays(step), loss)
-    opened.wait()
-    yield opened
-    opened.close()
-
-
-def flip(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 16
-    file.write_bytes(content)
-
-
-def files_of(checkpoint):
-    return [file for file in (checkpoint / "state").rglob("*") if file.is_file() and file.stat().st_size > 100]
-
-
-def test_the_newest_checkpoints_and_the_best_are_kept(checkpoints):
-    assert checkpoints.steps() == [6, 5, 2]
-    assert checkpoints.best().checkpoint.step == 2
-    assert checkpoints.validation_losses() == {6: 1.2, 2: 1.0}
-    for step, loss in [(6, 1.2), (5, None), (2, 1.0)]:
-        found = checkpoints.restore(step)
-        assert (found.step, found.validation_loss) == (step, loss)
-        assert {name: a.tobytes() for name, a in found.arrays.items()} == {
-            n: a.tobytes() for n, a in arrays(step).items()
-        }
-
-
-@pytest.mark.parametrize("which", ["every file", "the largest file"])
-def test_a_flipped_bit_is_found_and_the_checkpoint_before_is_used(checkpoints, tmp_path, which):
-    files = files_of(tmp_path / "run" / "checkpoints" / "6")
-    for file in files if which == "every file" else [max(files, key=lambda file: file.stat().st_size)]:
-        flip(file)
-    whole, damaged = checkpoints.newest()
-    ((step, damage),) = damaged.items()
-    assert step == 6
-    assert isinstance(damage, DamagedCheckpoint)
-    assert isinstance(whole, Checkpoint)
-    assert whole.step == 5
-    aside = checkpoints.put_aside(6)
-    assert aside.is_dir()
-    assert checkpoints.steps() == [5, 2]
-    checkpoints.save(6, arrays(6), None)
-    checkpoints.wait()
-    assert checkpoints.restore(6).step == 6
-
-
-def test_a_checksum_covers_bytes_shape_and_type():
-    array = np.arange(6, dtype=np.int32)
-    other = array.copy()
-    other.view(np.uint8)[9] ^= 1
-    sums = [checksum(a) for a in (array, other, array.reshape(2, 3), array.view(np.uint32), array.view(np.float32))]
-    assert len(set(sums)) == 5
-    assert checksum(array.copy()) == sums[0]
 
 
 RUN = [

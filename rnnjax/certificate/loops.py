@@ -22,7 +22,7 @@ Tree = Any
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """A step and its loss, each of one stream at one time, and what is made of the losses: see `Recurrence`."""
+    """A step and its loss, each of one stream at one time, and how the losses are reduced: see `Recurrence`."""
 
     step: Step
     loss: Loss

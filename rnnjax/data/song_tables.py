@@ -211,7 +211,7 @@ def is_missing(value: Any) -> bool:
 
 
 def _parse(content: Content, text: str) -> Any:
-    """Value of a text in JSON; a list of one value a line where the name says so, or where it is not one value."""
+    """Parses a text as one JSON value; as one value a line where its name says so, or where it is not one value."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     try:
         if content.suffix not in (".jsonl", ".ndjson") or len(lines) == 1:

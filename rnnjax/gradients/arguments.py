@@ -85,7 +85,7 @@ def check_one_type(params: Tree, state: Tree) -> None:
 
 
 def check_streams(state: Tree, batch_axes: int) -> tuple[int, ...]:
-    """The batch axes *B with which all leaves of a state lead."""
+    """The batch axes *B, with which every leaf of the state must lead."""
     streams = jax.tree.leaves(state)[0].shape[:batch_axes]
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if len(streams) < batch_axes or leaf.shape[:batch_axes] != streams:
@@ -97,7 +97,7 @@ def check_streams(state: Tree, batch_axes: int) -> tuple[int, ...]:
 
 
 def check_window(xs: Tree, ys: Tree, streams: tuple[int, ...]) -> None:
-    """Inputs and targets lead with time and with the batch axes of the state."""
+    """Checks that inputs and targets lead with time and with the batch axes of the state."""
     leaves = jax.tree.leaves((xs, ys))
     if not leaves or leaves[0].shape[:1] in ((), (0,)):
         raise UserError(
@@ -109,7 +109,7 @@ def check_window(xs: Tree, ys: Tree, streams: tuple[int, ...]) -> None:
 
 
 def check_leading(name: str, tree: Tree, time: tuple[int, ...], streams: tuple[int, ...]) -> None:
-    """All leaves of a tree lead with [T, *B], or with [*B] where there is no time."""
+    """Checks that all leaves of a tree lead with [T, *B], or with [*B] where there is no time."""
     axes = "[T, *B]" if time else "[*B]"
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if leaf.shape[: len(time + streams)] != time + streams:
@@ -158,7 +158,7 @@ def of_one(axes: int, *trees: Tree) -> tuple[Tree, ...]:
 
 
 def check_step(step: Step, params: Tree, state: Tree, x: Tree) -> Tree:
-    """The type of a step's output, where it gives a state like the one that it was given."""
+    """Checks that a step returns a state like the one that it was given. Returns the type of its output."""
     found = jax.eval_shape(step, params, state, x)
     if not isinstance(found, tuple) or len(found) != 2:
         raise UserError(f"step returns {kind_of(found)}, but must return (state, output)")
@@ -176,7 +176,7 @@ def check_step(step: Step, params: Tree, state: Tree, x: Tree) -> Tree:
 
 
 def check_loss(loss: Loss, out: Tree, y: Tree) -> None:
-    """The loss of one stream at one step is one real number."""
+    """Checks that the loss of one stream at one step is one real number."""
     value = jax.eval_shape(loss, out, y)
     if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
         raise UserError(f"loss must give one real number for one stream at one step, but gives {kind_of(value)}")
@@ -193,7 +193,7 @@ def kind_of(found: Tree) -> str:
 
 
 def check_ids(loss: Loss, out: Tree, batch: Batch) -> None:
-    """Targets of cross_entropy that count are classes of the output, wherever their values are known."""
+    """Checks that targets of cross_entropy are classes of the output, where they count and their values are known."""
     if loss is not cross_entropy or any(isinstance(leaf, jax.core.Tracer) for leaf in (batch.y, batch.weight)):
         return
     off = (batch.weight != 0) & ((batch.y < 0) | (batch.y >= out.shape[-1]))

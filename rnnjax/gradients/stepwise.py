@@ -44,7 +44,7 @@ class Step(NamedTuple):
 
 
 class StepGradient(NamedTuple):
-    """The finds of a method at one step of one stream: the new state [S] and trace, ℓₜ, and what is added to the
+    """Results of a method at one step of one stream: the new state [S] and trace, ℓₜ, and what is added to the
     gradient with respect to p [P], to the read-out, and to the state with which the trace began [S]."""
 
     state: Array

@@ -92,7 +92,7 @@ def begin(carry: Carry, memory: Memory, end: int, length: int, width: int) -> Be
 
 
 def extend(model: Model, params: EncoderDecoder, hyper: Hyper, memory: Memory, end: int, beams: Beams) -> Beams:
-    """Each beginning with each id after it, of which the K likeliest stay."""
+    """Extends every beginning by every id, and keeps the K likeliest."""
     V, (K, B) = model.vocabulary, beams.last.shape
     x = beams.last[None]
     carry, hs = run_layers(model, params.decoder, hyper, beams.carry, Batch(x, x))

@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 
 
 def begin(carry: Carry, stretch: int) -> Memory:
-    """The memory before the first step, of streams with so many places."""
+    """Zeros for the states at every place of the streams, before the first step."""
     return tuple(jnp.zeros((len(state), stretch, state.shape[-1]), state.dtype) for state in carry)
 
 
