@@ -14,7 +14,7 @@ import yaml
 
 from rnnjax.config import Config, Platform
 from rnnjax.config.checks import MOST_SHOWN, shown
-from rnnjax.errors import UserError
+from rnnjax.errors import UserError, printable
 from rnnjax.run.interrupt import INTERRUPTED, done, leave, listen
 from rnnjax.run.yaml_keys import given_twice
 
@@ -195,7 +195,7 @@ def prepare_screen() -> None:
 
 def _complain(message: str) -> int:
     brief = re.sub(rf"\S{{{MOST_SAID // 2},}}", lambda found: f"{found[0][:MOST_SHOWN]}…", message)
-    print(f"rnnjax: error: {brief}", file=sys.stderr)
+    print(f"rnnjax: error: {printable(brief)}", file=sys.stderr)
     return BAD_INPUT
 
 

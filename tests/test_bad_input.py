@@ -84,6 +84,7 @@ def test_data_that_cannot_be_trained_on(here, subtests):
     write_songs(here / "two.csv", count=2)
     more = [
         (["--data.path", "nowhere.csv"], "there is no file nowhere.csv"),
+        (["--data.path", "a\n\x1b[31mb.csv"], "there is no file a\\n\\x1b[31mb.csv"),
         (["--data.path", str(here)], "is a directory"),
         (["--data.path", "two.csv"], "too few to hold out"),
         (["--data.path", "https://127.0.0.1:1/songs.csv"], "data.sha256"),

@@ -179,6 +179,12 @@ def test_every_unicode_is_read(tmp_path, encoding):
     assert read(tmp_path / "a.txt", text.encode(encoding)).texts == [text]
 
 
+def test_a_few_control_characters_are_kept_and_the_end_of_a_dos_file_is_not(tmp_path):
+    assert read(tmp_path / "a.txt", b"la \x07 lo li\n" * 2 + b"lu " * 99 + b"\x1a").texts[0].startswith("la \x07 lo")
+    assert read(tmp_path / "a.csv", b"text\r\nla\r\nlo\r\n\x1a").texts == ["la", "lo"]
+    assert read(tmp_path / "b.txt", b"[Chorus]\n{la}\n").is_one_text
+
+
 def zipped(content):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -192,6 +198,8 @@ FRENCH = "\u00c7a va? D\u00e9j\u00e0 vu, \u00e9l\u00e8ve.\n" * 50
 RUSSIAN = "Привет, мир! Это песня о любви.\n"
 
 
+JAPANESE = "いろはにほへと ちりぬるを わかよたれそ つねならむ\n" * 9
+KANA = {"shift_jis": "cp932", "euc_jp": "euc_jis_2004"}
 UNREADABLE = [
     ("a.txt", "It\u2019s late, na\u00efve caf\u00e9 \u2026 ".encode("cp1252") * 300, "cp1252 .* sure.*It\u2019s late"),
     ("a.txt", FRENCH.encode("latin-1"), "cp1252 .* sure.*\u00c7a va"),
@@ -213,7 +221,12 @@ UNREADABLE = [
     ("a.csv", b"text,b\nla,1\nlo,2,3,4\n", "more fields than its header"),
     ("a.csv", b"Artist,Text\nme,la\n", "did you mean 'Text'"),
     ("a.lz4", b"\x04\x22\x4d\x18d@", "compressed by lz4"),
-    ("a.bin", b"\x01la\x02" * 90, "180 control characters"),
+    ("a.bin", b"\x01la\x02" * 90, r"50% of it are control characters, such as U\+0001"),
+    *(("a.txt", JAPANESE.encode(name), f"{likely} .* sure.*いろは") for name, likely in KANA.items()),
+    ("a.txt", JAPANESE.encode("iso2022_jp"), "iso2022_jp, as its escapes say"),
+    ("a.json", b'[{"text": "la", "text": "lo"}]', "gives 'text' twice in one object"),
+    ("a.jsonl", b'{"text": "li"}\n{"text": "la", "text": "lo"}\n', "gives 'text' twice in one object"),
+    *(("a.json", content, "no list of songs") for content in (b"{}", b"[]", b"null", b"[null]")),
     ("a.zip", zipped(b"la\n" * 99)[:60] + zipped(b"la\n" * 99)[67:], "cannot be unpacked"),
     ("a.zip", b"PK\x05\x06" + b"\0" * 18, "archive of 0 files"),
 ]

@@ -1,9 +1,13 @@
 """From the bytes of a file to its text; for an encoding that is not read, the likely one."""
 
 import re
+from typing import TYPE_CHECKING
 
 from rnnjax.data.formats import Content
 from rnnjax.errors import UserError
+
+if TYPE_CHECKING:  # late where it runs: UTF-8 does not need it
+    from charset_normalizer import CharsetMatch, CharsetMatches
 
 BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -16,7 +20,7 @@ BYTE_ORDER_MARKS = {
 CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 """Control characters other than ends of lines and pages, tabs, and what colours a terminal."""
 
-MOST_CONTROLS = 0.001
+MOST_CONTROLS = 0.01
 """Share of control characters in a text that a few stray ones do not exceed."""
 
 GUESSED_FROM = 200_000
@@ -24,6 +28,17 @@ GUESSED_FROM = 200_000
 
 CLOSE = 0.01
 """Difference in disorder within which two guesses are equally likely."""
+
+JAPANESE = b"\x1b$B", b"\x1b$@"
+"""Bytes by which ISO-2022-JP, all of whose bytes are ASCII, turns to Japanese."""
+
+HIRAGANA = re.compile(r"[\u3041-\u3096]")
+
+LEAST_HIRAGANA = 0.2
+"""Share of hiragana, ASCII apart, in a Japanese text; bytes that mean others are hardly ever read as hiragana."""
+
+END_OF_FILE = "\x1a"
+"""Last character of a file of CP/M and DOS."""
 
 LETTERS_END = 0x20
 """Highest first byte of a UTF-16 unit in alphabets and their punctuation; those of Chinese are above."""
@@ -36,16 +51,21 @@ def decode(content: Content) -> str:
       UserError: if it is no text, or in another encoding; the message has the likely one.
     """
     data = content.data
+    if any(mark in data for mark in JAPANESE) and data.isascii():
+        raise UserError(
+            f"data.path: {content.source} is in iso2022_jp, as its escapes say; iconv -f iso2022jp -t utf-8 converts it"
+        )
     marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     encoding = marked or by_zeros(data) or "utf-8"
     try:
-        text = data.decode(encoding)
+        text = data.decode(encoding).removesuffix(END_OF_FILE)
     except UnicodeDecodeError as error:
         raise UserError(f"data.path: {content.source} {refusal(data, encoding, error)}") from None
     if "\0" in text:
         raise UserError(f"data.path: {content.source} is no text: it has characters U+0000")
     if len(found := CONTROLS.findall(text)) > MOST_CONTROLS * len(text):
-        raise UserError(f"data.path: {content.source} is no text: it has {len(found):,} control characters")
+        share = f"{len(found) / len(text):.0%} of it are control characters, such as U+{ord(found[0]):04X}"
+        raise UserError(f"data.path: {content.source} is no text: {share}")
     return text
 
 
@@ -80,10 +100,10 @@ def likely(data: bytes, fault: int) -> str:
 
     place = max(0, fault - GUESSED_FROM // 2)
     found = charset_normalizer.from_bytes(data[place : place + GUESSED_FROM])
-    best = found.best()
-    if best is None:
+    equals = equally_likely(found)
+    if not equals:
         return ", and its encoding cannot be told; if it is text, convert it with iconv -f ENCODING -t utf-8"
-    equals = [g for g in found if g.chaos <= best.chaos + CLOSE and g.coherence >= best.coherence - 10 * CLOSE]
+    best = equals[0]
     read = {name: around(data, fault, name) for name in (guess.encoding for guess in equals)}
     # Of the equally likely, and of Latin letters in no known language, the one that most files are in.
     if any("cp1252" in guess.could_be_from_charset for guess in equals) or (
@@ -99,6 +119,21 @@ def likely(data: bytes, fault: int) -> str:
         f"; it seems to be {name} ({sure:.0f}% sure), in which that place reads {read[name]!r}{other}: "
         f"if that is right, convert it with iconv -f {name} -t utf-8"
     )
+
+
+def equally_likely(found: "CharsetMatches") -> "list[CharsetMatch]":
+    """Guesses that are as good as the best one, which comes first; none where nothing fits."""
+    japanese = [guess for guess in found if is_japanese(str(guess))]
+    best = found.best()
+    if japanese or best is None:
+        return japanese[:1]  # the bytes of kana are Korean and Chinese characters too, at random
+    return [g for g in found if g.chaos <= best.chaos + CLOSE and g.coherence >= best.coherence - 10 * CLOSE]
+
+
+def is_japanese(text: str) -> bool:
+    """True for a text with as many hiragana as Japanese has."""
+    foreign = sum(character > "\x7f" for character in text)
+    return len(HIRAGANA.findall(text)) > LEAST_HIRAGANA * max(foreign, 1)
 
 
 def around(data: bytes, place: int, encoding: str) -> str:

@@ -187,7 +187,7 @@ def records_of(content: Content, text: str, column: str) -> pd.DataFrame:
     import pandas as pd
 
     rows = rows_of(_parse(content, text), column)
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(rows, list) or not any(rows):
         raise UserError(f"data.path: {content.source} holds no list of songs")
     rows = [{column: row} if isinstance(row, str) else row for row in rows]
     rows = [{**row, column: None} if isinstance(row, dict) and is_missing(row.get(column)) else row for row in rows]
@@ -215,7 +215,7 @@ def _parse(content: Content, text: str) -> Any:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     try:
         if content.suffix not in (".jsonl", ".ndjson") or len(lines) == 1:
-            return json.loads(text)
+            return loads(text, content.source)
     except RecursionError:
         raise UserError(f"data.path: {content.source} is nested too deep to be a list of songs") from None
     except ValueError as error:
@@ -224,10 +224,24 @@ def _parse(content: Content, text: str) -> Any:
     rows = []
     for number, line in lines:
         try:
-            rows.append(json.loads(line))
+            rows.append(loads(line, content.source))
         except (ValueError, RecursionError) as error:
             raise UserError(f"data.path: {content.source} is no whole JSON: line {number}: {error}") from None
     return rows
+
+
+def loads(text: str, source: Path) -> Any:
+    """Value of a text in JSON; raises UserError where an object has a key twice, of which one would be lost."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"data.path: {source} gives {twice!r} twice in one object; keep one")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
 
 
 def is_json(text: str) -> bool:

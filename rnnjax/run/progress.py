@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from rnnjax.errors import printable
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -110,4 +112,4 @@ class Stages:
 
 def warn(line: str) -> None:
     """Prints a line on standard error."""
-    print(f"rnnjax: {line}", file=sys.stderr)
+    print(f"rnnjax: {printable(line)}", file=sys.stderr)
