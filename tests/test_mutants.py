@@ -150,6 +150,53 @@ EDGES = {  # what manual does outside the loop
 }
 
 
+OPTION_MUTANTS = {
+    "normalisation: mean of the error kept": patched(
+        "normalize_adjoint", lambda true: lambda normalized, d: true(normalized, d) + 0.01
+    ),
+    "normalisation: over the deviation only": patched(
+        "normalize_adjoint",
+        lambda _: (
+            lambda normalized, d: (
+                d.reshape(*normalized.inverse_deviation.shape[:-1], -1) * normalized.inverse_deviation
+            ).reshape(d.shape)
+        ),
+    ),
+    "normalisation: left out": patched("normalize_adjoint", lambda _: lambda normalized, d: d),
+    "normalisation: over all gates": patched(
+        "normalize_adjoint",
+        lambda true: (
+            lambda normalized, d: true(
+                normalized._replace(inverse_deviation=normalized.inverse_deviation.mean(-2, keepdims=True)), d
+            )
+        ),
+    ),
+    "gain forgotten on the way back": patched(
+        "product_adjoint", lambda true: lambda layer, *args: true(layer._replace(gain_z=layer.gain_z * 0 + 1), *args)
+    ),
+    "dropout forgotten on the way back": lambda patch: patch.setattr(
+        manual, "dropout", type("NoDropout", (), {"mask": staticmethod(lambda noise, rate: jnp.ones_like(noise))})
+    ),
+    "embedding: a repeated id counts once": patched(
+        "rows", lambda _: lambda table, ids, d: jnp.zeros_like(table).at[ids].set(d)
+    ),
+    "learned state: a tenth too much": patched(
+        "backward",
+        lambda true: lambda *args: (lambda result: result._replace(s0=1.1 * result.s0))(true(*args)),
+    ),
+    "learned state: not through W": patched(
+        "split", lambda true: lambda state, cell: true(state * (1.0 if state.ndim > 1 else 0.0), cell)
+    ),
+    "biases of z left out": patched(
+        "recurrent_weights",
+        lambda true: lambda *args: (lambda layer: layer._replace(bz=0 * layer.bz))(true(*args)),
+    ),
+}
+
+OPTIONS = Case("gru", layers=2, masks="r", options="enxsd", T=3, batch=(2,))
+BOTH_WAYS = Case("vanilla", masks="v", options="b", T=3, batch=(2,))
+
+
 @pytest.fixture
 def fresh():
     """Compiles anew, before for the mutant and afterwards without it."""
@@ -159,21 +206,22 @@ def fresh():
 
 
 @functools.cache
-def truth():
+def truth(case=CASE):
     """The gradient by autodiff, which shares no code with what the mutants change."""
-    arrays, model = cases.make(CASE)
+    arrays, model = cases.make(case)
     return jax.device_get(cases.compute_one("autodiff", model, *arrays))
 
 
-def check(way):
+def check(way, case=CASE):
     """Raises AssertionError where a gradient is not the true one."""
-    arrays, model = cases.make(CASE)
-    compare(cases.compute_one(way, model, *arrays), truth())
+    expected = truth(case)
+    arrays, model = cases.make(case)
+    compare(cases.compute_one(way, model, *arrays), expected)
 
 
-@pytest.mark.parametrize("name", ["manual", "custom_vjp"])
-def test_without_a_mutation_the_case_passes(name):
-    check(name)
+def test_without_a_mutation_every_case_passes():
+    for way, case in (("manual", CASE), ("custom_vjp", CASE), ("manual", OPTIONS), ("manual", BOTH_WAYS)):
+        check(way, case)
 
 
 @pytest.mark.parametrize("mutate", [pytest.param(m, id=name) for name, m in (LOOP | EDGES).items()])
@@ -219,3 +267,18 @@ def test_a_zero_that_is_not_exact_is_caught():
     params = expected.params._replace(layers=(nearly, *expected.params.layers[1:]))
     with pytest.raises(AssertionError, match="exact zero"):
         compare(expected._replace(params=params), expected)
+
+
+@pytest.mark.parametrize("name", OPTION_MUTANTS)
+def test_a_mutant_of_an_option_is_caught(name, fresh, monkeypatch):
+    truth(OPTIONS)  # before there is a mutant
+    OPTION_MUTANTS[name](monkeypatch)
+    with pytest.raises(AssertionError, match=r"off by|exact zero"):
+        check("manual", OPTIONS)
+
+
+def test_a_backward_layer_that_forgets_to_turn_around_is_caught(fresh, monkeypatch):
+    truth(BOTH_WAYS)
+    monkeypatch.setattr(manual, "backward_in_time", manual.unchanged)
+    with pytest.raises(AssertionError, match="off by"):
+        check("manual", BOTH_WAYS)
