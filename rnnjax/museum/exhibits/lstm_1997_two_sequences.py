@@ -35,7 +35,8 @@ def run(
 
     Args:
       task: 3a, 3b or 3c.
-      first, last: the most wrong answers to a test set of 256, and the bound of their mean absolute error.
+      first: the most wrong answers to a test set of 256, and the bound of their mean absolute error.
+      last: the same of the last stage.
     """
     passes = lambda stage: lambda trial: is_passed(trial, stage, task, N)
     trials = jax.vmap(begin)(jnp.asarray(seeds))
