@@ -183,4 +183,12 @@ def test_a_trial_ends_when_it_has_solved_its_task():
     assert found.updates.tolist()[:3] == [5, 25, 10]
     assert found.solved.tolist() == [True, True, True, False, True, True]
     assert found.states["count"].tolist() == [5, 25, 10, 50, 10, 10]
+    again = until_solved(
+        found.states, update, lambda state: state["count"] > 20, budget=50, every=5, among=found.updates < 20
+    )
+    np.testing.assert_array_equal(again.updates, [20, np.nan, 15, np.nan, 15, 15])
+    assert again.states["count"].tolist() == [25, 25, 25, 50, 25, 25]
+    nobody = until_solved(states, update, lambda state: True, budget=50, every=5, among=np.zeros(6, bool))
+    assert not nobody.solved.any()
+    assert nobody.states["count"].tolist() == [0] * 6
     assert found.states["sum"].tolist() == [n * (n - 1) / 2 for n in (5, 25, 10, 50, 10, 10)]

@@ -31,6 +31,7 @@ def until_solved(
     *,
     budget: int,
     every: int,
+    among: np.ndarray | None = None,
 ) -> Trials:
     """Trains n trials; those that have solved their task leave the program whenever half of it is done.
 
@@ -40,6 +41,7 @@ def until_solved(
       solved: state -> bool, of one trial.
       budget: the most updates.
       every: updates between two looks at `solved`.
+      among: bool [n], the trials that take part; the others stay as they are, unsolved.
     """
 
     def advance(state: Tree, first: Array) -> tuple[Tree, Array]:
@@ -48,9 +50,11 @@ def until_solved(
 
     chunk = jax.jit(jax.vmap(advance, in_axes=(0, None)))
     ends = jax.tree.map(np.array, states)
-    places = np.arange(len(jax.tree.leaves(ends)[0]))  # of the trials that are still in the program
-    updates = np.full(len(places), np.nan)
-    for first in range(0, budget, every):
+    updates = np.full(len(jax.tree.leaves(ends)[0]), np.nan)
+    places = np.arange(len(updates)) if among is None else np.flatnonzero(among)  # in the program
+    if len(places) < len(updates):
+        states = jax.tree.map(lambda leaf: leaf[places], ends)
+    for first in range(0, budget if len(places) else 0, every):
         states, found = chunk(states, first)
         new = np.asarray(found) & np.isnan(updates[places])
         updates[places[new]] = first + every

@@ -36,11 +36,12 @@ def run(
     found: dict[str, Any] = {}
     for most in stages:
         fewer = lambda trial, most=most: jnp.sum(trial["wrong"]) < most
-        ends = until_solved(trials, partial(update, shape=shape), fewer, budget=budget, every=500)
-        trials, solved, sequences = ends.states, solved & ends.solved, sequences + ends.updates
-        wrong, error = (np.where(solved, values, np.nan) for values in test_all(trials))
-        found |= {f"solved, {most}": solved, f"sequences, {most}": sequences}
-        found |= {f"wrong of 2,560, {most}": wrong, f"test error, {most}": error}
+        ends = until_solved(trials, partial(update, shape=shape), fewer, budget=budget, every=500, among=solved)
+        trials, solved, sequences = ends.states, ends.solved, sequences + ends.updates
+        wrong, error = test_all(trials)
+        kept = {"sequences": sequences, "wrong of 2,560": wrong, "test error": error}
+        found |= {f"solved, {most}": solved, "wrong at the end": np.asarray(wrong)}
+        found |= {f"{name}, {most}": np.where(solved, values, np.nan) for name, values in kept.items()}
     return found
 
 

@@ -24,6 +24,7 @@ Tree = Any
 
 SHAPE = Shape(1, 3, 1, 1, "hidden")
 NOISE, TARGET_NOISE = 0.2**0.5, 0.1**0.5
+EVERY = 1000
 TEST_SET, LAST_TEST = 2**31 - 1, 2**31 - 2
 """Numbers of sequences from which no training sequence is drawn."""
 
@@ -40,11 +41,11 @@ def run(
     """
     passes = lambda stage: lambda trial: is_passed(trial, stage, task, N)
     trials = jax.vmap(begin)(jnp.asarray(seeds))
-    go = partial(until_solved, update=partial(update, task=task, N=N, rate=rate), budget=budget, every=500)
+    go = partial(until_solved, update=partial(update, task=task, N=N, rate=rate), budget=budget, every=EVERY)
     early = go(trials, solved=passes(first))
-    late = go(early.states, solved=passes(last))
+    late = go(early.states, solved=passes(last), among=early.solved)
     wrong, difference = jax.jit(jax.vmap(lambda trial: test(trial, LAST_TEST, 2560, task, N)))(late.states)
-    solved = early.solved & late.solved
+    solved = late.solved
     return {
         "solved": solved,
         "first stage": early.updates,
@@ -229,6 +230,7 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     seeds=30,
+    batch=15,
     quick_seeds=10,
     quick={"budget": 60_000},
     quick_arms=("3a, N = 3",),
