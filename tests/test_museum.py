@@ -14,7 +14,7 @@ from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
 from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, verdict
 from rnnjax.museum.page import write_page
-from rnnjax.museum.record import carry_out, read, results
+from rnnjax.museum.record import carry_out, read, results, versions
 from rnnjax.museum.trials import until_solved
 
 
@@ -70,7 +70,9 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert results(read(path))["once"]["value"].tolist() == list(range(10))
     assert np.isnan(results(read(path))["once"]["nothing"]).all()
     more = dataclasses.replace(exhibit, arms={"first": {"scale": 3.0}, **exhibit.arms})
-    record = carry_out("toy", more, path, seeds, False, {}, lambda text: None)
+    record = carry_out("toy", more, path, seeds, False, {"packages": {"rnnjax": "9.9"}}, lambda text: None)
+    assert versions(record) == ["9.9", "unknown"]
+    assert record["arms"]["first"]["versions"] == ["9.9"]
     assert calls[2:] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert results(record)["first"]["value"].tolist() == [3 * seed for seed in seeds]
     assert results(record)["once"]["value"].tolist() == seeds

@@ -9,7 +9,7 @@ from rnnjax.figure import make_figure, write_figure
 from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Criterion, Exhibit, Results
 from rnnjax.museum.judge import Estimate, Judgement, estimate, judge, verdict
-from rnnjax.museum.record import Record, results
+from rnnjax.museum.record import Record, results, versions
 from rnnjax.report import rounding
 from rnnjax.report.page import Block, Heading, Paragraph, Picture, Table, to_markdown
 from rnnjax.run.results import make_directory
@@ -138,5 +138,5 @@ def made_by(record: Record) -> str:
     return (
         f"Made by `{command}`: seeds {min(seeds)} to {max(seeds)}, on {about.get('machine')} "
         f"({about.get('cores')} cores, {about.get('platform')}), python {about.get('python')}, "
-        f"jax {packages.get('jax')}, rnnjax {packages.get('rnnjax')}."
+        f"jax {packages.get('jax')}, rnnjax {' and '.join(versions(record))}."
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
 Record = dict[str, Any]
-"""exhibit, quick, options of each arm, machine, and for each arm its seeds, seconds and measures."""
+"""exhibit, quick, options of each arm, machine, and for each arm its seeds, seconds of processor time, the versions of
+rnnjax that ran it, and its measures."""
 
 
 def carry_out(
@@ -26,16 +27,28 @@ def carry_out(
     for arm, options in exhibit.plan(quick).items():
         done = record["arms"].setdefault(arm, {"seeds": [], "seconds": 0.0, "measures": {}})
         todo = [seed for seed in seeds if seed not in done["seeds"]]
+        if todo:
+            done["versions"] = sorted({*done.get("versions", []), version(machine)})
         for first in range(0, len(todo), exhibit.batch):
-            batch, began = todo[first : first + exhibit.batch], perf_counter()
+            batch, began = todo[first : first + exhibit.batch], process_time()
             found = exhibit.run(np.asarray(batch), **options)
             for measure, values in found.items():
                 done["measures"].setdefault(measure, []).extend(to_json(np.asarray(values)))
             done["seeds"] += batch
-            done["seconds"] += perf_counter() - began
+            done["seconds"] += process_time() - began
             write_whole(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
             tell(f"{arm}: {len(done['seeds'])} seeds, {done['seconds']:.0f} s")
     return record
+
+
+def version(machine: dict) -> str:
+    """The version of rnnjax in the description of a machine."""
+    return machine.get("packages", {}).get("rnnjax", "unknown")
+
+
+def versions(record: Record) -> list[str]:
+    """The versions of rnnjax that made the numbers of a record."""
+    return sorted({made for of in record["arms"].values() for made in of.get("versions", [version(record["machine"])])})
 
 
 def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:
