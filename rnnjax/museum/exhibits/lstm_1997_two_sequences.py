@@ -121,7 +121,7 @@ MEANS = {
     "3b, N = 3": (41_740, 43_250),
     "3c, N = 3": (None, 269_650),
 }
-"""Of the paper, until the first and until the last stage: Tables 4, 5 and 6."""
+"""Means of the paper, until the first stage and until the last: Tables 4, 5 and 6."""
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
