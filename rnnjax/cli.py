@@ -133,6 +133,8 @@ def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
         for name, leaf in vars(value).items():
             if leaf is None and name not in may_be_none:
                 raise UserError(f"{field.name}.{name} is null, but must have a value")
+            if isinstance(leaf, str) and "\0" in leaf:
+                raise UserError(f"{field.name}.{name} is {shown(leaf)}, but no name or path has a character U+0000")
     made = parser.instantiate(namespace)
     return Config(**{field.name: made[field.name] for field in dataclasses.fields(Config)})
 

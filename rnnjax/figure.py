@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -41,5 +42,7 @@ def write_figure(path: Path, figure: Figure) -> None:
 
 
 def save_png(figure: Figure, file: Path | IO[bytes]) -> None:
-    """Writes a PNG of 120 dots an inch."""
-    figure.savefig(file, dpi=120, format="png")
+    """Writes a PNG of 120 dots an inch; a box stands for a character that its font lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(file, dpi=120, format="png")

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -38,6 +39,9 @@ DATA = [
     ("a.csv", b'text\n"one\ntwo"\n"three\nfo', "cut off inside a quoted field"),
     *((name, NOT_UTF_8, f"{name} is not UTF-8 (invalid continuation byte 0xe9 at byte") for name in ("a.csv", "a.txt")),
 ]
+ALIASES = "".join(
+    f"{name}: &{name} [*{before}, *{before}]\n" for before, name in pairwise("abcdefghijklmnopqrstuvwxyz")
+)
 CONFIGS = [
     ("model:\n  hiden_size: 4\n", "did you mean model.hidden_size?"),
     ("optimizer:\n  learning_rte: 0.1\n", "did you mean optimizer.learning_rate?"),
@@ -54,6 +58,9 @@ CONFIGS = [
     *((content, "") for content in ("model: 4\n", "model:\n", "model: [1]\n", "model: null\n")),
     ("training:\n  steps: null\n", "training.steps is null"),
     ("run:\n  name: caf\xe9\n", "c.yaml is not UTF-8"),
+    ("model: &m {a: *m}\n", "keys and values once its aliases are written out"),
+    (f"a: &a [1, 1]\n{ALIASES}model: *z\n", "keys and values once its aliases are written out"),
+    ('run: {root: "a\\0b"}\n', "run.root is 'a\\x00b'"),
 ]
 SIZES = [
     *("model.hidden_size", "model.layers", "model.init_scale", "optimizer.learning_rate", "optimizer.clip_threshold"),
@@ -68,7 +75,7 @@ VALUES = [
     *(("run.platform", "abacus"), ("optimizer.weight_decay", "nan"), ("optimizer.final_learning_rate", "inf")),
     *(("sampling.temperature", "nan"), ("data.validation_fraction", "1.0")),
     *(("data.test_fraction", value) for value in ("-0.1", "nan", "0.95")),
-    *(("run.name", value) for value in ("a/b", "..", "")),
+    *(("run.name", value) for value in ("a/b", "..", "", " ")),
     *((name, value) for name in SIZES for value in ("0", "-3")),
 ]
 

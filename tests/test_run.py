@@ -18,9 +18,18 @@ from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingCo
 from rnnjax.data.corpus import load_corpus
 from rnnjax.data.ngrams import held_out_bits
 from rnnjax.errors import UserError
+from rnnjax.figure import make_figure, write_figure
 from rnnjax.files import write_whole
 from rnnjax.run.directory import RunDirectory
 from rnnjax.trained import load
+
+
+def test_a_character_that_the_font_lacks_is_a_box_without_a_word(tmp_path, recwarn):
+    figure = make_figure(2, 1)
+    figure.suptitle("歌")
+    write_figure(tmp_path / "a.png", figure)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert not [*recwarn]
 
 
 def test_a_run_is_open_once(tmp_path):

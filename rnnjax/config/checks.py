@@ -89,5 +89,5 @@ def more_than_zero(**fields: float) -> None:
 def plain_name(**fields: str) -> None:
     """Each field, written `section__name`, can be the name of one directory."""
     for name, value in fields.items():
-        plain = bool(value) and value not in (".", "..") and not set(value) & set("/\\") and value.isprintable()
+        plain = bool(value.strip()) and value not in (".", "..") and not set(value) & set("/\\") and value.isprintable()
         check(plain, name.replace("__", "."), value, "a plain directory name")

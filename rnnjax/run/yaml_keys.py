@@ -1,5 +1,9 @@
-"""Keys that a YAML text gives twice: the standard forbids them, and PyYAML takes the last without a word."""
+"""Keys that a YAML text gives twice: the standard forbids them, and PyYAML takes the last without a word.
 
+Aliases are looked into as well: a few lines can stand for more values than any memory holds, or for themselves.
+"""
+
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,6 +15,10 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 DEEPEST = 50
 """Most mappings and lists within each other; libyaml's own recursion ends the process at some thousands."""
+
+
+MOST_VALUES = 100_000
+"""Most keys and values, once every alias is written out."""
 
 
 class Twice(NamedTuple):
@@ -29,7 +37,7 @@ def given_twice(text: str) -> Twice | None:
 
     Raises:
       yaml.YAMLError: for a text that is no YAML.
-      UserError: for a text nested too deep.
+      UserError: for a text nested too deep, or too large once its aliases are written out.
     """
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
@@ -37,7 +45,23 @@ def given_twice(text: str) -> Twice | None:
         if depth > DEEPEST:
             raise UserError(f"the YAML has more than {DEEPEST} lists or mappings in each other")
     root = yaml.compose(text, Loader=LOADER)
-    return next(_twice(root, "", set()), None) if root else None
+    if not root:
+        return None
+    if values(root, {}) > MOST_VALUES:
+        raise UserError(f"the YAML has more than {MOST_VALUES:,} keys and values once its aliases are written out")
+    return next(_twice(root, "", set()), None)
+
+
+def values(node: yaml.Node, known: dict[int, float]) -> float:
+    """Number of keys and values of a node, aliases written out; infinite where one stands within what it stands for."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf  # as long as it is open
+        pairs = isinstance(node, yaml.MappingNode)
+        parts = [part for pair in node.value for part in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(values(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _twice(node: yaml.Node, prefix: str, seen: set[int]) -> Iterator[Twice]:
