@@ -185,11 +185,11 @@ def test_letters_of_any_script_and_signs_that_move_the_cursor(here):
 
 
 def test_the_bundled_songs(here):
-    answer = call(explore.main)
+    answer = call(explore.main, "--run.root", "elsewhere")
     assert answer.code == 0, answer.stderr
-    directory = here / "runs" / "explore-bundled"
+    directory = here / "elsewhere" / "explore-bundled"
     assert {file.name for file in directory.iterdir()} == PICTURES | {"explore.json"}
-    assert answer.stdout.splitlines()[-1].startswith("runs/explore-bundled has explore.json")
+    assert answer.stdout.splitlines()[-1].startswith("elsewhere/explore-bundled has explore.json")
     found = json.loads((directory / "explore.json").read_text(encoding="utf-8"))
     vocabulary = Vocabulary("".join(entry["character"] for entry in found["vocabulary"]))
     assert vocabulary == load_corpus(DataConfig()).vocabulary

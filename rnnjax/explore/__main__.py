@@ -16,13 +16,19 @@ def main(argv: list[str] | None = None) -> int:
     add_config(parser)
     parser.add_argument("--artist_column", type=str, default="artist", help="the CSV column that names the artist")
     parser.add_argument(
-        "--out", type=str, default="", help="directory of the figures; by default runs/explore-<name of the file>"
+        "--out",
+        type=str,
+        default="",
+        help="directory of the figures; by default explore-<name of the file> in run.root",
     )
     options = parser.parse_args(argv)
-    return explore(config_of(parser, options).data, options.artist_column, options.out)
+    config = config_of(parser, options)
+    stem = "bundled" if config.data.path == "bundled" else Path(config.data.path).stem
+    out = Path(options.out or f"{config.run.root}/explore-{stem}")
+    return explore(config.data, options.artist_column, out, stem)
 
 
-def explore(config: DataConfig, artist_column: str, out: str) -> int:
+def explore(config: DataConfig, artist_column: str, directory: Path, title: str) -> int:
     """Prints the statistics of the data, and writes them with their figures into a directory."""
     from rich.console import Console
 
@@ -32,14 +38,12 @@ def explore(config: DataConfig, artist_column: str, out: str) -> int:
     from rnnjax.run.results import make_directory, write_json
 
     console = Console(highlight=False)
-    stem = "bundled" if config.path == "bundled" else Path(config.path).stem
-    directory = Path(out or f"runs/explore-{stem}")
     with Stages(console) as stages:
         found = look(config, artist_column, stages)
         stages.begin("drawing")
         make_directory(directory)
         write_json(directory / "explore.json", found)
-        pictures = plot_corpus(directory, found, stem)
+        pictures = plot_corpus(directory, found, title)
     show(console, found)
     print(f"{directory} has explore.json, {', '.join(pictures)}")
     return 0
