@@ -16,7 +16,9 @@ from typing import NamedTuple
 import jax
 
 from rnnjax import cli, train
+from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig
 from rnnjax.run.checkpoint import Checkpoints
+from rnnjax.run.directory import RunDirectory
 
 TINY = [
     *("--data.path", "songs.csv", "--model.hidden_size", "4"),
@@ -131,6 +133,21 @@ def write_songs(path, count=12, words=12):
             text = " ".join(draw.choice(["la", "sun", "moon", "river", "oh"]) for _ in range(words))
             table.writerow([f"artist {number}", f"song {number}", f"/{number}", text + "\n"])
     return path
+
+
+def begun_in(place):
+    """A directory runs/run in which a run has begun by the config that TINY makes, and saved nothing yet."""
+    config = Config(
+        data=DataConfig(path="songs.csv"),
+        model=ModelConfig(hidden_size=4),
+        training=TrainingConfig(batch_size=2, sequence_length=5, steps_per_dispatch=7),
+        sampling=SamplingConfig(length=20),
+        run=RunConfig(platform="cpu"),
+    )
+    with RunDirectory(place / "runs" / "run") as directory:
+        directory.pin_config(config)
+        directory.metrics.write_text('{"step": 1}\n')
+    return place / "runs" / "run"
 
 
 def trained_in(place, *options, count=12):

@@ -1,25 +1,20 @@
 """What a user can mend is told in one line, with exit code 2, and nothing already saved is lost."""
 
-import io
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import jax
 import pytest
-from command import TINY, call, check_refusals, door, message, write_songs
+from command import TINY, begun_in, call, check_refusals, door, message, write_songs
 
-from rnnjax import ablate, cli, export, sample, train
-from rnnjax.clipping import __main__ as clipping
+from rnnjax import ablate, sample, train
 from rnnjax.compare import __main__ as compare
-from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig, memory
+from rnnjax.config import Config, memory
 from rnnjax.errors import UserError
-from rnnjax.explore import __main__ as explore
-from rnnjax.lags import __main__ as lags
 from rnnjax.run.config_file import as_begun
 from rnnjax.run.directory import RunDirectory
 from rnnjax.tasks import make_task
-from rnnjax.textbook import __main__ as textbook
 from rnnjax.trained import read_config
 
 
@@ -121,15 +116,6 @@ def test_a_key_that_a_study_gives_twice(here):
     assert "axes.grid.model.leak is given on line 3 and again on line 4" in line
 
 
-def test_a_screen_that_lacks_a_character(monkeypatch):
-    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr("sys.stdout", screen)
-    cli.prepare_screen()
-    print("It\u2019s \udce9")
-    screen.flush()
-    assert screen.buffer.getvalue() == b"It?s ?\n"
-
-
 def test_values_of_the_wrong_type_and_out_of_their_range(here, subtests):
     check_training_refusals(subtests, [([f"--{name}={value}"], name) for name, value in VALUES])
     check_training_refusals(subtests, [([f"--{name}={value}"], f"unknown field {name}") for name, value in SHORTENED])
@@ -184,32 +170,12 @@ def test_a_long_value_is_cut_in_a_message(here):
     assert len(message(call(sample.main, "--run", "x" * 3000))) < 400
 
 
-def test_a_command_line_that_is_not_utf_8(here):
-    assert "not UTF-8" in message(call(explore.main, "--run", "\udcff"))
-    assert "plain directory name" in message(call(train.main, "--run.name", "\udcff"))
-
-
-def started(here):
-    """The config that TINY makes, pinned in runs/run."""
-    config = Config(
-        data=DataConfig(path="songs.csv"),
-        model=ModelConfig(hidden_size=4),
-        training=TrainingConfig(batch_size=2, sequence_length=5, steps_per_dispatch=7),
-        sampling=SamplingConfig(length=20),
-        run=RunConfig(platform="cpu"),
-    )
-    with RunDirectory(here / "runs" / "run") as directory:
-        directory.pin_config(config)
-        directory.metrics.write_text('{"step": 1}\n')
-    return here / "runs" / "run"
-
-
 def contents(run):
     return {file.name: file.read_bytes() for file in run.rglob("*") if file.is_file()}
 
 
 def test_a_changed_config_lists_the_differences_and_touches_nothing(here):
-    run = started(here)
+    run = begun_in(here)
     before = contents(run)
     line = message(call(train.main, *TINY, "--model.hidden_size", "8", "--training.seed", "3"))
     assert "model.hidden_size: 4 -> 8" in line
@@ -218,7 +184,7 @@ def test_a_changed_config_lists_the_differences_and_touches_nothing(here):
 
 
 def test_a_run_that_is_older_than_a_field_goes_on_as_it_began(here):
-    kept = started(here) / "config.yaml"
+    kept = begun_in(here) / "config.yaml"
     kept.write_text("".join(line for line in kept.open() if "windows" not in line))
     assert as_begun(Config(), kept.parent).training.windows == "fixed"
     assert read_config(kept.parent).training.windows == "fixed"
@@ -226,7 +192,7 @@ def test_a_run_that_is_older_than_a_field_goes_on_as_it_began(here):
 
 
 def test_a_damaged_config_of_a_run(here):
-    run = started(here)
+    run = begun_in(here)
     (run / "config.yaml").write_text("model: {")
     assert "config.yaml is damaged" in message(call(sample.main, "--run", "runs/run"))
     answer = call(train.main, *TINY, "--training.steps", "2")
@@ -254,101 +220,56 @@ def test_a_platform_that_is_not_here(here):
     assert not (here / "runs").exists()
 
 
-def test_a_full_disk():
-    def full(_):
-        raise OSError(28, "No space left on device", "runs/run/metrics.jsonl")
+def raises(error):
+    """A command that fails."""
 
-    line = message(call(full))
-    assert "No space left on device" in line
-    assert "metrics.jsonl" in line
+    def main(_):
+        raise error
 
-
-def test_not_enough_memory():
-    def greedy(_):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 45000000000 bytes.\nin detail")
-
-    line = message(call(greedy))
-    assert "45000000000 bytes" in line
-    assert "lower training.batch_size" in line
+    return main
 
 
-def test_not_enough_memory_of_numpy():
-    def greedy(_):
-        raise MemoryError("Unable to allocate 7.45 GiB for an array")
-
-    assert "7.45 GiB" in message(call(greedy))
+def test_what_a_machine_runs_out_of(subtests):
+    for error, *said in (
+        (OSError(28, "No space left on device", "runs/run/metrics.jsonl"), "No space left on device", "metrics.jsonl"),
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 45000000000 bytes.\nin detail"),
+            "45000000000 bytes",
+            "lower training.batch_size",
+        ),
+        (MemoryError("Unable to allocate 7.45 GiB for an array"), "7.45 GiB"),
+    ):
+        with subtests.test(said[0]):
+            line = message(call(raises(error)))
+            assert all(part in line for part in said)
 
 
 def test_a_fault_of_our_own_is_not_hidden():
     for error in (ZeroDivisionError(), RuntimeError("INTERNAL: a fault")):
-
-        def broken(_, error=error):
-            raise error
-
         with pytest.raises(type(error)):
-            call(broken)
+            call(raises(error))
 
 
 def test_a_sample_of_a_run_that_does_not_exist(here):
-    started(here)
+    begun_in(here)
     line = message(call(sample.main, "--run", "runs/other"))
     assert "runs/other" in line
     assert "run" in line.split("has ")[-1]
 
 
 def test_a_sample_of_a_run_without_a_checkpoint(here):
-    run = started(here)
+    run = begun_in(here)
     (run / "vocabulary.json").write_text('{"characters": "ab"}')
     assert "no checkpoint" in message(call(sample.main, "--run", str(run)))
 
 
 def test_a_sample_with_a_wrong_argument(here, subtests):
-    run = str(started(here))
+    run = str(begun_in(here))
     wrong = ("--length=0", "--num=0", "--temperature=-1", "--temperature=nan", "--top-k=-1", "--top-k=x", "--lenth=3")
     wrong += (f"--length={2**31 - 1}", f"--num={10**6}")
     for argument in wrong:
         with subtests.test(argument):
             message(call(sample.main, "--run", run, argument))
-
-
-DOORS = (
-    "train",
-    "sample",
-    "predict",
-    "compare",
-    "explore",
-    "textbook",
-    "lags",
-    "clipping",
-    "export",
-    "report",
-    "ablate",
-    "checkpoints",
-)
-
-
-@pytest.mark.slow
-def test_every_door_opens_from_outside(here, subtests):
-    for name in DOORS:
-        with subtests.test(name):
-            answer = door(name, "--help", cwd=here)
-            assert answer.code == 0, answer.stderr
-            assert f"rnnjax.{name}" in answer.stdout
-
-
-def test_help_is_no_error(here, subtests):
-    run = ["--run", str(started(here))]
-    doors = {main: [[]] for main in (train.main, sample.main, compare.main, explore.main, export.main)}
-    doors |= {lags.main: [[], run], clipping.main: [[], run]}
-    doors |= {textbook.main: [[], ["forward"], ["gradients"], ["clipping"]]}
-    for main, choices in doors.items():
-        for chosen in choices:
-            with subtests.test(main.__module__, chosen=chosen):
-                answer = call(main, *chosen, "--help")
-                assert (answer.code, answer.stderr) == (0, "")
-                assert "usage" in answer.stdout
-                if main is textbook.main:
-                    assert ("--seed" in answer.stdout) == bool(chosen)
 
 
 def test_a_comparison_of_a_config_that_does_not_exist(here):
