@@ -1,6 +1,7 @@
 """README and documentation: links, names and figures are there, commands are understood, Python runs."""
 
 import argparse
+import ast
 import re
 import shlex
 import tomllib
@@ -27,6 +28,9 @@ MUSEUM = {page for page in PAGES if page.startswith("docs/museum/")}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 NAME = re.compile(r"`(?:rnnjax\.)?([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
+PAPER = re.compile(r'\b(?:1[89]|20)\d\d\)?,? "([^"]+)"|\((?:1[89]|20)\d\d\)[.,] ([A-Z][^.,"]+)')
+"""A title behind its year, as 1990, "Finding structure in time", or (1908). The probable error of a mean."""
+
 ROOMS = {path.stem for path in (ROOT / "rnnjax").iterdir() if not path.name.startswith("_")}
 NEEDS_A_RUN = ["docs/interop.md", "docs/runs.md"]
 """Pages whose Python goes on from a run, and those whose commands belong to it: test_doc_commands.py runs them."""
@@ -102,6 +106,19 @@ def is_field(name):
     """Whether it is a field of the config, such as run.devices."""
     group, _, field = name.partition(".")
     return hasattr(getattr(Config(), group, None), field)
+
+
+def test_every_paper_of_the_code_is_in_the_bibliography():
+    bibliography = " ".join(PAGES["BIBLIOGRAPHY.md"].split()).lower()
+    titles = {
+        " ".join("".join(match).split())
+        for path in (ROOT / "rnnjax").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for match in PAPER.findall(node.value)
+    }
+    assert len(titles) > 60
+    assert not sorted(title for title in titles if title.lower() not in bibliography)
 
 
 def test_every_named_file_exists():

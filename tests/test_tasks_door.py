@@ -241,12 +241,7 @@ def outcome():
     step, arrays = saved_arrays(run)
     files = [*sorted((run / "samples").iterdir()), run / "result.json", run / "predictions.jsonl"]
     metrics = [{key: value for key, value in row.items() if key != "seconds"} for row in read_rows(run)]
-    return (
-        step,
-        arrays,
-        metrics,
-        {file.name: file.read_text() for file in files},
-    )
+    return step, arrays, metrics, {file.name: file.read_text() for file in files}
 
 
 def test_a_task_that_ctrl_c_stopped_goes_on_bit_for_bit(many_to_one_run, here, monkeypatch):

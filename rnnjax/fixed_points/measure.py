@@ -33,7 +33,8 @@ def measure(network: TextNetwork, options: Namespace) -> tuple[dict, np.ndarray]
     trained, (held_out, ids) = network.trained, network.held_out
     steps = min(options.steps, len(ids))
     read = jnp.asarray(ids[:steps])
-    letter = most_frequent(trained, ids) if options.letter is None else id_of(trained, options.letter)
+    most_frequent = int(np.bincount(ids).argmax())
+    letter = most_frequent if options.letter is None else id_of(trained, options.letter)
     starts = min(options.starts, steps)
     refuse_too_much(trained, starts)
     step = step_of(trained)
@@ -78,13 +79,6 @@ def visited(step: Step, trained: Trained, ids):
         return state, state
 
     return jax.lax.scan(body, initial_carry(trained.model, trained.params, ()), ids)[1]
-
-
-def most_frequent(trained: Trained, ids: np.ndarray) -> int:
-    """The id that a text has most often."""
-    import numpy as np
-
-    return int(np.bincount(ids).argmax())
 
 
 def id_of(trained: Trained, letter: str) -> int:

@@ -21,7 +21,7 @@ def init_params(
       init: normal: every weight and bias from N(0, scale²), as the textbook's TensorFlow code.
         uniform: ±sqrt(1/n) with n the width that a matrix reads, as the textbook's NumPy code; biases 0.
         orthogonal: W = scale · Q, Q orthogonal (Saxe et al., 2014, "Exact solutions to the nonlinear dynamics of
-        learning in deep linear networks"); U, V, biases as in uniform.
+        learning in deep linear neural networks"); U, V, biases as in uniform.
         identity: W = scale · I (Le et al., 2015, "A simple way to initialize recurrent networks of rectified linear
         units"); U, V, biases as in uniform.
         An embedding is drawn from N(0, 1), but by normal as all the rest; gains are 1, a learned initial state is 0.
