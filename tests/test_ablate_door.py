@@ -141,6 +141,11 @@ def test_changed_side_files_of_a_study_are_told_and_written_anew(straight, tmp_p
 def test_damaged_results_are_told_and_trained_again(straight, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(straight, tmp_path / "place"))
     halved, gone = (Path(f"runs/tiny/results/part-{group}-00002.parquet") for group in (0, 1))
+    early = Path("runs/tiny/results/part-0-00001.parquet")
+    content = early.read_bytes()
+    early.unlink()
+    assert "runs lack an evaluation: a part is gone" in call(report.main, "runs/tiny").stdout
+    early.write_bytes(content)
     halved.write_bytes(halved.read_bytes()[:900])
     gone.unlink()
     said = call(report.main, "runs/tiny").stdout

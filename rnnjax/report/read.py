@@ -92,6 +92,7 @@ def read_study(path: Path) -> Record:
             name for name in rows.select_dtypes("number").columns if name not in ("arm", "seed", "step", "group")
         )
         raise UserError(f"{path}: its metric {about['metric']} is no column of the results; there are {numbers}")
+    remarks += [] if remarks else _gaps(rows, about.get("config"))
     environment = _read_environment(path / "environment.json")
     return Record(path, about, arms, rows, environment, tuple(remarks))
 
@@ -162,6 +163,17 @@ def _read_rows(folder: Path, known: set[int]) -> tuple[pd.DataFrame, list[str]]:
         rows = rows[rows["arm"].isin(known)]
     rows = rows.sort_values(["arm", "step", "final"], kind="stable").drop_duplicates(["arm", "step"], keep="last")
     return rows.reset_index(drop=True), remarks
+
+
+def _gaps(rows: pd.DataFrame, base: Any) -> list[str]:
+    """A remark where arms lack an evaluation before their last one, as when a part was deleted."""
+    training = base.get("training") if isinstance(base, dict) else None
+    every = training.get("eval_every_steps") if isinstance(training, dict) else None
+    if not isinstance(every, int) or every < 1 or "training.eval_every_steps" in rows:
+        return []
+    steps = rows.groupby("arm")["step"]
+    lacking = int((steps.nunique() < -(-steps.max() // every)).sum())
+    return [f"{lacking} runs lack an evaluation: a part is gone; python -m rnnjax.ablate mends it"] if lacking else []
 
 
 def _read_part(path: Path) -> tuple[pd.DataFrame, str]:
