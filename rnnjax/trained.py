@@ -11,7 +11,7 @@ import numpy as np
 from rnnjax import own_cell
 from rnnjax.build import check_writes_text, make_hyper, make_text_model
 from rnnjax.cli import add_config, config_of, make_parser
-from rnnjax.config import OLDER, Config
+from rnnjax.config import Config
 from rnnjax.data.arrays import inputs_of
 from rnnjax.data.vocabulary import Vocabulary
 from rnnjax.errors import UserError
@@ -21,7 +21,7 @@ from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
 from rnnjax.run.average import average, count_of
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint, text_checksum
-from rnnjax.run.config_file import completed, difference, read_yaml, with_free_fields
+from rnnjax.run.config_file import as_then, completed, difference, read_yaml, with_free_fields
 from rnnjax.run.directory import CELL, read_json
 from rnnjax.run.origin import cell_of, origin_of
 from rnnjax.run.progress import warn
@@ -138,9 +138,8 @@ def read_config(run: Path) -> Config:
     parser = make_parser("train", "")
     add_config(parser)
     try:
-        config = config_of(
-            parser, parser.parse_object(with_free_fields(kept, path) if kept else completed(read_yaml(path), OLDER))
-        )
+        fields = with_free_fields(kept, path) if kept else completed(read_yaml(path), as_then())
+        config = config_of(parser, parser.parse_object(fields))
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return with_kept_cell(config, run)

@@ -183,12 +183,17 @@ def test_a_changed_config_lists_the_differences_and_touches_nothing(here):
     assert contents(run) == before
 
 
-def test_a_run_that_is_older_than_a_field_goes_on_as_it_began(here):
+def test_a_run_that_is_older_than_a_field_or_a_name_goes_on_as_it_began(here):
     kept = begun_in(here) / "config.yaml"
     kept.write_text("".join(line for line in kept.open() if "windows" not in line))
     assert as_begun(Config(), kept.parent).training.windows == "fixed"
     assert read_config(kept.parent).training.windows == "fixed"
     assert as_begun(Config(), here).training.windows == "shifted"
+    kept.write_text(kept.read_text().replace("method: manual", "method: parallel"))
+    config = read_config(kept.parent)
+    assert config.gradient.method == "parallel_scan"
+    with RunDirectory(kept.parent) as directory:
+        directory.pin_config(config)
 
 
 def test_a_damaged_config_of_a_run(here):

@@ -18,8 +18,12 @@ from rnnjax.config.training import TrainingConfig
 OLDER = {"training": {"windows": "fixed"}}
 """Fields that configs of older versions lack, each with what was done before there was a choice."""
 
+RENAMED = {("method", "parallel"): "parallel_scan"}
+"""Values that configs of older versions call otherwise, by field and value."""
+
 __all__ = [
     "OLDER",
+    "RENAMED",
     "Config",
     "DataConfig",
     "GradientConfig",

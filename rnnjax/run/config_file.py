@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from rnnjax.config import OLDER, Config
+from rnnjax.config import OLDER, RENAMED, Config
 from rnnjax.errors import UserError
 from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
@@ -51,13 +51,13 @@ def as_then() -> dict:
 
 
 def completed(given: dict, defaults: dict) -> dict:
-    """Given fields, and the defaults of those that are missing."""
+    """Given fields, their values by today's names, and the defaults of those that are missing."""
     filled = dict(given)
     for key, value in defaults.items():
         has = given.get(key, value)
         if isinstance(value, dict) and not isinstance(has, dict):
             raise UserError(f"config.yaml is damaged: {key} is {str(has)[:40]!r}, but must be a group of fields")
-        filled[key] = completed(has, value) if isinstance(value, dict) else has
+        filled[key] = completed(has, value) if isinstance(value, dict) else RENAMED.get((key, str(has)), has)
     return filled
 
 
