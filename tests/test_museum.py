@@ -144,6 +144,15 @@ def test_a_flip_flop_that_has_learned_nothing_has_no_memories():
 
 
 @pytest.mark.slow
+def test_a_twentieth_of_the_rate_refutes_that_lstm_learns_the_temporal_order():
+    exhibit, seeds = load("lstm_1997_temporal_order"), np.arange(8)
+    options = {**exhibit.arms["6a"], "budget": 45_000}
+    assert exhibit.run(seeds, **options)["solved"].all()
+    wrong = exhibit.run(seeds, **{**options, "rate": options["rate"] / 20})
+    assert judge(exhibit, {"6a": wrong})[0].verdict == REFUTED
+
+
+@pytest.mark.slow
 def test_every_exhibit_runs_at_a_small_size_and_writes_its_page(tmp_path):
     small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10}
     for name in names():
