@@ -143,9 +143,7 @@ EXHIBIT = Exhibit(
             "none of 256 test sequences is wrong; in 3b fewer than 6; in 3c there is no such stage",
         ),
         Setting("Stopped when (ST2)", "ST1, and the mean absolute error is below 0.01; in 3b 0.04; in 3c 0.015"),
-        Setting(
-            "Looked at", "not said", "every 1,000 sequences, with one test set a trial", "a look costs time"
-        ),
+        Setting("Looked at", "not said", "every 1,000 sequences, with one test set a trial", "a look costs time"),
         Setting("Test afterwards", "2,560 new sequences"),
         Setting("State at the start", "zeros"),
         Setting("Trials", "10", "30", "for intervals"),
