@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from rnnjax.errors import UserError
 from rnnjax.run.directory import read_json
 from rnnjax.run.metrics import read_metrics
 from rnnjax.trained import Trained, load
@@ -37,7 +38,14 @@ def read_finished(path: Path, keep: bool = True) -> Finished:
     Raises:
       UserError: if a part of it is missing or damaged.
     """
-    lines = path / "predictions.jsonl"
-    said = [json.loads(line) for line in lines.open(encoding="utf-8")] if lines.exists() else []
     metrics, result = pd.DataFrame(read_metrics(path / "metrics.jsonl")), read_json(path / "result.json")
-    return Finished(load(path), metrics, result, pd.DataFrame(said), path if keep else None)
+    said = pd.DataFrame(read_predictions(path / "predictions.jsonl"))
+    return Finished(load(path), metrics, result, said, path if keep else None)
+
+
+def read_predictions(path: Path) -> list[dict[str, Any]]:
+    """Reads a task's answers to the held-out examples; none where the task writes none."""
+    try:
+        return [json.loads(line) for line in path.open(encoding="utf-8")] if path.exists() else []
+    except (OSError, ValueError, RecursionError):
+        raise UserError(f"{path} is damaged; remove it and result.json, and the same command writes both") from None

@@ -254,7 +254,9 @@ def test_a_prefix_is_shown():
         interop.torch.from_state_dict(model, state)
 
 
-@pytest.mark.parametrize("change", [{"format": "other"}, {"model": "{}"}, {"model": "x"}, {"hyper": "[1]"}])
+@pytest.mark.parametrize(
+    "change", [{"format": "other"}, {"model": "{}"}, {"model": "x"}, {"model": "[" * 99999}, {"hyper": "[1]"}]
+)
 def test_a_safetensors_file_that_is_not_ours_or_damaged_is_one_line(change, tmp_path):
     model, params = made(CASES[0])
     path = tmp_path / "a.safetensors"

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from command import read_rows
 
-from rnnjax.run.metrics import MetricsLog
+from rnnjax.errors import UserError
+from rnnjax.finished import read_predictions
+from rnnjax.run.metrics import MetricsLog, read_metrics
 from rnnjax.training.state import StepInfo
 
 
@@ -58,6 +60,21 @@ def test_metrics_of_a_run_without_a_checkpoint_begin_anew(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 5, "window": 5}\n')
     MetricsLog(tmp_path / "metrics.jsonl", 0, every=4).close()
     assert read_rows(tmp_path) == []
+
+
+def test_lines_that_hold_no_metrics_are_left_out(tmp_path):
+    others = "", "{", "[" * 99999, f'{{"step": 1{"0" * 5000}, "window": 5}}', "[5, 5]", '{"step": "5", "window": 5}'
+    good = '{"step": 5, "window": 5}'
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*others, good, *others]))
+    assert [*read_metrics(tmp_path / "metrics.jsonl")] == [{"step": 5, "window": 5}]
+
+
+def test_answers_that_cannot_be_read_are_one_line(tmp_path):
+    for content in ("{", "[" * 99999):
+        (tmp_path / "predictions.jsonl").write_text(content)
+        with pytest.raises(UserError, match="predictions.jsonl is damaged; remove it and result.json"):
+            read_predictions(tmp_path / "predictions.jsonl")
+    assert read_predictions(tmp_path / "none") == []
 
 
 def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path):

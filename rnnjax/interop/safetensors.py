@@ -64,7 +64,7 @@ def load(path: Path | str) -> Network:
         hyper = Hyper(**{name: float(value) for name, value in dict(json.loads(about["hyper"])).items()})
         expected = to_named_shapes(model)
         characters = about["characters"]
-    except (KeyError, TypeError, ValueError, UserError):
+    except (KeyError, TypeError, ValueError, RecursionError, UserError):
         raise UserError(f"{path} is damaged: its metadata describe no network") from None
     weights.check(arrays, expected, str(path))
     dtypes = {array.dtype for array in arrays.values()}

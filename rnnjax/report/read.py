@@ -17,6 +17,7 @@ import pandas as pd
 
 from rnnjax.errors import UserError
 from rnnjax.run.config_file import read_yaml
+from rnnjax.run.directory import read_json
 from rnnjax.study.directory import unsigned
 from rnnjax.study.results import DamagedPart, check_extra, read_part
 
@@ -193,7 +194,6 @@ def _read_part(path: Path) -> tuple[pd.DataFrame, str]:
 def _read_environment(path: Path) -> dict[str, Any]:
     """The content of environment.json; empty if there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path)
+    except UserError:
         return {}
-    return found if isinstance(found, dict) else {}
