@@ -1,0 +1,292 @@
+"""Weiss, Goldberg & Yahav 2018: an LSTM counts where a GRU cannot.
+
+A network reads a word, aⁿbⁿ or aⁿbⁿcⁿ, and gives each next symbol, or the end, a probability. It has been trained on
+words alone that are in the language, and accepts a word if every symbol of it, and its end, has more than 0.01.
+
+A memory cell may add to c what it likes, and so counts without an end; a unit of the GRU is a mean of numbers in
+[-1, 1], in which ever more counts lie ever closer together.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from rnnjax.gradients import manual
+from rnnjax.gradients.method import Window
+from rnnjax.model import recurrence, rnn
+from rnnjax.model.cells import Cell, Hyper, State, find
+from rnnjax.model.cells.activation import sigmoid
+from rnnjax.model.network import Batch, Layer, Model, Params, initial_carry
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.trials import until_solved
+
+Array = jax.Array
+Tree = Any
+
+UNITS, EMBEDDING = 10, 3
+LEAST_PROBABILITY = 0.01
+OPTIMISER = optax.chain(optax.clip_by_global_norm(5.0), optax.adam(1e-3))
+LOOK = 100
+"""Epochs between two looks at the words of the training set."""
+BUCKET = 10
+"""Words are padded to the next of the lengths that are so many n apart."""
+SHOWN = {2: (1000, 50), 3: (100, 8)}
+"""For each number of letters, n of the word on which the picture shows the state, and steps between two looks."""
+
+
+def forward_without_reset(hyper: Hyper, a: Array, z: Array, state: State) -> tuple[State, dict[str, Array]]:
+    """hₜ = u ⊙ hₜ₋₁ + (1 - u) ⊙ n: a GRU whose reset gate is always open."""
+    del hyper
+    (h_prev,) = state
+    to_u, to_n = jnp.split(a + z, 2, axis=-1)
+    u, n = sigmoid(to_u), jnp.tanh(to_n)
+    return (n + u * (h_prev - n),), {"gate u": u, "tanh n": n}
+
+
+CELLS = {
+    "LSTM": find("lstm"),
+    "GRU": find("gru"),
+    "GRU without reset": Cell("gru_without_reset", ("u", "n"), forward_without_reset),
+}
+
+
+def run(
+    seeds: np.ndarray,
+    cell: str,
+    letters: int,
+    longest: int,
+    far: int,
+    tested: int,
+    least_epochs: int = 1000,
+    most_epochs: int = 2000,
+) -> dict[str, Any]:
+    """Trains a network a seed on the words of n < `longest`, and finds how far it counts, up to n = `tested`.
+
+    It counts up to n if it accepts all words from 0 to n, and refuses those with one last letter less or more than n.
+    """
+    model = Model(letters + 1, UNITS, cell=CELLS[cell], embedding=EMBEDDING, learned_state=True, inputs=letters)
+    found = until_solved(
+        jax.vmap(lambda seed: begin(seed, model))(jnp.asarray(seeds)),
+        lambda trial, number: update(trial, number, model, longest),
+        lambda trial: (trial["updates"] >= least_epochs * longest) & jnp.all(judge(trial["params"], model, longest)[0]),
+        budget=most_epochs * longest,
+        every=LOOK * longest,
+    )
+    params = jax.tree.map(jnp.asarray, found.states["params"])
+    of_each = lambda function: jax.jit(lambda params: jax.lax.map(function, params))(params)
+    right, refused = (np.asarray(of) for of in of_each(lambda one: judge(one, model, tested + 1)))
+    accepts = np.cumprod(right, axis=1) > 0
+    counts = accepts & refused
+    return {
+        "learned": found.solved,
+        "epochs": found.updates / longest,
+        "accepts up to n": accepts.sum(axis=1) - 1,
+        "counts as far": counts[:, far],
+        "counts up to n": np.max(counts * np.arange(tested + 1), axis=1),
+        "neighbours refused": refused[:, 1 : far + 1].mean(axis=1),
+        "state": np.asarray(of_each(lambda one: trace(one, model))),
+    }
+
+
+def begin(seed: Array, model: Model) -> Tree:
+    """A network before its first word."""
+    params = draw_params(jax.random.key(seed), model)
+    return {"params": params, "optimiser": OPTIMISER.init(params), "updates": jnp.int32(0)}
+
+
+def draw_params(key: Array, model: Model) -> Params:
+    """Weights of every gate's matrix [m, n] from ±sqrt(6 / (m + n)), of a vector [n] from ±sqrt(3 / n)."""
+    H, G, V = model.hidden, len(model.cell.gates), model.vocabulary
+    keys = iter(jax.random.split(key, 8))
+    bound = lambda fans: (3 * len(fans) / sum(fans)) ** 0.5
+    draw = lambda shape, fans: bound(fans) * jax.random.uniform(next(keys), shape, minval=-1, maxval=1)
+    layer = Layer(
+        U=draw((EMBEDDING, G * H), (EMBEDDING, H)),
+        W=draw((H, G * H), (H, H)),
+        bh=draw((G * H,), (H,)),
+        bz=jnp.zeros(G * H) if model.cell.recurrent_bias else None,
+        s0=draw((model.state_width,), (H,)),
+    )
+    return Params((layer,), draw((H, V), (H, V)), draw((V,), (V,)), draw((model.width, EMBEDDING), (EMBEDDING,)))
+
+
+def word(n: Array, letters: int, length: int) -> Array:
+    """The first `length` symbols of aⁿbⁿ.. whose last letter goes on for ever; letters are 0, 1, 2."""
+    return jnp.minimum(jnp.arange(length) // jnp.maximum(n, 1), letters - 1)
+
+
+def update(trial: Tree, number: Array, model: Model, longest: int) -> Tree:
+    """One word; each epoch has all of them, in an order that is the same for all trials."""
+    order = jax.random.permutation(jax.random.fold_in(jax.random.key(0), number // longest), longest)
+    n = order[number % longest]
+    lengths = range(model.width * BUCKET, model.width * (longest + BUCKET), model.width * BUCKET)
+    ways = [partial(gradient, model=model, length=length) for length in lengths]
+    grads = jax.lax.switch(n // BUCKET, ways, trial["params"], n)
+    changes, optimiser = OPTIMISER.update(grads, trial["optimiser"])
+    params = within_bounds(optax.apply_updates(trial["params"], changes), model)
+    return {"params": params, "optimiser": optimiser, "updates": trial["updates"] + 1}
+
+
+def within_bounds(params: Params, model: Model) -> Params:
+    """The same weights with the learned h₀ in [-1, 1]."""
+    (layer,) = params.layers
+    h0, rest = layer.s0[: model.hidden], layer.s0[model.hidden :]
+    return params._replace(layers=(layer._replace(s0=jnp.append(jnp.clip(h0, -1, 1), rest)),))
+
+
+def gradient(params: Params, n: Array, model: Model, length: int) -> Params:
+    """The gradient of -log p of a word and its end, the first symbol given by the state before it."""
+    letters, t = model.width, jnp.arange(length)
+    symbols = word(n, letters, length + 1)
+    targets = jnp.where(t + 1 < letters * n, symbols[1:], letters)
+    batch = Batch(symbols[:-1], targets, weight=(t < letters * n).astype(params.V.dtype))
+    summed = replace(recurrence.of_network(model), reduce="sum")
+    found = manual.gradient(summed, Window(params, Hyper(), initial_carry(model, params, ()), batch))
+
+    def of_first(params: Params) -> Array:
+        logits = rnn.hidden_to_output(params, params.layers[0].s0[: model.hidden])
+        return -jax.nn.log_softmax(logits)[jnp.where(n > 0, 0, letters)]
+
+    grads = jax.tree.map(jnp.add, found.params, jax.grad(of_first)(params))
+    (layer,) = grads.layers
+    return grads._replace(layers=(layer._replace(s0=layer.s0 + found.carry[0]),))
+
+
+def judge(params: Params, model: Model, longest: int) -> tuple[Array, Array]:
+    """True for each n < `longest` whose word is accepted, and where those with one last letter less and one more are
+    refused: bool [longest] each."""
+    letters, n = model.width, jnp.arange(longest)
+    symbols = jax.vmap(lambda n: word(n, letters, letters * longest), out_axes=1)(n)
+    carry = initial_carry(model, params, (longest,))
+    _, logits = rnn.apply(model, params, Hyper(), carry, Batch(symbols, symbols))
+    first = rnn.hidden_to_output(params, rnn.hidden(carry[0], model.hidden))
+    likely = jax.nn.softmax(jnp.concatenate([first[None], logits])) > LEAST_PROBABILITY
+    spelt = jnp.take_along_axis(likely[:-1], symbols[..., None], axis=-1)[..., 0]
+    spelt = jnp.cumprod(jnp.concatenate([jnp.ones((1, longest), bool), spelt]), axis=0) > 0
+    accepted = lambda length: (spelt & likely[..., letters])[length, n]
+    return accepted(letters * n), ~accepted(letters * n + 1) & ~accepted(jnp.maximum(letters * n - 1, 0))
+
+
+def trace(params: Params, model: Model) -> Array:
+    """The memory of an LSTM, or h, as a long word is read: [looks, H]."""
+    n, every = SHOWN[model.width]
+    step = lambda carry, x: (rnn.step(model, params, Hyper(), carry, Batch(x, x))[0], carry[0][-model.hidden :])
+    symbols = word(jnp.int32(n), model.width, model.width * n + 1)
+    return jax.lax.scan(step, initial_carry(model, params, ()), symbols)[1][::every]
+
+
+def draw(figure: Any, results: Results) -> None:
+    """The states of one network of each arm, as in the paper's figure, and the share of trials that count so far."""
+    sides = figure.subplot_mosaic("abe;cdf")
+    for name, arm in zip("abcd", ("LSTM, aⁿbⁿ", "GRU, aⁿbⁿ", "LSTM, aⁿbⁿcⁿ", "GRU, aⁿbⁿcⁿ"), strict=True):
+        sides[name].set_title(arm, fontsize="small")
+        if arm in results:
+            best = int(np.argmax(results[arm]["counts up to n"]))
+            _, every = SHOWN[len(arm.split(", ")[1]) // 2]
+            states = results[arm]["state"][best]
+            sides[name].plot(every * np.arange(len(states)), states, linewidth=1)
+        sides[name].set_xlabel("symbols read", fontsize="small")
+        sides[name].set_ylabel("c" if arm.startswith("LSTM") else "h", fontsize="small")
+    for name, letters, far in (("e", "aⁿbⁿ", 256), ("f", "aⁿbⁿcⁿ", 100)):
+        for arm, of in results.items():
+            if arm.endswith(f" {letters}"):
+                ends = np.sort(of["counts up to n"])
+                shares = np.append(1 - np.arange(len(ends)) / len(ends), 0)
+                sides[name].step([0, *ends], shares, where="pre", label=arm.split(",")[0])
+        sides[name].axvline(far, color="0.5", linestyle="--", linewidth=1)
+        sides[name].set_xlabel(f"n, {letters}", fontsize="small")
+        sides[name].set(ylabel="trials that count so far", ylim=(0, 1.02))
+        sides[name].legend(fontsize="x-small")
+
+
+AB = {"letters": 2, "longest": 100, "far": 256, "tested": 300}
+ABC = {"letters": 3, "longest": 50, "far": 100, "tested": 150}
+NOTEBOOK = "the authors' notebook"
+
+EXHIBIT = Exhibit(
+    paper="Weiss, Goldberg & Yahav (2018). On the practical computational power of finite precision RNNs for language "
+    "recognition. Proceedings of ACL",
+    place="Figure 1, aⁿbⁿ and aⁿbⁿcⁿ",
+    claim="Trained on aⁿbⁿ with n below 100, and on aⁿbⁿcⁿ with n below 50, an LSTM counts with a cell and goes on to "
+    "n = 256 and 100; a GRU does not.",
+    settings=(
+        Setting("Words", "aⁿbⁿ, n from 0 to 99; aⁿbⁿcⁿ, n from 0 to 49; each once in an epoch (the authors' notebook)"),
+        Setting(
+            "Order",
+            "shuffled in each epoch",
+            "the same, and the same in all trials",
+            "words of one length run together",
+        ),
+        Setting("Network", "one layer of 10 units, an embedding of 3, a softmax over letters and end (their weights)"),
+        Setting("Initial state", "learned; h in [-1, 1] (their code)"),
+        Setting(
+            "Reset gate of the GRU",
+            "in their code it is computed and then not used; in the paper it multiplies h before the product",
+            "it multiplies the product, as in cuDNN, with one more bias; its absence is an arm",
+            "the library's own cell; either way h is a mean of numbers in [-1, 1]",
+        ),
+        Setting("Initial weights", "DyNet's: ±sqrt(6 / (m + n)) of a matrix, ±sqrt(3 / n) of a vector"),
+        Setting("Training", "Adam, 0.001, one word an update, -log p summed over its symbols and its end (their code)"),
+        Setting("Clipped", "to a norm of 5 (DyNet's default)"),
+        Setting("Epochs", "1,000 to 2,000, until all words of the training set are accepted; looked at every 100"),
+        Setting("Accepted", "if every symbol, and the end, has a probability above 0.01 (their code)"),
+        Setting(
+            "Tested",
+            "n = 256 and 100, as remembered: the paper's text could not be read here",
+            "every n up to 300 and 150; aⁿbⁿ⁻¹ and aⁿbⁿ⁺¹ (of c) are to be refused at the n to which it counts",
+            "to accept everything is no counting, and some GRUs do",
+        ),
+        Setting("Trials", "one network each is shown", "30", "for intervals"),
+    ),
+    arms={
+        "LSTM, aⁿbⁿ": {"cell": "LSTM", **AB},
+        "GRU, aⁿbⁿ": {"cell": "GRU", **AB},
+        "LSTM, aⁿbⁿcⁿ": {"cell": "LSTM", **ABC},
+        "GRU, aⁿbⁿcⁿ": {"cell": "GRU", **ABC},
+        "GRU without reset, aⁿbⁿcⁿ": {"cell": "GRU without reset", **ABC},
+    },
+    run=run,
+    criteria=(
+        Criterion(
+            "aⁿbⁿ: share of LSTMs that count up to n = 256",
+            "LSTM, aⁿbⁿ",
+            "counts as far",
+            0.5,
+            published=Published("it does", NOTEBOOK),
+        ),
+        Criterion(
+            "aⁿbⁿ: share of GRUs that do",
+            "GRU, aⁿbⁿ",
+            "counts as far",
+            0,
+            0.15,
+            published=Published("it does not", NOTEBOOK),
+        ),
+        Criterion("aⁿbⁿ: the n up to which a GRU counts", "GRU, aⁿbⁿ", "counts up to n", high=-50, than="LSTM, aⁿbⁿ"),
+        Criterion(
+            "aⁿbⁿcⁿ: share of LSTMs that count up to n = 100",
+            "LSTM, aⁿbⁿcⁿ",
+            "counts as far",
+            0.5,
+            published=Published("it does", NOTEBOOK),
+        ),
+        Criterion(
+            "aⁿbⁿcⁿ: share of GRUs that do",
+            "GRU, aⁿbⁿcⁿ",
+            "counts as far",
+            0,
+            0.15,
+            published=Published("it does not", NOTEBOOK),
+        ),
+    ),
+    picture=draw,
+    seeds=30,
+    quick_seeds=5,
+    quick={"least_epochs": 100, "most_epochs": 200},
+    quick_arms=("LSTM, aⁿbⁿcⁿ", "GRU, aⁿbⁿcⁿ"),
+)
