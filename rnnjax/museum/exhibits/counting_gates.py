@@ -30,8 +30,6 @@ Tree = Any
 UNITS, EMBEDDING = 10, 3
 LEAST_PROBABILITY = 0.01
 OPTIMISER = optax.chain(optax.clip_by_global_norm(5.0), optax.adam(1e-3))
-LOOK = 100
-"""Epochs between two looks at the words of the training set."""
 BUCKET = 10
 """Words are padded to the next of the lengths that are so many n apart."""
 SHOWN = {2: (1000, 50), 3: (100, 8)}
@@ -61,8 +59,7 @@ def run(
     longest: int,
     far: int,
     tested: int,
-    least_epochs: int = 1000,
-    most_epochs: int = 1000,
+    epochs: int = 1000,
 ) -> dict[str, Any]:
     """Trains a network a seed on the words of n < `longest`, and finds how far it counts, up to n = `tested`.
 
@@ -72,9 +69,9 @@ def run(
     found = until_solved(
         jax.vmap(lambda seed: begin(seed, model))(jnp.asarray(seeds)),
         lambda trial, number: update(trial, number, model, longest),
-        lambda trial: (trial["updates"] >= least_epochs * longest) & jnp.all(judge(trial["params"], model, longest)[0]),
-        budget=most_epochs * longest,
-        every=LOOK * longest,
+        lambda trial: jnp.all(judge(trial["params"], model, longest)[0]),
+        budget=epochs * longest,
+        every=epochs * longest,
     )
     params = jax.tree.map(jnp.asarray, found.states["params"])
     of_each = lambda function: jax.jit(lambda params: jax.lax.map(function, params))(params)
@@ -83,7 +80,6 @@ def run(
     counts = accepts & refused
     return {
         "learned": found.solved,
-        "epochs": found.updates / longest,
         "accepts up to n": accepts.sum(axis=1) - 1,
         "counts as far": counts[:, far],
         "counts up to n": np.max(counts * np.arange(tested + 1), axis=1),
@@ -95,7 +91,7 @@ def run(
 def begin(seed: Array, model: Model) -> Tree:
     """A network before its first word."""
     params = draw_params(jax.random.key(seed), model)
-    return {"params": params, "optimiser": OPTIMISER.init(params), "updates": jnp.int32(0)}
+    return {"params": params, "optimiser": OPTIMISER.init(params)}
 
 
 def draw_params(key: Array, model: Model) -> Params:
@@ -128,7 +124,7 @@ def update(trial: Tree, number: Array, model: Model, longest: int) -> Tree:
     grads = jax.lax.switch(n // BUCKET, ways, trial["params"], n)
     changes, optimiser = OPTIMISER.update(grads, trial["optimiser"])
     params = within_bounds(optax.apply_updates(trial["params"], changes), model)
-    return {"params": params, "optimiser": optimiser, "updates": trial["updates"] + 1}
+    return {"params": params, "optimiser": optimiser}
 
 
 def within_bounds(params: Params, model: Model) -> Params:
@@ -290,6 +286,6 @@ EXHIBIT = Exhibit(
     picture=draw,
     seeds=30,
     quick_seeds=5,
-    quick={"least_epochs": 100, "most_epochs": 100},
+    quick={"epochs": 100},
     quick_arms=("LSTM, aⁿbⁿcⁿ", "GRU, aⁿbⁿcⁿ"),
 )
