@@ -154,7 +154,7 @@ def test_a_twentieth_of_the_rate_refutes_that_lstm_learns_the_temporal_order():
 
 @pytest.mark.slow
 def test_every_exhibit_runs_at_a_small_size_and_writes_its_page(tmp_path):
-    small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10}
+    small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10, "epochs": 1}
     for name in names():
         exhibit = load(name)
         arms = {
