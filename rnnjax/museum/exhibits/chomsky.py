@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnnjax.gradients import manual
+from rnnjax.gradients import layer_over_time
 from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper
 from rnnjax.model.loss import cross_entropy
@@ -161,8 +161,7 @@ def update(
     batch = draw_batch(key, task, length, longest, streams)
 
     def loss(params: Params) -> Array:
-        costs = cross_entropy(outputs(params, model, batch, manual.unroll), batch.y)
-        return jnp.sum(batch.weight * costs) / jnp.sum(batch.weight)
+        return mean_where_due(cross_entropy(outputs(params, model, batch, layer_over_time.unroll), batch.y), batch)
 
     changes, state = optimiser.update(jax.grad(loss)(trial["params"]), trial["optimiser"])
     return {**trial, "params": optax.apply_updates(trial["params"], changes), "optimiser": state}
@@ -175,6 +174,12 @@ def outputs(params: Params, model: Model, batch: Batch, unroll: Unroll = rnn.unr
     return rnn.hidden_to_output(params, jax.nn.relu(hs))
 
 
+def mean_where_due(values: Array, batch: Batch, axis: tuple[int, ...] | None = None) -> Array:
+    """The mean over the steps at which an answer is due."""
+    weight = jnp.asarray(batch.weight)
+    return jnp.sum(values * weight, axis) / jnp.sum(weight, axis)
+
+
 def test(params: Params, task: Task, model: Model) -> Array:
     """The accuracy of each network at each length, on the same strings for all [n, lengths]."""
     keys, lengths = jax.random.split(jax.random.key(1), len(LENGTHS)), jnp.asarray(LENGTHS)
@@ -183,7 +188,7 @@ def test(params: Params, task: Task, model: Model) -> Array:
 
     def of_one(params: Params) -> Array:
         right = jnp.argmax(outputs(params, model, batch), axis=-1) == batch.y
-        return jnp.sum(right * batch.weight, axis=(0, 2)) / jnp.sum(batch.weight, axis=(0, 2))
+        return mean_where_due(right, batch, axis=(0, 2))
 
     return jax.lax.map(of_one, params)
 

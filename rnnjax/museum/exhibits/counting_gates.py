@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnnjax.gradients import manual
+from rnnjax.gradients import layer_over_time
 from rnnjax.model import rnn
 from rnnjax.model.cells import Cell, Hyper, State, find
 from rnnjax.model.cells.activation import sigmoid
@@ -142,7 +142,7 @@ def gradient(params: Params, n: Array, model: Model, length: int) -> Params:
     following = jnp.where(t < letters * n, word(n, letters, length + 1), letters)
 
     def loss(params: Params) -> Array:
-        log_p = predict(params, model, word(n, letters, length), manual.unroll)
+        log_p = predict(params, model, word(n, letters, length), layer_over_time.unroll)
         return -jnp.sum(jnp.where(t <= letters * n, log_p[t, following], 0))
 
     return jax.grad(loss)(params)
