@@ -1,0 +1,232 @@
+"""Pascanu, Mikolov & Bengio 2013, figure 7: temporal order by stochastic gradient descent, clipped and regularised.
+
+A stream of symbols c, d, e, f has A or B at a step of its second tenth, and again at a step of its sixth. At the end
+the network says which of the four orders it was: AA, AB, BA or BB. The gradient of such a long memory explodes, which
+clipping mends, or vanishes, against which they add a term Ω that prefers errors whose length stays as they go back.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.gradients import manual
+from rnnjax.model import rnn
+from rnnjax.model.cells import Hyper, find
+from rnnjax.model.loss import cross_entropy
+from rnnjax.model.network import Layer, Params
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.judge import estimate
+from rnnjax.museum.trials import until_solved
+from rnnjax.training.clipping import clipped_by, make_clip
+from rnnjax.training.norm_preserving import omega
+
+Array = jax.Array
+Tree = Any
+
+SYMBOLS, CLASSES = "ABcdef", 4
+HIDDEN, BATCH, RATE = 50, 20, 0.01
+RECENT = 250
+"""Updates whose sequences tell that a trial has succeeded, 5,000 of them."""
+
+WRONG = 0.01
+"""Share of wrong answers below which it has."""
+
+CELL = find("vanilla", "tanh")
+
+
+def run(
+    seeds: np.ndarray, lengths: tuple[int, ...], clip: str, alpha: float, budget: int, beyond: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """Trains a network a seed on sequences of these lengths, one of them for each update.
+
+    Returns:
+      solved: below 1% wrong of 10,000 new sequences of these lengths; updates until then, nan without success; the
+      share that was wrong; and for each length beyond the share of 1,000 sequences, nan without success.
+    """
+    found = until_solved(
+        jax.vmap(begin)(jnp.asarray(seeds)),
+        partial(update, lengths=lengths, clip=clip, alpha=alpha),
+        lambda trial: trial["wrong"] < WRONG * RECENT * BATCH,
+        budget=budget,
+        every=RECENT,
+    )
+    wrong = np.mean([wrong_of(found.states, T, 10_000 // len(lengths)) for T in lengths], axis=0)
+    solved = wrong < WRONG
+    far = {f"wrong at {T:,}": np.where(solved, wrong_of(found.states, T, 1000), np.nan) for T in beyond}
+    return {"solved": solved, "updates": np.where(solved, found.updates, np.nan), "wrong": wrong, **far}
+
+
+def begin(seed: Array) -> Tree:
+    """A trial before its first update: weights from N(0, 0.1²), biases 0, as "basic tanh"."""
+    to_U, to_W, to_V, to_sequences = jax.random.split(jax.random.key(seed), 4)
+    draw = lambda key, *shape: 0.1 * jax.random.normal(key, shape)
+    layer = Layer(draw(to_U, len(SYMBOLS), HIDDEN), draw(to_W, HIDDEN, HIDDEN), jnp.zeros(HIDDEN))
+    params = Params((layer,), draw(to_V, HIDDEN, CLASSES), jnp.zeros(CLASSES))
+    return {"params": params, "key": jax.random.key_data(to_sequences), "wrong": jnp.int32(0)}
+
+
+def draw_sequences(key: Array, T: int, count: int) -> tuple[Array, Array]:
+    """Sequences as one-hot symbols [T, count, 6], and their classes [count]."""
+    to_places, to_order, to_rest = jax.random.split(key, 3)
+    first = jnp.array([[T // 10], [T // 2]])
+    places = jax.random.randint(to_places, (2, count), first, first + T // 10)
+    order = jax.random.randint(to_order, (2, count), 0, 2)
+    symbols = jax.random.randint(to_rest, (T, count), 2, len(SYMBOLS))
+    symbols = symbols.at[places, jnp.arange(count)].set(order)
+    return jax.nn.one_hot(symbols, len(SYMBOLS)), 2 * order[0] + order[1]
+
+
+def answers(params: Params, xs: Array, shifts: Array) -> tuple[Array, Array]:
+    """The logits at the end [B, 4] and hₜ of every step; aₜ is shifted, and the derivative by a shift is ∂L/∂aₜ."""
+    layer = params.layers[0]
+    inputs = rnn.Inputs(rnn.input_to_hidden(layer, xs) + shifts)
+    _, hs = manual.unroll(CELL, layer, Hyper(), jnp.zeros_like(shifts[0]), inputs)
+    return hs[-1] @ params.V + params.by, hs
+
+
+def gradient(params: Params, xs: Array, ys: Array, alpha: float) -> tuple[Params, Array]:
+    """The derivative of the mean loss and of α Ω, and the number of wrong answers."""
+
+    def loss_of(params: Params, shifts: Array) -> tuple[Array, tuple[Array, Array]]:
+        logits, hs = answers(params, xs, shifts)
+        return jnp.mean(cross_entropy(logits, ys)), (hs, jnp.sum(jnp.argmax(logits, axis=-1) != ys))
+
+    shifts = jnp.zeros((*xs.shape[:-1], HIDDEN))
+    (d_params, errors), (hs, wrong) = jax.grad(loss_of, (0, 1), has_aux=True)(params, shifts)
+    if not alpha:
+        return d_params, wrong
+    before = jnp.concatenate([jnp.zeros_like(hs[:1]), hs[:-1]])
+    d_W = jax.grad(omega)(params.layers[0].W, 1 - before**2, errors)
+    layer = d_params.layers[0]
+    return d_params._replace(layers=(layer._replace(W=layer.W + alpha * d_W),)), wrong
+
+
+def update(trial: Tree, number: Array, lengths: tuple[int, ...], clip: str, alpha: float) -> Tree:
+    """One step of gradient descent; all trials of a program draw the same length."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), number)
+
+    def of_length(T: int) -> tuple[Params, Array]:
+        xs, ys = draw_sequences(key, T, BATCH)
+        return gradient(trial["params"], xs, ys, alpha)
+
+    which = jax.random.randint(jax.random.fold_in(jax.random.key(0), number), (), 0, len(lengths))
+    grads, wrong = jax.lax.switch(which, [partial(of_length, T) for T in lengths])
+    params = jax.tree.map(lambda w, d: w - RATE * d, trial["params"], clipped_by(make_clip(clip, 1.0), grads))
+    return {**trial, "params": params, "wrong": jnp.where(number % RECENT == 0, wrong, trial["wrong"] + wrong)}
+
+
+def wrong_of(trials: Tree, T: int, count: int) -> np.ndarray:
+    """The share of wrong answers of each trial to new sequences of a length."""
+
+    def of_trial(trial: Tree) -> Array:
+        xs, ys = draw_sequences(jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), 2**31 - T), T, count)
+        logits, _ = answers(trial["params"], xs, jnp.zeros((T, count, HIDDEN)))
+        return jnp.mean(jnp.argmax(logits, axis=-1) != ys)
+
+    return np.asarray(jax.jit(lambda trials: jax.lax.map(of_trial, trials))(trials))
+
+
+def draw(figure: Any, results: Results) -> None:
+    """The share of runs that succeed against the length, a line a method, as in the paper's figure."""
+    axes, beside = figure.subplots(1, 2, width_ratios=(2, 1))
+    for method in METHODS:
+        names = [f"{method}, T = {T}" for T in LENGTHS if f"{method}, T = {T}" in results]
+        found = [estimate(results[name]["solved"]) for name in names]
+        lengths = [int(name.rsplit(" ", 1)[1]) for name in names]
+        below = [of.mean - of.interval.low for of in found]
+        above = [of.interval.high - of.mean for of in found]
+        axes.errorbar(lengths, [of.mean for of in found], (below, above), fmt="o-", capsize=3, label=method)
+    axes.set(xlabel="length of the sequences", ylabel="share of runs that succeed", ylim=(-0.02, 1.04))
+    axes.legend(fontsize="small")
+    if ONE in results:
+        far = [T for T in BEYOND if f"wrong at {T:,}" in results[ONE]]
+        wrong = np.array([results[ONE][f"wrong at {T:,}"] for T in far])
+        beside.plot(far, wrong, color="0.6", linewidth=0.7)
+        beside.axhline(WRONG, color="0.3", linestyle="--", linewidth=1)
+    beside.set(xlabel="length of new sequences", ylabel="share answered wrongly", xscale="log", title=ONE)
+
+
+METHODS = {"MSGD": ("none", 0.0), "MSGD-C": ("global_norm", 0.0), "MSGD-CR": ("global_norm", 4.0)}
+"""Clipping and α of each method, by the paper's names."""
+
+LENGTHS = (10, 20, 40)
+ONE = "MSGD-CR, 10 to 40"
+BEYOND = (10, 20, 40, 100, 200, 500, 1000)
+BUDGET = 5000
+
+
+def arm(method: str, lengths: tuple[int, ...], beyond: tuple[int, ...] = ()) -> dict[str, Any]:
+    """The options of `run`."""
+    clip, alpha = METHODS[method]
+    return {"lengths": lengths, "clip": clip, "alpha": alpha, "budget": BUDGET, "beyond": beyond}
+
+
+EXHIBIT = Exhibit(
+    paper="Pascanu, Mikolov & Bengio (2013). On the difficulty of training recurrent neural networks. International "
+    "Conference on Machine Learning 30",
+    place="Figure 7, the temporal order problem",
+    claim="The longer the memory, the more often plain gradient descent fails at the temporal order problem; clipped, "
+    "and with a term against vanishing gradients, it succeeds at all lengths, and one network learns them all.",
+    settings=(
+        Setting("Sequences", "as in the authors' code: A or B at T/10 to 2T/10 and at T/2 to 6T/10, else c, d, e, f"),
+        Setting("Network", '50 tanh units, "basic tanh": weights from N(0, 0.1), biases 0; the code has 0.1² there'),
+        Setting("Other first weights", '"sigmoid" and "smart tanh", panels of their own', "left out", "processor time"),
+        Setting("Loss", "cross-entropy of the four classes at the end"),
+        Setting("Gradient descent", "a new minibatch of 20 for each update; rate 0.01, no momentum"),
+        Setting("Clipping", "the norm of the whole gradient, Ω's part included, at 1"),
+        Setting("Regularisation", "weight 4; by equation 10 and the authors' code, where squares are compared"),
+        Setting("Ω", "a sum over steps", "a mean over steps and sequences", "as in the authors' code"),
+        Setting("Success", "below 1% wrong of 10,000 new sequences"),
+        Setting(
+            "Stopped when",
+            "not said; in the code when none of 10,000 new sequences is wrong",
+            "below 1% wrong of the last 5,000 training sequences, then tested on 10,000 new ones",
+            "the test costs as much as 170 updates",
+        ),
+        Setting("Given up", "after 5,000,000 updates", "after 5,000", "processor time"),
+        Setting(
+            "Lengths", "50 to 250 as far as the figure could be read", "10, 20 and 40", "what 5,000 updates suffice for"
+        ),
+        Setting(
+            "One network",
+            "a length from 50 to 200 for each update",
+            "10, 20, 30 or 40",
+            "the same four times of length",
+        ),
+        Setting("Longer than trained", "10,000 sequences, up to 5,000 steps", "1,000, up to 1,000 steps", "time"),
+        Setting("A gradient that is not finite", "code: weights shrink by 0.02 %", "a failure", "not in the paper"),
+        Setting("Runs", "5", "30", "for intervals"),
+    ),
+    arms={f"{method}, T = {T}": arm(method, (T,)) for T in LENGTHS for method in METHODS}
+    | {ONE: arm("MSGD-CR", (10, 20, 30, 40), BEYOND)},
+    run=run,
+    criteria=(
+        Criterion(
+            "share of runs that succeed, one network for all lengths up to fourfold",
+            ONE,
+            "solved",
+            0.85,
+            published=Published(1, "section 4.1.1, 50 to 200"),
+        ),
+        Criterion(
+            "share that it answers wrongly at 25 times the longest length",
+            ONE,
+            "wrong at 1,000",
+            0,
+            0.01,
+            published=Published(0, "section 4.1.1, 5,000 steps"),
+        ),
+        Criterion("share of runs that succeed by MSGD-CR at T = 20", "MSGD-CR, T = 20", "solved", 0.85),
+        Criterion("share by MSGD-CR at T = 40", "MSGD-CR, T = 40", "solved", 0, than="MSGD-C, T = 40"),
+        Criterion("share by MSGD-CR at T = 40", "MSGD-CR, T = 40", "solved", 0, than="MSGD, T = 40"),
+        Criterion("share by MSGD-C at T = 40", "MSGD-C, T = 40", "solved", 0, than="MSGD, T = 40"),
+        Criterion("share by MSGD at T = 10", "MSGD, T = 10", "solved", 0, than="MSGD, T = 40"),
+    ),
+    picture=draw,
+    seeds=30,
+    quick_seeds=10,
+    quick_arms=tuple(f"{method}, T = 20" for method in METHODS),
+)
