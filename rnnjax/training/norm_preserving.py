@@ -1,5 +1,5 @@
-"""The regulariser against vanishing gradients (Pascanu, Mikolov & Bengio, 2013, "On the difficulty of training recurrent
-neural networks", equations 9 and 10): an error that goes back in time shall neither grow nor shrink."""
+"""Regulariser against vanishing gradients: an error that goes back in time shall neither grow nor shrink (Pascanu,
+Mikolov & Bengio, 2013, "On the difficulty of training recurrent neural networks", equations 9 and 10)."""
 
 import jax
 import jax.numpy as jnp
