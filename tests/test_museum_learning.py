@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnjax.museum.exhibits import exploding_gradients
+import rnnjax
+from rnnjax.museum.exhibits import capacity_of_parameters, capacity_of_units, exploding_gradients
 from rnnjax.training.norm_preserving import omega
 
 
@@ -75,3 +76,45 @@ def test_a_wrong_sign_of_the_regulariser_unlearns_temporal_order():
     learn = partial(exploding_gradients.run, np.arange(4), (20,), "global_norm", budget=1750)
     assert learn(alpha=4.0)["solved"].all()
     assert not learn(alpha=-4.0)["solved"].any()
+
+
+def test_weights_made_by_hand_remember_one_number_a_unit():
+    H, small = 6, 1e-3
+    net = rnnjax.network("vanilla", hidden=H, outputs=16, inputs=16)
+    zero = jax.tree.map(jnp.zeros_like, net.init(jax.random.key(0)))
+    layer = zero.layers[0]._replace(U=small * jnp.eye(16)[:, :H], W=jnp.eye(H))
+    weights = zero._replace(layers=(layer,), V=jnp.eye(16)[:H] / small)
+    vectors = jax.random.normal(jax.random.key(1), (500, 16))
+    given = capacity_of_units.remembered(net, weights, vectors)
+    np.testing.assert_allclose(given, np.where(np.arange(16) < H, vectors, 0), atol=1e-4)
+
+
+def test_bits_stored_are_the_mutual_information_of_labels_and_answers():
+    for right, count in ((1.0, 700), (0.5, 700), (0.9, 1000)):
+        joint = np.array([[right, 1 - right], [1 - right, right]]) / 2
+        alone = joint.sum(0)[:, None] * joint.sum(1)
+        information = sum(p * np.log2(p / q) for p, q in zip(joint.flat, alone.flat, strict=True) if p)
+        assert capacity_of_parameters.bits(np.array([right]), count)[0] == pytest.approx(count * information, abs=1e-9)
+    vectors, labels = capacity_of_parameters.draw_labels(jax.random.key(0), 2000)
+    assert (set(np.unique(vectors)), set(np.unique(labels))) == ({-1.0, 1.0}, {0.0, 1.0})
+    assert max(abs(vectors.mean()), abs(2 * labels.mean() - 1)) < 0.07
+
+
+def test_labels_are_answered_four_steps_after_their_vectors():
+    net = rnnjax.network("vanilla", hidden=3, outputs=1, inputs=12)
+    weights = net.init(jax.random.key(0))
+    vectors, _ = capacity_of_parameters.draw_labels(jax.random.key(1), 7)
+    (layer,), h = weights.layers, np.zeros((7, 3))
+    for t in range(5):
+        h = np.tanh((vectors @ layer.U if t == 0 else 0) + h @ layer.W + layer.bh)
+    found = capacity_of_parameters.answers(net, weights, vectors)
+    np.testing.assert_allclose(found, h @ weights.V + weights.by, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_networks_that_learn_too_slowly_have_less_capacity():
+    units = partial(capacity_of_units.run, np.arange(3), "vanilla", 8)
+    assert units(updates=3000, rate=0.01)["numbers per unit"].min() > 0.9
+    assert units(updates=3000, rate=1e-5)["numbers per unit"].max() < 0.5
+    stored = lambda updates: capacity_of_parameters.run(np.arange(3), 4, 4.0, updates)["bits per parameter"]
+    assert stored(5000).min() > 1 > stored(50).max()
