@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.gradients import manual
+from rnnjax.gradients.layer_over_time import unroll
 from rnnjax.model import rnn
 from rnnjax.model.cells import Hyper, find
 from rnnjax.model.loss import cross_entropy
@@ -83,7 +83,7 @@ def answers(params: Params, xs: Array, shifts: Array) -> tuple[Array, Array]:
     """The logits at the end [B, 4] and hₜ of every step; aₜ is shifted, and the derivative by a shift is ∂L/∂aₜ."""
     layer = params.layers[0]
     inputs = rnn.Inputs(rnn.input_to_hidden(layer, xs) + shifts)
-    _, hs = manual.unroll(CELL, layer, Hyper(), jnp.zeros_like(shifts[0]), inputs)
+    _, hs = unroll(CELL, layer, Hyper(), jnp.zeros_like(shifts[0]), inputs)
     return hs[-1] @ params.V + params.by, hs
 
 
