@@ -186,7 +186,12 @@ EXHIBIT = Exhibit(
             "below 1% wrong of the last 5,000 training sequences, then tested on 10,000 new ones",
             "the test costs as much as 170 updates",
         ),
-        Setting("Given up", "after 5,000,000 updates", "after 5,000", "processor time"),
+        Setting(
+            "Given up",
+            "after 5,000,000 updates",
+            "after 5,000",
+            "processor time; six runs at T = 20 and at T = 50 were tried before",
+        ),
         Setting(
             "Lengths", "50 to 250 as far as the figure could be read", "10, 20 and 40", "what 5,000 updates suffice for"
         ),
@@ -220,12 +225,20 @@ EXHIBIT = Exhibit(
             published=Published(0, "section 4.1.1, 5,000 steps"),
         ),
         Criterion("share of runs that succeed by MSGD-CR at T = 20", "MSGD-CR, T = 20", "solved", 0.85),
-        Criterion("share by MSGD-CR at T = 40", "MSGD-CR, T = 40", "solved", 0, than="MSGD-C, T = 40"),
-        Criterion("share by MSGD-CR at T = 40", "MSGD-CR, T = 40", "solved", 0, than="MSGD, T = 40"),
-        Criterion("share by MSGD-C at T = 40", "MSGD-C, T = 40", "solved", 0, than="MSGD, T = 40"),
-        Criterion("share by MSGD at T = 10", "MSGD, T = 10", "solved", 0, than="MSGD, T = 40"),
+        Criterion("at T = 40 more by MSGD-CR than by MSGD-C", "MSGD-CR, T = 40", "solved", 0, than="MSGD-C, T = 40"),
+        Criterion("at T = 40 more by MSGD-CR than by MSGD", "MSGD-CR, T = 40", "solved", 0, than="MSGD, T = 40"),
+        Criterion("at T = 40 more by MSGD-C than by MSGD", "MSGD-C, T = 40", "solved", 0, than="MSGD, T = 40"),
+        Criterion("by MSGD more at T = 10 than at T = 40", "MSGD, T = 10", "solved", 0, than="MSGD, T = 40"),
     ),
     picture=draw,
+    learned=(
+        "The order of the three methods is the paper's, and it is Ω that makes it: at T = 40, with a thousandth of the "
+        "paper's updates, 12 of 30 runs succeed with Ω, one and none without, whose answers are mostly chance. Clipping "
+        "alone does nothing for sequences so short, in which errors vanish rather than explode.",
+        "One network for four lengths is no harder than one for the longest of them. Those 13 of 30 that succeed answer "
+        "rightly at all lengths that they have seen, and by chance at 100 steps and more: what holds their memory is not "
+        "yet the attractor with which the paper's networks reach 5,000 steps.",
+    ),
     seeds=30,
     quick_seeds=10,
     quick_arms=tuple(f"{method}, T = 20" for method in METHODS),
