@@ -117,7 +117,12 @@ EXHIBIT = Exhibit(
     settings=(
         Setting("Task", "random binary vectors, each with a random label of one bit; a fixed set, known by heart"),
         Setting("Width of the vectors", "not read", "12, as -1 and 1", "4,096 vectors are many more than labels"),
-        Setting("Steps", "5; the vector is shown at one, the label asked for some steps later", "shown at the first"),
+        Setting(
+            "Steps",
+            "5; the vector is shown at one of them, the label asked for some steps later",
+            "the first, the last",
+            "not said which",
+        ),
         Setting("Loss", "cross-entropy; the score is the mutual information of equation 22, from the answers"),
         Setting(
             "Labels",
