@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonargparse
 
-from rnnjax.cli import add_config, config_of, make_parser, run
+from rnnjax.cli import add_config, check_group, config_of, make_parser, run
 from rnnjax.config import Config
 from rnnjax.config.checks import check
 from rnnjax.errors import UserError
@@ -34,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_class_arguments(Study, as_group=False)
     parser.add_class_arguments(Config, as_group=False)
     given = parser.parse_args(argv, defaults=False)
+    for name in ("axes", "tune", *SECTIONS):
+        if name in given and given[name] is not None:
+            check_group(name, given[name])
     sections = {name: given.pop(name) for name in SECTIONS if name in given}
     dry_run, executor = given.pop("dry_run", False), given.pop("executor", "local")
     if "address" in given and executor == "local":

@@ -123,12 +123,17 @@ def add_commands(parser: Parser, commands: dict[str, Parser]) -> None:
         group.add_subcommand(name, command, help=command.description)
 
 
+def check_group(name: str, value: typing.Any) -> None:
+    """Raises UserError where one value stands for a group of fields."""
+    if not isinstance(value, jsonargparse.Namespace):
+        raise UserError(f"{name} is {shown(value)}, but must be a group of fields")
+
+
 def config_of(parser: Parser, namespace: jsonargparse.Namespace) -> Config:
     """Makes a Config of the parsed fields; its own checks run here."""
     for field in dataclasses.fields(Config):
         value = namespace[field.name]
-        if not isinstance(value, jsonargparse.Namespace):
-            raise UserError(f"{field.name} is {value!r}, but must be a group of fields")
+        check_group(field.name, value)
         may_be_none = {name for name, default in vars(getattr(Config(), field.name)).items() if default is None}
         for name, leaf in vars(value).items():
             if leaf is None and name not in may_be_none:

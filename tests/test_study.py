@@ -149,6 +149,19 @@ def test_what_cannot_be_run_is_one_line_before_anything_runs(tmp_path, monkeypat
             "{axes: {grid: {model.leak: [0.1]}}, metric: test_loss, data: {test_fraction: 0}}",
             "metric: there is no test_loss, as nothing is held out; raise data.test_fraction",
         ),
+        *(
+            (f"{{axes: {{grid: {{model.leak: [0.1]}}}}, {name}: 5}}", f"{name} is 5, but must be")
+            for name in ("tune", "model", "run")
+        ),
+        ("axes: 5", "axes is 5, but must be a group of fields"),
+        *(
+            (f"{{axes: {axes}, seeds: 2000000}}", "the number of runs, arms times seeds, is 2000000")
+            for axes in ("{grid: {model.leak: [0.1]}}", "{also: [{model.leak: 0.1}]}")
+        ),
+        (
+            "{axes: {draws: 50000, random: {model.leak: {low: 0.1, high: 0.2}}, zip: {seed: [1, 2]}}, seeds: [1, 2]}",
+            "arms times seeds, is 200000, but must be at most 100,000",
+        ),
         ("{axes: {grid: {model.leak: [0.1]}}, model: {hiden_size: 3}}", "unknown field model.hiden_size"),
         ("{axes: {gird: {model.leak: [0.1]}}}", "gird"),
     ]

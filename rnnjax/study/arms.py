@@ -1,5 +1,6 @@
 """The arms of a study: one config each, all of them checked."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,7 +46,7 @@ def make_arms(study: Study, base: Config) -> list[Arm]:
     base = shared(base)
     assignments = [read(assignment, study) for assignment in study.axes.assignments()]
     names = [name_of(assignment, study.axes.fields()) for assignment in assignments]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise UserError(f"axes: two arms are the same: {twice[0]}")
     baseline = find_baseline(study, base, assignments)
     arms: list[Arm] = []

@@ -1,5 +1,6 @@
 """The schema of a study, as in `configs/ablations/*.yaml`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -36,6 +37,10 @@ class Range:
         if self.scale == "log":
             return float(self.low * (self.high / self.low) ** share)
         return float(self.low + share * (self.high - self.low))
+
+
+MOST_RUNS = 100_000
+"""Most runs of a study, each of which has a config of its own."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,12 @@ class Axes:
     def fields(self) -> list[str]:
         """Fields of the axes, each once."""
         return [*dict.fromkeys([*self.grid, *self.zip, *self.random, *(name for arm in self.also for name in arm)])]
+
+    def count(self) -> int:
+        """Number of arms."""
+        rows = next((len(values) for values in self.zip.values()), 1)
+        combined = math.prod(map(len, self.grid.values())) * rows * max(self.draws, 1)
+        return (combined if self.grid or self.zip or self.random else 0) + len(self.also)
 
     def assignments(self) -> Iterator[Assignment]:
         """Yields the values of each arm, without seeds."""
@@ -140,6 +151,8 @@ class Study:
 
     def __post_init__(self) -> None:
         plain_name(name=self.name)
+        runs = self.axes.count() * (self.seeds if isinstance(self.seeds, int) else len(self.seeds))
+        check(runs <= MOST_RUNS, "the number of runs, arms times seeds,", runs, f"at most {MOST_RUNS:,}")
         seeds = self.all_seeds()
         check(bool(seeds) and len(set(seeds)) == len(seeds), "seeds", self.seeds, "one seed or more, each once")
         if "optimizer.learning_rate" in self.axes.fields() and self.tune.learning_rates:
