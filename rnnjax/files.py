@@ -1,5 +1,6 @@
-"""Files that survive a crash and a power cut: written whole, in one move."""
+"""Files that survive a crash and a power cut: written whole, in one move; read where they are plain files."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def write_whole(path: Path, content: str | bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_text(path: Path) -> str:
+    """Reads a text in UTF-8.
+
+    Raises:
+      OSError: for what is no plain file; a pipe would be waited for.
+      ValueError: for other bytes than UTF-8.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return path.read_text(encoding="utf-8")
 
 
 def remove_parts(folder: Path) -> None:

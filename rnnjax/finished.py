@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rnnjax.errors import UserError
+from rnnjax.files import read_text
 from rnnjax.run.directory import read_json
 from rnnjax.run.metrics import read_metrics
 from rnnjax.trained import Trained, load
@@ -46,6 +47,6 @@ def read_finished(path: Path, keep: bool = True) -> Finished:
 def read_predictions(path: Path) -> list[dict[str, Any]]:
     """Reads a task's answers to the held-out examples; none where the task writes none."""
     try:
-        return [json.loads(line) for line in path.open(encoding="utf-8")] if path.exists() else []
+        return [json.loads(line) for line in read_text(path).split("\n") if line] if path.exists() else []
     except (OSError, ValueError, RecursionError):
         raise UserError(f"{path} is damaged; remove it and result.json, and the same command writes both") from None

@@ -2,6 +2,7 @@
 line; never another value without a word."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -9,7 +10,12 @@ import pytest
 from command import TINY, call, door, message, saved_arrays, write_songs
 
 from rnnjax import sample, train
+from rnnjax.errors import UserError
+from rnnjax.finished import read_predictions
 from rnnjax.run.checkpoint import About, Checkpoints, DamagedCheckpoint, signed, verified
+from rnnjax.run.config_file import read_yaml
+from rnnjax.run.directory import read_json
+from rnnjax.run.metrics import read_metrics
 
 RUN = [
     *TINY,
@@ -156,6 +162,14 @@ def test_a_changed_result_is_measured_again(run):
     assert (run / "result.json").read_bytes() == written
 
 
+def test_nobody_waits_for_a_pipe_in_place_of_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_yaml, read_json, read_predictions):
+        with pytest.raises(UserError, match="damaged"):
+            read(tmp_path / "pipe")
+    assert [*read_metrics(tmp_path / "pipe")] == []
+
+
 WAYS = {
     "missing": None,
     "empty": b"",
@@ -165,6 +179,7 @@ WAYS = {
     "no text": bytes(range(256)),
     "deep": b"[" * 100_000,
     "a directory": "directory",
+    "a pipe": "pipe",
 }
 
 
@@ -177,6 +192,8 @@ def test_side_files_of_the_wrong_kind(straight, run, name):
         path.unlink()
         if content == "directory":
             path.mkdir()
+        elif content == "pipe":
+            os.mkfifo(path)
         elif content is not None:
             path.write_bytes(content)
         for answer in (call(sample.main, "--run", "runs/run", "--length", "5"), again()):
@@ -188,4 +205,5 @@ def test_side_files_of_the_wrong_kind(straight, run, name):
         assert saved_arrays(run) == arrays
         if path.is_dir():
             path.rmdir()
+        path.unlink(missing_ok=True)
         shutil.copy(straight / "runs" / "run" / name, path)

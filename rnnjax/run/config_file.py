@@ -9,6 +9,7 @@ import yaml
 
 from rnnjax.config import OLDER, RENAMED, Config
 from rnnjax.errors import UserError
+from rnnjax.files import read_text
 from rnnjax.run.progress import warn
 from rnnjax.run.yaml_keys import given_twice
 
@@ -115,7 +116,7 @@ def read_yaml(path: Path) -> dict:
       UserError: if it is missing, damaged, or gives a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         twice = given_twice(text)
         content = yaml.safe_load(text)
     except (OSError, yaml.YAMLError, ValueError):  # one of these is that it is not UTF-8

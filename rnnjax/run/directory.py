@@ -23,7 +23,7 @@ import yaml
 
 from rnnjax.config import Config
 from rnnjax.errors import UserError
-from rnnjax.files import remove_parts, write_whole
+from rnnjax.files import read_text, remove_parts, write_whole
 from rnnjax.run.config_file import as_then, changed_numbers, completed, difference, read_yaml
 from rnnjax.run.lock import Lock
 from rnnjax.run.progress import warn
@@ -167,7 +167,7 @@ def read_json(path: Path) -> dict:
       UserError: if it is missing or damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):

@@ -97,7 +97,7 @@ def _finite(value: float | None) -> float | None:
 
 def read_metrics(path: Path) -> Iterator[dict]:
     """Reads the lines of a metrics file, none where there is no file; a line that a crash cut short is left out."""
-    if not path.exists():
+    if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
