@@ -103,6 +103,12 @@ def call(main, *arguments):
     raise AssertionError("cli.run came back")
 
 
+def printed(answer):
+    """The screen of a command that ended well."""
+    assert answer.code == 0, answer.stderr
+    return answer.stdout
+
+
 def message(answer):
     """The one line with which a command was refused; checks that there is no other."""
     assert answer.code == 2, answer

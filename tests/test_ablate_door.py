@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command import call, door, message, write_songs
+from command import call, door, message, printed, write_songs
 
 from rnnjax import ablate
 from rnnjax.report import __main__ as report
@@ -104,8 +104,7 @@ def test_killed_in_the_middle_and_stopped_politely_it_ends_with_the_same_numbers
     )
     assert stopped.code == 130, stopped.stderr
     assert "the same command goes on from there" in stopped.stdout
-    answer = door("ablate", "--config", "study.yaml", cwd=place)
-    assert answer.code == 0, answer.stderr
+    printed(door("ablate", "--config", "study.yaml", cwd=place))
     pd.testing.assert_frame_equal(rows(place), rows(straight), check_exact=True)
     assert (place / "runs/tiny/results/part-0-00002.parquet").stat().st_mtime_ns == before
 
@@ -203,8 +202,7 @@ def test_a_full_disk_is_one_line_and_finished_arms_are_kept(tmp_path, monkeypatc
 def test_tuned_arms_keep_the_rate_with_the_lowest_validation_loss(tmp_path, monkeypatch):
     monkeypatch.chdir(begin(tmp_path / "place"))
     tuned = ["--axes", "{grid: {optimizer.clip: [value]}}", "--baseline", "{}", "--tune.learning_rates", "[1e-5, 0.1]"]
-    answer = call(ablate.main, "--config", "study.yaml", *tuned, "--seeds", "1")
-    assert answer.code == 0, answer.stderr
+    printed(call(ablate.main, "--config", "study.yaml", *tuned, "--seeds", "1"))
     (arm,) = json.loads((tmp_path / "place/runs/tiny/arms.json").read_text())["arms"]
     trials = pd.read_parquet("runs/tiny/tuning/results").query("final").sort_values("arm")
     assert arm["tuned"]["optimizer.learning_rate"] == 0.1
@@ -227,8 +225,7 @@ def test_an_arm_that_diverges_with_every_rate_keeps_the_lowest_and_is_counted_on
 def test_a_task_with_a_known_answer_is_measured_beside_its_floor(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("recall.yaml").write_text(RECALL)
-    answer = call(ablate.main, "--config", "recall.yaml")
-    assert answer.code == 0, answer.stderr
+    printed(call(ablate.main, "--config", "recall.yaml"))
     last = pd.read_parquet("runs/recall/results").query("final")
     np.testing.assert_allclose(last["floor"], np.log(3))
     assert last["test_accuracy"].between(0, 1).all()
@@ -238,8 +235,7 @@ def test_a_task_with_a_known_answer_is_measured_beside_its_floor(tmp_path, monke
 
 def test_a_dry_run_shows_arms_and_programs_and_trains_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(begin(tmp_path / "place"))
-    answer = call(ablate.main, "--config", "study.yaml", "--dry_run")
-    assert answer.code == 0, answer.stderr
-    assert "clip=none, learning_rate=0.01" in answer.stdout
-    assert "8 runs: about" in answer.stdout
+    screen = printed(call(ablate.main, "--config", "study.yaml", "--dry_run"))
+    assert "clip=none, learning_rate=0.01" in screen
+    assert "8 runs: about" in screen
     assert not (tmp_path / "place/runs").exists()

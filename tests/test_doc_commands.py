@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from command import call, write_songs
+from command import call, printed, write_songs
 from study_folder import write_study
 from test_docs import NEEDS_A_RUN, PAGES, RUNS_ITS_COMMANDS, commands, main_of, make_directory, run_page
 
@@ -57,8 +57,7 @@ def place(tmp_path_factory):
     with contextlib.chdir(place):
         for config in ("lyrics", "one_to_many", "many_to_one", "seq2seq"):
             path = f"configs/{config}.yaml"
-            answer = call(main_of("rnnjax.train"), "--config", path, *TRAIN, *NUMBERS.get(path, []))
-            assert answer.code == 0, answer.stderr
+            printed(call(main_of("rnnjax.train"), "--config", path, *TRAIN, *NUMBERS.get(path, [])))
         for study in {name for text in PAGES.values() for name in re.findall(r"rnnjax\.report runs/(\w+)", text)}:
             write_study(place / "runs" / study, [("a", {"x": 1}, {0: 1.0, 1: 2.0}), ("b", {"x": 2}, {0: 2.0, 1: 2.5})])
     return place
@@ -80,8 +79,7 @@ def test_every_command_runs(place, monkeypatch, subtests):
         with subtests.test(command), monkeypatch.context() as patch:
             if "--dry_run" not in words:  # the arms are made, and no program is compiled
                 patch.setattr(estimate, "show", lambda study, base, arms: None)
-            answer = call(main_of(module), *words, *more)
-            assert answer.code == 0, answer.stderr
+            printed(call(main_of(module), *words, *more))
 
 
 @pytest.mark.parametrize("page", NEEDS_A_RUN)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from command import call, check_refusals, write_songs
+from command import call, check_refusals, printed, write_songs
 
 from rnnjax.config import DataConfig
 from rnnjax.data.corpus import load_corpus
@@ -185,11 +185,10 @@ def test_letters_of_any_script_and_signs_that_move_the_cursor(here):
 
 
 def test_the_bundled_songs(here):
-    answer = call(explore.main, "--run.root", "elsewhere")
-    assert answer.code == 0, answer.stderr
+    screen = printed(call(explore.main, "--run.root", "elsewhere"))
     directory = here / "elsewhere" / "explore-bundled"
     assert {file.name for file in directory.iterdir()} == PICTURES | {"explore.json"}
-    assert answer.stdout.splitlines()[-1].startswith("elsewhere/explore-bundled has explore.json")
+    assert screen.splitlines()[-1].startswith("elsewhere/explore-bundled has explore.json")
     found = json.loads((directory / "explore.json").read_text(encoding="utf-8"))
     vocabulary = Vocabulary("".join(entry["character"] for entry in found["vocabulary"]))
     assert vocabulary == load_corpus(DataConfig()).vocabulary

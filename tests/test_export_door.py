@@ -7,7 +7,7 @@ from pathlib import Path
 import agreement
 import numpy as np
 import pytest
-from command import call, message, trained_in
+from command import call, message, printed, trained_in
 from libraries import require
 
 from rnnjax import export, interop
@@ -33,11 +33,10 @@ def write(place, monkeypatch):
 def test_a_run_is_exported_and_verified_in_the_library(write, name, file):
     if name == "torch":
         require("torch")
-    answer = write("--run", "runs/gru", "--format", name, "--verify")
-    assert answer.code == 0, answer.stderr
-    assert f"runs/gru/{file}: " in answer.stdout
-    assert "1 x 4 gru units of step 3" in answer.stdout
-    assert answer.stdout.splitlines()[-1].endswith("they agree")
+    screen = printed(write("--run", "runs/gru", "--format", name, "--verify"))
+    assert f"runs/gru/{file}: " in screen
+    assert "1 x 4 gru units of step 3" in screen
+    assert screen.splitlines()[-1].endswith("they agree")
     trained = load_trained(Path("runs/gru"))
     loaded = getattr(interop, name).load(Path("runs/gru") / file, trained.model)
     for theirs, ours in zip(loaded.layers, trained.params.layers, strict=True):
@@ -46,9 +45,8 @@ def test_a_run_is_exported_and_verified_in_the_library(write, name, file):
 
 
 def test_what_no_library_can_hold_is_exported_to_safetensors(write):
-    answer = write("--run", "runs/leaky", "--format", "safetensors", "--verify", "--out", "mine.safetensors")
-    assert answer.code == 0, answer.stderr
-    assert "0.0e+00" in answer.stdout
+    screen = printed(write("--run", "runs/leaky", "--format", "safetensors", "--verify", "--out", "mine.safetensors"))
+    assert "0.0e+00" in screen
     network, trained = interop.safetensors.load("mine.safetensors"), load_trained(Path("runs/leaky"))
     assert (network.model, network.characters) == (trained.model, trained.vocabulary.characters)
     assert float(network.hyper.leak) == 0.25

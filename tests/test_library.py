@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command import TINY, call, saved_arrays, write_songs
+from command import TINY, call, printed, saved_arrays, write_songs
 
 import rnnjax
 from rnnjax.config import Config
@@ -55,8 +55,7 @@ def test_arrays_train_as_their_file_does(tmp_path, monkeypatch, as_a_door_comput
     x, y, lengths = arrays()
     found = rnnjax.train(x, y, lengths, out="runs/mine", **QUICK)
     np.savez("a.npz", x=x, y=y, lengths=lengths)
-    answer = call(train_main, *options(QUICK), "--data.path", "a.npz", "--run.name", "file", "--run.platform", "cpu")
-    assert answer.code == 0, answer.stderr
+    printed(call(train_main, *options(QUICK), "--data.path", "a.npz", "--run.name", "file", "--run.platform", "cpu"))
     assert saved_arrays(Path("runs/mine")) == saved_arrays(Path("runs/file"))
     assert found.path == Path("runs/mine")
     assert found.metrics["step"].tolist() == [6, 12]
@@ -116,9 +115,9 @@ def test_a_loaded_network_writes_what_the_command_writes(tmp_path, monkeypatch):
     assert call(train_main, *TINY, "--training.steps", "4", "--run.name", "songs").code == 0
     network = rnnjax.load("runs/songs")
     asked = {"prime": "la", "length": 30, "temperature": 0.5, "top_k": 3, "seed": 2}
-    printed = call(sample_main, "--run", "runs/songs", "--num", "2", *flags(asked))
+    screen = printed(call(sample_main, "--run", "runs/songs", "--num", "2", *flags(asked)))
     texts = rnnjax.sample(network, num=2, **asked)
-    assert printed.stdout == f"--- 1 of 2 ---\nla{texts[0]}\n\n--- 2 of 2 ---\nla{texts[1]}\n"
+    assert screen == f"--- 1 of 2 ---\nla{texts[0]}\n\n--- 2 of 2 ---\nla{texts[1]}\n"
     assert rnnjax.sample("runs/songs", num=1, **asked) == texts[:1]
     state, logits = network.apply(network.vocabulary.encode("la")[:, None])
     assert logits.shape == (2, 1, len(network.vocabulary))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import TINY, call, message, read_rows, saved_arrays, write_songs
+from command import TINY, call, message, printed, read_rows, saved_arrays, write_songs
 
 from rnnjax import checkpoints, export, load, sample, train
 from rnnjax.run.checkpoint import Checkpoints
@@ -66,9 +66,7 @@ def test_a_schedule_that_ends_with_the_run_is_told(straight, tmp_path, monkeypat
 def test_a_run_begins_with_the_weights_of_another(straight, monkeypatch):
     monkeypatch.chdir(straight)
     still = ["--run.name", "warm", "--run.init_from", "runs/run", "--optimizer.learning_rate", "1e-30"]
-    answer = run(5, *still)
-    assert answer.code == 0, answer.stderr
-    assert "; the weights of step 40 of runs/run to begin with" in answer.stdout
+    assert "; the weights of step 40 of runs/run to begin with" in printed(run(5, *still))
     ours, theirs = (to_arrays(load(f"runs/{name}").params) for name in ("warm", "run"))
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
     shutil.move("runs/run", "runs/moved")
@@ -108,10 +106,9 @@ def test_the_average_of_checkpoints(straight, monkeypatch):
 
 def test_checkpoints_side_by_side(straight, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(straight, tmp_path / "copy"))
-    answer = call(checkpoints.main, "--run", "runs/run")
-    assert answer.code == 0, answer.stderr
+    screen = printed(call(checkpoints.main, "--run", "runs/run"))
     recorded = {row["step"]: row["validation_loss"] for row in read_rows("runs/run") if "validation_loss" in row}
-    *kept, average = (line.split() for line in answer.stdout.splitlines()[2:])
+    *kept, average = (line.split() for line in screen.splitlines()[2:])
     assert [(step, old) for step, _, old, *_ in kept] == [(str(s), f"{recorded[s]:.4f}") for s in (20, 30, 40)]
     assert all(float(measured) == pytest.approx(float(old), abs=2e-4) for _, measured, old, *_ in kept)
     assert kept[2][3:] == ["0.0000", "lowest"]

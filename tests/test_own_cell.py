@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import TINY, call, check_refusals, door, message, read_rows, trained_in
+from command import TINY, call, check_refusals, door, message, printed, read_rows, trained_in
 
 from rnnjax import ablate, export, own_cell, sample, train
 from rnnjax.clipping import __main__ as clipping
@@ -39,8 +39,7 @@ def test_a_run_is_read_back_from_its_own_copy_of_the_file(here):
     assert load_trained(Path("runs/mine")).model.cell.name == "independent"
     hidden = (here / "mine.py").rename(here / "away.py")
     try:
-        answer = call(sample.main, "--run", "runs/mine", "--length", "5")
-        assert answer.code == 0, answer.stderr
+        printed(call(sample.main, "--run", "runs/mine", "--length", "5"))
     finally:
         hidden.rename(here / "mine.py")
 
@@ -97,12 +96,10 @@ def test_an_own_cell_goes_through_every_door(tmp_path, monkeypatch, name):
         (ablate.main, *TINY, "--config", "study.yaml"),
         (report.main, "runs/study"),
     ):
-        answer = call(main, *arguments)
-        assert answer.code == 0, (main.__module__, answer.stdout, answer.stderr)
+        printed(call(main, *arguments))
     sharded = ("--model.layers", "2", "--training.steps", "7", "--run.name")
     for count in ("1", "2"):
-        answer = door("train", *TINY, *cell, *sharded, f"on_{count}", "--run.devices", count, cwd=tmp_path)
-        assert answer.code == 0, answer.stderr
+        printed(door("train", *TINY, *cell, *sharded, f"on_{count}", "--run.devices", count, cwd=tmp_path))
     one, two = (read_rows(f"runs/on_{count}")[-1] for count in ("1", "2"))
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-6)
     file.write_text(file.read_text().replace("a + z", "a - z"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import call
+from command import call, printed
 from scipy import stats
 from study_folder import write_study
 
@@ -48,9 +48,7 @@ def written(tmp_path_factory):
     (results / ".part-000099.parquet.writing").write_bytes(b"half")
     (results / "part-000100.parquet").write_bytes((results / "part-000000.parquet").read_bytes())
     truncate(results / "part-000100.parquet")
-    answer = call(report.main, str(path))
-    assert answer.code == 0, answer
-    return path, answer.stdout
+    return path, printed(call(report.main, str(path)))
 
 
 def read(path):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
-from command import TINY, call, read_rows, saved_arrays, write_songs
+from command import TINY, call, printed, read_rows, saved_arrays, write_songs
 from test_checkpoints import files_of, flip
 from test_metrics import covered
 
@@ -182,8 +182,7 @@ def test_nothing_is_compiled_during_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "compile_together", counted_after(loop.compile_together))
     monkeypatch.setattr(loop, "learn", counted_after(loop.learn))
     periods = ["--training.eval_every_steps", "5", "--run.checkpoint_every_steps", "3", "--sampling.every_steps", "4"]
-    answer = call(train.main, *TINY, *periods, "--training.steps", "16")
-    assert answer.code == 0, answer.stderr
+    printed(call(train.main, *TINY, *periods, "--training.steps", "16"))
     assert counts[0] >= 4
     assert counts[1] == counts[0]
 
@@ -192,10 +191,9 @@ def test_a_repeated_command_says_the_result_and_trains_no_more(place, monkeypatc
     monkeypatch.chdir(place[0])
     run = place[0] / "runs" / "tiny"
     kept = {name: (run / name).read_bytes() for name in ("metrics.jsonl", "result.json")}
-    answer = call(train.main, *RUN)
-    assert answer.code == 0
-    assert "compiled" not in answer.stdout
-    assert answer.stdout.split("--- a song")[1] == place[1].stdout.split("--- a song")[1]
+    screen = printed(call(train.main, *RUN))
+    assert "compiled" not in screen
+    assert screen.split("--- a song")[1] == place[1].stdout.split("--- a song")[1]
     assert {name: (run / name).read_bytes() for name in kept} == kept
 
 

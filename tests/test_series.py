@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command import call, check_refusals, message, read_rows, saved_arrays
+from command import call, check_refusals, message, printed, read_rows, saved_arrays
 
 from rnnjax import ablate, predict, train
 from rnnjax.trained import load
@@ -38,8 +38,7 @@ def test_a_table_is_forecast_in_its_units(tmp_path, monkeypatch):
         *(*RUN, "--task.name", "forecasting", "--data.path", "tides.csv", "--data.columns", "tide,wind"),
         *("--data.targets", "tide", "--data.horizon", "3", "--data.season", "19", "--training.sequence_length", "20"),
     ]
-    answer = call(train.main, *options)
-    assert answer.code == 0, answer.stderr
+    screen = printed(call(train.main, *options))
     result, said = result_of()
     # 397 steps have one three later; the last 40 are the test part, and tell of the rows that they are about.
     assert said["step"].tolist() == list(range(360, 400))
@@ -56,7 +55,7 @@ def test_a_table_is_forecast_in_its_units(tmp_path, monkeypatch):
         "the value 19 step(s) before": rmse(table["tide"][341:381].to_numpy()),
     }
     assert Path("runs/run/forecast.png").read_bytes().startswith(b"\x89PNG")
-    assert "baseline, the last value: NRMSE" in answer.stdout
+    assert "baseline, the last value: NRMSE" in screen
 
     # Resumed, it is the same to the bit.
     step, straight = saved_arrays(Path("runs/run"))
@@ -70,9 +69,7 @@ def test_a_table_is_forecast_in_its_units(tmp_path, monkeypatch):
 
     # Of the same file, whole, it says the same; and what it needs is the inputs alone.
     table.drop(columns="day").to_csv("new.csv", index=False)
-    asked = call(predict.main, "--run", "runs/run", "--file", "new.csv")
-    assert asked.code == 0, asked.stderr
-    answers = pd.read_csv(io.StringIO(asked.stdout))
+    answers = pd.read_csv(io.StringIO(printed(call(predict.main, "--run", "runs/run", "--file", "new.csv"))))
     assert answers.columns.tolist() == ["series", "step", "tide"]
     assert answers["step"].tolist() == list(range(3, 403))
     np.testing.assert_allclose(answers["tide"][357:397], said["predicted"], rtol=1e-5)
@@ -91,8 +88,7 @@ def test_classes_at_every_step_are_tagged_both_ways(tmp_path, monkeypatch):
     y = np.array(["low", "high"])[(np.roll(x, -1, axis=1) > 1).astype(int)]  # what the next one is
     np.savez("tags.npz", x=x, y=y, lengths=lengths)
     options = [*RUN, "--task.name", "tagging", "--data.path", "tags.npz", "--model.bidirectional", "true"]
-    answer = call(train.main, *options)
-    assert answer.code == 0, answer.stderr
+    printed(call(train.main, *options))
     result, said = result_of()
     assert result["labels"] == ["high", "low"]
     assert result["count"] == len(said) == np.sum(result["confusion"])
@@ -130,8 +126,7 @@ training: {steps: 6, batch_size: 4, eval_every_steps: 3}
 run: {platform: cpu}
 """
     )
-    answer = call(ablate.main, "--config", "study.yaml")
-    assert answer.code == 0, answer.stderr
+    printed(call(ablate.main, "--config", "study.yaml"))
     found = pd.read_parquet("runs/methods/results").sort_values(["arm", "step"])
     manual, rtrl = (found[found["gradient.method"] == method] for method in ("manual", "rtrl"))
     np.testing.assert_allclose(manual["training_loss"], rtrl["training_loss"], rtol=1e-4)

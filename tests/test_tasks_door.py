@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from command import TINY, call, check_refusals, message, read_rows, saved_arrays
+from command import TINY, call, check_refusals, message, printed, read_rows, saved_arrays
 
 from rnnjax import predict, sample, train
 from rnnjax.compare import __main__ as compare
@@ -51,9 +51,7 @@ def many_to_one_run(tmp_path_factory):
     path = tmp_path_factory.mktemp("many_to_one")
     write_labelled(path / "songs.csv")
     with contextlib.chdir(path):
-        answer = learn("many_to_one", *DROPOUT)
-        assert answer.code == 0, answer.stderr
-        return path, answer.stdout, outcome()
+        return path, printed(learn("many_to_one", *DROPOUT)), outcome()
 
 
 @pytest.fixture
@@ -72,9 +70,7 @@ def ask(*options):
 
 
 def asked(*options):
-    answer = ask(*options)
-    assert answer.code == 0, answer.stderr
-    return answer.stdout.removesuffix("\n")
+    return printed(ask(*options)).removesuffix("\n")
 
 
 def left(*figures):
@@ -121,8 +117,7 @@ def test_many_to_one(many_to_one_run, monkeypatch):
 @pytest.mark.slow
 def test_many_to_one_digits(here):
     pytest.importorskip("sklearn")
-    answer = learn("many_to_one", "--data.path", "digits")
-    assert answer.code == 0, answer.stderr
+    printed(learn("many_to_one", "--data.path", "digits"))
     result, predictions = left("confusion.png")
     assert len(predictions) == result["count"] > 500
     assert 0.8 < result["baselines"]["the nearest mean image"] < 0.95
@@ -132,10 +127,9 @@ def test_many_to_one_digits(here):
 
 
 def test_one_to_many(here):
-    answer = learn("one_to_many", "--model.layers", "2", "--model.cell", "gru")
-    assert answer.code == 0, answer.stderr
-    assert "by permutation" in answer.stdout
-    assert "baseline, chance: 33.3%" in answer.stdout
+    screen = printed(learn("one_to_many", "--model.layers", "2", "--model.cell", "gru"))
+    assert "by permutation" in screen
+    assert "baseline, chance: 33.3%" in screen
     result, predictions = left("recognised.png")
     assert len(predictions) == 30
     assert result["recognised"] == sum(row["label"] == row["recognised_as"] for row in predictions) / 30
@@ -156,9 +150,8 @@ def test_one_to_many(here):
 
 
 def test_many_to_many(here):
-    answer = learn("many_to_many", "--model.bidirectional", "true")
-    assert answer.code == 0, answer.stderr
-    assert "baseline, most frequent tag after the same two characters" in answer.stdout
+    screen = printed(learn("many_to_many", "--model.bidirectional", "true"))
+    assert "baseline, most frequent tag after the same two characters" in screen
     result, predictions = left("tags.png")
     assert 0 < result["network"]["accuracy"] < 1
     assert result["baselines"]["most frequent tag after the same two characters"]["accuracy"] > 0.5
@@ -172,10 +165,9 @@ def test_many_to_many(here):
 
 
 def test_seq2seq(here):
-    answer = learn("seq2seq", "--model.attention", "general", "--task.numbers", "100")
-    assert answer.code == 0, answer.stderr
-    assert "exact match on 30 numbers, beam of width 4: digits to words" in answer.stdout
-    assert "baseline, a table of the training numbers: 0.00%" in answer.stdout
+    screen = printed(learn("seq2seq", "--model.attention", "general", "--task.numbers", "100"))
+    assert "exact match on 30 numbers, beam of width 4: digits to words" in screen
+    assert "baseline, a table of the training numbers: 0.00%" in screen
     result, predictions = left("exact_match.png", "attention.png")
     assert len(predictions) == 60
     for index, row in enumerate(predictions):
@@ -220,10 +212,9 @@ def test_an_input_that_the_network_cannot_read_is_refused(subtests):
 
 def test_one_to_one(here):
     arguments = ["--model.hidden_size", "4", "--training.steps", "12", "--sampling.every_steps", "6"]
-    answer = call(train.main, "--task.name", "one_to_one", *TINY, *arguments, "--data.test_fraction", "0.4")
-    assert answer.code == 0, answer.stderr
-    assert "teacher forcing" in answer.stdout
-    assert "baseline, characters by their frequency alone" in answer.stdout
+    screen = printed(call(train.main, "--task.name", "one_to_one", *TINY, *arguments, "--data.test_fraction", "0.4"))
+    assert "teacher forcing" in screen
+    assert "baseline, characters by their frequency alone" in screen
     run = Path("runs/run")
     result = json.loads((run / "result.json").read_text())
     assert len(result["teacher_forcing"]) == len(result["free_running"]) == 64
@@ -258,9 +249,7 @@ def test_a_task_that_ctrl_c_stopped_goes_on_bit_for_bit(many_to_one_run, here, m
     assert answer.code == 130, answer.stderr
     assert "stopped at step 6 of 12, saved at 6; the same command goes on from there" in answer.stdout
     assert not Path("runs/run/result.json").exists()
-    answer = learn("many_to_one", *DROPOUT)
-    assert answer.code == 0, answer.stderr
-    assert "going on from step 6" in answer.stdout
+    assert "going on from step 6" in printed(learn("many_to_one", *DROPOUT))
     assert outcome() == many_to_one_run[2]
 
     Path("songs.csv").write_text(Path("songs.csv").read_text().replace("pale", "dark"))
