@@ -48,12 +48,12 @@ def train(seed: Array, cell: str, hidden: int, updates: int, rate: float) -> Arr
 
     def body(loop: tuple, number: Array) -> tuple[tuple, None]:
         weights, state = loop
-        vectors = jax.random.normal(jax.random.fold_in(to_vectors, number), (BATCH, NUMBERS))
+        vectors = jax.random.normal(jax.random.fold_in(to_vectors, number), (BATCH, NUMBERS), jnp.float32)
         changes, state = chain.update(jax.grad(error_of)(weights, vectors), state)
         return (optax.apply_updates(weights, changes), state), None
 
     (weights, _), _ = jax.lax.scan(body, (weights, chain.init(weights)), jnp.arange(updates))
-    return error_of(weights, jax.random.normal(jax.random.fold_in(to_vectors, updates), (TEST, NUMBERS)))
+    return error_of(weights, jax.random.normal(jax.random.fold_in(to_vectors, updates), (TEST, NUMBERS), jnp.float32))
 
 
 def opened(weights: Params, cell: str, hidden: int) -> Params:
@@ -66,7 +66,7 @@ def opened(weights: Params, cell: str, hidden: int) -> Params:
 
 def remembered(net: Any, weights: Params, vectors: Array) -> Array:
     """The vectors [B, 16] as the read-out gives them four steps after they were shown."""
-    shown = jnp.zeros((STEPS, *vectors.shape)).at[0].set(vectors)
+    shown = jnp.zeros((STEPS, *vectors.shape), vectors.dtype).at[0].set(vectors)
     _, outputs = net.apply(weights, shown)
     return outputs[-1]
 

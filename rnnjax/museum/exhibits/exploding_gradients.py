@@ -115,7 +115,8 @@ def update(trial: Tree, number: Array, lengths: tuple[int, ...], clip: str, alph
     which = jax.random.randint(jax.random.fold_in(jax.random.key(0), number), (), 0, len(lengths))
     grads, wrong = jax.lax.switch(which, [partial(of_length, T) for T in lengths])
     params = jax.tree.map(lambda w, d: w - RATE * d, trial["params"], clipped_by(make_clip(clip, 1.0), grads))
-    return {**trial, "params": params, "wrong": jnp.where(number % RECENT == 0, wrong, trial["wrong"] + wrong)}
+    wrong = jnp.where(number % RECENT == 0, 0, trial["wrong"]) + wrong.astype(jnp.int32)
+    return {**trial, "params": params, "wrong": wrong}
 
 
 def wrong_of(trials: Tree, T: int, count: int) -> np.ndarray:
