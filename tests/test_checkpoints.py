@@ -1,5 +1,7 @@
 """Checkpoints of a run: which are kept, and that a damaged one is found."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,15 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_is_used(checkpoints, t
     checkpoints.save(6, arrays(6), None)
     checkpoints.wait()
     assert checkpoints.restore(6).step == 6
+
+
+@pytest.mark.parametrize("name", ["about/metadata", "state/manifest.ocdbt", "_CHECKPOINT_METADATA"])
+def test_nobody_waits_for_a_pipe_in_a_checkpoint(checkpoints, tmp_path, name):
+    path = tmp_path / "run" / "checkpoints" / "6" / name
+    path.unlink()
+    os.mkfifo(path)
+    whole, damaged = checkpoints.newest()
+    assert (whole.step, str(damaged[6])) == (5, f"{path.name} is no plain file")
 
 
 def test_a_checksum_covers_bytes_shape_and_type():

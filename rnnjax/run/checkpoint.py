@@ -164,6 +164,9 @@ class Checkpoints:
             return None
 
     def _read(self, step: int, **item: Any) -> Any:
+        for path in (self._path / str(step)).rglob("*"):
+            if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+                raise DamagedCheckpoint(f"{path.name} is no plain file")
         try:
             (content,) = self._manager.restore(step, args=self._ocp.args.Composite(**item)).values()
             return content
