@@ -74,6 +74,18 @@ def test_nobody_waits_for_a_pipe_in_a_checkpoint(checkpoints, tmp_path, name):
     assert (whole.step, str(damaged[6])) == (5, f"{path.name} is no plain file")
 
 
+def test_a_run_is_opened_whatever_orbax_said_of_a_step(checkpoints, tmp_path):
+    path = tmp_path / "run" / "checkpoints" / "6" / "_CHECKPOINT_METADATA"
+    for content in (b"", b"[]", b"5", b"[" * 99_999, b'{"commit_timestamp_nsecs": "x", "metrics": 3}', b"\xff"):
+        path.write_bytes(content)
+        opened = Checkpoints(tmp_path / "run" / "checkpoints", read_only=True)
+        assert opened.steps() == [6, 5, 2]
+        assert opened.best().checkpoint.step == 2
+        opened.close()
+    checkpoints.put_aside(5)
+    assert checkpoints.steps() == [6, 2]
+
+
 def test_a_checksum_covers_bytes_shape_and_type():
     array = np.arange(6, dtype=np.int32)
     other = array.copy()

@@ -98,13 +98,14 @@ class Checkpoints:
             path.mkdir(parents=True, exist_ok=True)
             processes = {"primary_host": jax.process_index(), "active_processes": {jax.process_index()}}
             alone = {"multiprocessing_options": ocp.options.MultiprocessingOptions(**processes)}
-        options = ocp.CheckpointManagerOptions(
+        self._options = ocp.CheckpointManagerOptions(
             preservation_policy=NewestAndBest(keep, self._losses),
             create=not read_only and not alone,
             read_only=read_only,
+            lightweight_initialize=True,  # what Orbax says of a step is not needed, and may be damaged
             **alone,
         )
-        self._manager = ocp.CheckpointManager(self._path, options=options)
+        self._manager = ocp.CheckpointManager(self._path, options=self._options)
         self._losses |= self.validation_losses()
 
     def steps(self) -> list[int]:
@@ -228,7 +229,8 @@ class Checkpoints:
             number += 1
             aside = aside.with_name(f"{step}-{number}")
         (self._path / str(step)).rename(aside)
-        self._manager.reload()
+        self._manager.close()  # its `reload` reads what Orbax says of the other steps
+        self._manager = self._ocp.CheckpointManager(self._path, options=self._options)
         return aside
 
     def close(self) -> None:
