@@ -153,6 +153,16 @@ def test_a_twentieth_of_the_rate_refutes_that_lstm_learns_the_temporal_order():
 
 
 @pytest.mark.slow
+def test_a_lag_of_2_refutes_that_rtrl_fails_for_10():
+    exhibit, seeds = load("lstm_1997_noise_free"), np.arange(8)
+    fails = next(of for of in exhibit.criteria if of.arm == "RTRL, p = 10")
+    short = exhibit.run(seeds, **{**exhibit.arms["RTRL, p = 10"], "p": 2, "budget": 10_000})
+    assert of_criterion(fails, {"RTRL, p = 10": short}).verdict == REFUTED
+    long = exhibit.run(seeds, **{**exhibit.arms["RTRL, p = 10"], "budget": 10_000})
+    assert not long["solved"].any()
+
+
+@pytest.mark.slow
 def test_every_exhibit_runs_at_a_small_size_and_writes_its_page(tmp_path):
     small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10, "epochs": 1}
     for name in names():
