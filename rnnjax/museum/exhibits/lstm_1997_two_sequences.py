@@ -1,8 +1,7 @@
-"""Hochreiter & Schmidhuber 1997, experiment 3: noise and signal on one line, Tables 4, 5 and 6.
+"""Hochreiter & Schmidhuber 1997, experiment 3: the two-sequence problem, Tables 4 and 5.
 
 A sequence is one number a step, Gaussian noise but for the first N, which are 1 in one class and -1 in the other. At
-its end, 100 to 110 steps later, the network says which class it was (3a); with noise on the first N too (3b); or learns
-the mean of noisy targets, 0.2 in one class and 0.8 in the other (3c).
+its end, 100 to 110 steps later, the network says which class it was (3a); with noise on the first N too (3b).
 """
 
 from functools import partial
@@ -52,6 +51,7 @@ def run(
         "sequences": early.updates + late.updates,
         "share misclassified": np.where(solved, wrong / 2560, np.nan),
         "mean difference": np.where(solved, difference, np.nan),
+        "difference at the end": np.asarray(difference),
     }
 
 
@@ -102,52 +102,51 @@ def is_passed(trial: Tree, stage: tuple[int, float], task: str, N: int) -> Array
 def draw(figure: Any, results: Results) -> None:
     """The share of trials that have passed the last stage, against the sequences presented, and the paper's means."""
     axes = figure.subplots()
-    draw_successes(axes, results, "sequences", 1000, BUDGET)
+    draw_successes(axes, results, "sequences", 1000, 2 * BUDGET)
     for index, arm in enumerate(results):
         axes.axvline(MEANS[arm], color=f"C{index}", linestyle="--", linewidth=1)
     axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")
-    axes.set(xscale="log", xlim=(10_000, BUDGET), ylim=(-0.02, 1.02))
+    axes.set(xscale="log", xlim=(3_000, 2 * BUDGET), ylim=(-0.02, 1.02))
     figure.legend(fontsize="small", loc="outside right upper")
 
 
-BUDGET = 1_000_000
+BUDGET = 250_000
 ANY = float("inf")
-TASK_A = {"task": "3a", "rate": 1.0, "first": (0, ANY), "last": (0, 0.01), "budget": 250_000}
+TASK_A = {"task": "3a", "rate": 1.0, "first": (0, ANY), "last": (0, 0.01), "budget": BUDGET}
 TASK_B = {**TASK_A, "task": "3b", "first": (5, ANY), "last": (5, 0.04)}
-TASK_C = {"task": "3c", "rate": 0.1, "first": (0, ANY), "last": (0, 0.015), "budget": BUDGET}
-MEANS = {"3a, N = 3": 39_850, "3a, N = 1": 64_330, "3b, N = 3": 43_250, "3c, N = 3": 269_650}
-"""Means of the paper, until the last stage: Tables 4, 5 and 6."""
+MEANS = {"3a, N = 3": 39_850, "3a, N = 1": 64_330, "3b, N = 3": 43_250}
+"""Means of the paper, until the last stage: Tables 4 and 5."""
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
-    place="Tables 4, 5 and 6, noise and signal on the same channel (3a, 3b, 3c)",
+    place="Tables 4 and 5, the two-sequence problem (3a, 3b)",
     claim="LSTM learns to tell two classes by the first three numbers of 100 and more, where the rest of the line is "
-    "noise, after 39,850 sequences on average, and the means of noisy targets after 269,650.",
+    "noise, after 39,850 sequences on average, and hardly later where these three are noisy themselves.",
     settings=(
         Setting(
             "Sequences", "100 to 110 numbers; the first N are 1 or -1; Gaussian noise of variance 0.2 after them (5.3)"
         ),
         Setting("Noise on the first N", "in 3b, of variance 0.2"),
-        Setting("Targets", "1 and 0; in 3c 0.2 and 0.8, with Gaussian noise of variance 0.1 in training"),
+        Setting("Targets", "1 and 0"),
         Setting("Network", "1 input, 3 blocks x 1 cell, 1 output; 102 weights (Tables 4 and 10)"),
         Setting(
             "Connections", "hidden layer fully connected, all its units biased; the output sees cells, has no bias"
         ),
         Setting("Squashing", "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]"),
         Setting("Initial weights", "[-0.1, 0.1]; input gate biases -1, -3, -5; output gate biases -2, -4, -6"),
-        Setting("Learning rate", "1.0; 0.1 in 3c"),
+        Setting("Learning rate", "1.0; a new sequence for each change of the weights"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
-        Setting("Wrong", "an error above 0.2; in 3c above 0.1, to the target without noise"),
+        Setting("Wrong", "an absolute error above 0.2"),
         Setting(
             "Stopped when (ST1)",
-            "none of 256 test sequences is wrong; in 3b fewer than 6; in 3c there is no such stage",
+            "none of 256 test sequences is wrong; in 3b fewer than 6",
         ),
-        Setting("Stopped when (ST2)", "ST1, and the mean absolute error is below 0.01; in 3b 0.04; in 3c 0.015"),
+        Setting("Stopped when (ST2)", "ST1, and the mean absolute error is below 0.01; in 3b 0.04"),
         Setting("Looked at", "not said", "every 1,000 sequences, with one test set a trial", "a look costs time"),
         Setting("Test afterwards", "2,560 new sequences"),
         Setting("State at the start", "zeros"),
         Setting("Trials", "10", "30", "for intervals"),
-        Setting("Given up", "not said", "250,000 sequences a stage; 1,000,000 in 3c", "four times the paper's mean"),
+        Setting("Given up", "not said", "250,000 sequences a stage", "four times the largest mean of the paper"),
         Setting(
             "T and N",
             "T = 100, N = 3 and 1; T = 1,000, N = 3 in 3a and N = 1 in 3b",
@@ -159,7 +158,6 @@ EXHIBIT = Exhibit(
         "3a, N = 3": {**TASK_A, "N": 3},
         "3a, N = 1": {**TASK_A, "N": 1},
         "3b, N = 3": {**TASK_B, "N": 3},
-        "3c, N = 3": {**TASK_C, "N": 3},
     },
     run=run,
     criteria=(
@@ -204,24 +202,16 @@ EXHIBIT = Exhibit(
             64_880,
             published=Published(43_250, "Table 5"),
         ),
-        Criterion(
-            "3c, N = 3: mean sequences until the end",
-            "3c, N = 3",
-            "sequences",
-            179_770,
-            404_480,
-            published=Published(269_650, "Table 6"),
-        ),
-        Criterion(
-            "3c, N = 3: share misclassified afterwards",
-            "3c, N = 3",
-            "share misclassified",
-            0,
-            0.0112,
-            published=Published(0.00558, "Table 6"),
-        ),
     ),
     picture=draw,
+    learned=(
+        "The three first numbers are found in about the time that the paper has, and afterwards 2 of 2,560 answers are "
+        "wrong. But the trials are far apart, from 10,000 to 183,000 sequences, and 3 of 30 not done after 250,000: "
+        "the mean of 10, which the paper gives, can lie anywhere within a factor of two.",
+        "One number instead of three costs no more time here, where it costs the paper more than half. Noise on the "
+        "three makes it easier, not harder, as its criterion lets five wrong answers pass: by a factor of 2.2 faster "
+        "than in the paper.",
+    ),
     seeds=30,
     batch=15,
     quick_seeds=10,

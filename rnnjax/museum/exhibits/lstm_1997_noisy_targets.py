@@ -1,0 +1,91 @@
+"""Hochreiter & Schmidhuber 1997, experiment 3c: the two-sequence problem with noisy targets, Table 6.
+
+As in the two-sequence problem the first N numbers tell the class, whose target is 0.2 or 0.8. Each training sequence
+has its target with Gaussian noise of variance 0.1, and the network must come to give the mean.
+"""
+
+from typing import Any
+
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibits.lstm_1997_two_sequences import run
+from rnnjax.museum.successes import draw_successes
+
+
+def draw(figure: Any, results: Results) -> None:
+    """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
+    axes = figure.subplots()
+    draw_successes(axes, results, "sequences", 0, BUDGET)
+    axes.axvline(269_650, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 10 trials")
+    axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET))
+    axes.set_ylim(-0.02, 1.02)
+    figure.legend(fontsize="small", loc="outside right upper")
+
+
+BUDGET, ANY = 450_000, float("inf")
+
+EXHIBIT = Exhibit(
+    paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
+    place="Table 6, two sequences with noisy targets (3c)",
+    claim="LSTM learns the means of noisy targets of two classes, told by the first three numbers of 100 and more, to "
+    "within 0.015 after 269,650 sequences on average.",
+    settings=(
+        Setting("Sequences", "100 to 110 numbers; the first 3 are 1 or -1; Gaussian noise of variance 0.2 after them"),
+        Setting("Targets", "0.2 and 0.8, in training with Gaussian noise of variance 0.1 (5.3)"),
+        Setting("Network", "1 input, 3 blocks x 1 cell, 1 output; 102 weights (Tables 6 and 10)"),
+        Setting(
+            "Connections", "hidden layer fully connected, all its units biased; the output sees cells, has no bias"
+        ),
+        Setting("Squashing", "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]"),
+        Setting("Initial weights", "[-0.1, 0.1]; input gate biases -1, -3, -5; output gate biases -2, -4, -6"),
+        Setting("Learning rate", "0.1; a new sequence for each change of the weights"),
+        Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
+        Setting("Wrong", "more than 0.1 from the target without noise"),
+        Setting("Stopped when", "none of 256 test sequences is wrong, and the mean absolute difference is below 0.015"),
+        Setting("Looked at", "not said", "every 1,000 sequences, with one test set a trial", "a look costs time"),
+        Setting("Test afterwards", "2,560 new sequences"),
+        Setting("State at the start", "zeros"),
+        Setting("Trials", "10", "30", "for intervals"),
+        Setting(
+            "Given up",
+            "not said",
+            "450,000 sequences",
+            "time: a first run of 15 trials went to 1,000,000, and none succeeded",
+        ),
+        Setting("N", "3 and 1", "3", "time: N = 1 takes the paper 565,640"),
+    ),
+    arms={
+        "N = 3": {"task": "3c", "N": 3, "rate": 0.1, "first": (0, ANY), "last": (0, 0.015), "budget": BUDGET},
+    },
+    run=run,
+    criteria=(
+        Criterion("share of trials that succeed", "N = 3", "solved", 0.85),
+        Criterion(
+            "mean sequences until then",
+            "N = 3",
+            "sequences",
+            179_770,
+            404_480,
+            published=Published(269_650, "Table 6"),
+        ),
+        Criterion(
+            "share misclassified afterwards",
+            "N = 3",
+            "share misclassified",
+            0,
+            0.0112,
+            published=Published(0.00558, "Table 6"),
+        ),
+        Criterion(
+            "mean difference afterwards",
+            "N = 3",
+            "mean difference",
+            0,
+            0.018,
+            published=Published(0.014, "Table 6"),
+        ),
+    ),
+    picture=draw,
+    seeds=30,
+    quick_seeds=5,
+    quick={"budget": 100_000},
+)
