@@ -36,6 +36,13 @@ for setting, wanted in SETTINGS.items():
     jax.config.update(setting, wanted)
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty directory, in which the test works."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(autouse=True)
 def _settings():
     """What a test lets the process compute in is not what the next one computes in."""

@@ -222,8 +222,7 @@ def test_an_arm_that_diverges_with_every_rate_keeps_the_lowest_and_is_counted_on
     assert arm["tuned"]["optimizer.learning_rate"] == 1e37
 
 
-def test_a_task_with_a_known_answer_is_measured_beside_its_floor(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_task_with_a_known_answer_is_measured_beside_its_floor(here):
     Path("recall.yaml").write_text(RECALL)
     printed(call(ablate.main, "--config", "recall.yaml"))
     last = pd.read_parquet("runs/recall/results").query("final")

@@ -19,10 +19,9 @@ from rnnjax.trained import read_config
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_songs(tmp_path / "songs.csv")
-    return tmp_path
+def here(here):
+    write_songs(here / "songs.csv")
+    return here
 
 
 NOT_UTF_8 = b"text\n" + b"la la la\n" * 1000 + b"caf\xe9\n"

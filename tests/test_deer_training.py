@@ -36,8 +36,7 @@ RUN = [
 
 
 @pytest.mark.slow
-def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(here):
     write_songs("songs.csv")
     lines = {}
     ways = {
@@ -48,7 +47,7 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
     }
     for name, options in ways.items():
         printed(call(train.main, *RUN, *options, "--run.name", name))
-        lines_of = (tmp_path / "runs" / name / "metrics.jsonl").read_text()
+        lines_of = (here / "runs" / name / "metrics.jsonl").read_text()
         lines[name] = [json.loads(line) for line in lines_of.splitlines()]
     plain, found, cut, mixed = lines.values()
     for key in ("loss", "validation_loss"):
@@ -61,7 +60,7 @@ def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(tmp_path, monkeyp
         [cut[-1]["exponent"]], rel=1e-6
     )
     assert -2 < mixed[-1]["exponent"] < 0  # a fresh network forgets
-    drawn = {name: (tmp_path / "runs" / name / "iterations.png").exists() for name in ways}
+    drawn = {name: (here / "runs" / name / "iterations.png").exists() for name in ways}
     assert drawn == {"plain": False, "deer": True, "cut": True, "mixed": True}
     assert all(2 < row["iterations"] < 12 and row["sequential"] == 0 for row in found)
     assert all(row["iterations"] == 1 and row["sequential"] > 0.9 for row in cut)
@@ -198,8 +197,7 @@ def test_options_of_the_solver_out_of_range_are_refused():
 
 
 @pytest.mark.slow
-def test_to_begin_where_the_pass_before_ended_saves_iterations_and_resumes_bit_for_bit(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_to_begin_where_the_pass_before_ended_saves_iterations_and_resumes_bit_for_bit(here):
     write_songs("songs.csv")
     options = [
         *(*TINY, "--run.precision", "float64", "--training.sequence_length", "40", "--training.log_every_steps", "6"),
@@ -212,12 +210,12 @@ def test_to_begin_where_the_pass_before_ended_saves_iterations_and_resumes_bit_f
     def train_for(name, steps, start):
         last = ("--training.steps", steps, "--gradient.start", start, "--run.name", name)
         printed(call(train.main, *options, *last))
-        return {row["step"]: row for row in read_rows(tmp_path / "runs" / name)}
+        return {row["step"]: row for row in read_rows(here / "runs" / name)}
 
     zeros, straight = train_for("zeros", "18", "zeros"), train_for("straight", "18", "epoch")
     train_for("stopped", "8", "epoch")
     train_for("stopped", "18", "epoch")  # from the second pass on
-    states, goes_on = (saved_arrays(tmp_path / "runs" / name)[1] for name in ("straight", "stopped"))
+    states, goes_on = (saved_arrays(here / "runs" / name)[1] for name in ("straight", "stopped"))
     assert states == goes_on
     assert {"memory.0", "memory.1"} <= states.keys()
     assert states["memory.0"][1][::2] == (2, 8)  # streams and units
@@ -243,8 +241,7 @@ def test_the_same_states_are_recalled_that_were_kept():
     )
 
 
-def test_a_memory_of_the_pass_before_is_for_windows_of_a_text_that_are_solved(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_memory_of_the_pass_before_is_for_windows_of_a_text_that_are_solved(here, monkeypatch):
     write_songs("songs.csv")
     assert "gradient.start is 'epoch', but must be zeros or held" in message(
         call(train.main, *TINY, "--gradient.start", "epoch")

@@ -18,7 +18,7 @@ PACKAGE = Path(rnnjax.__file__).parent
 DOORS = sorted(
     path.parent.name if path.stem == "__main__" else path.stem
     for path in PACKAGE.rglob("*.py")
-    if path.read_text(encoding="utf-8").endswith("\n    run(main)\n")
+    if "\n    run(main)\n" in path.read_text(encoding="utf-8")
 )
 
 

@@ -20,12 +20,6 @@ PICTURES = {"characters.png", "ngrams.png", "song_lengths.png", "artists.png"}
 ALL = ("--data.validation_fraction", "0", "--data.test_fraction", "0")
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def explored(path, *arguments, out="out"):
     """The content of explore.json, the names of the pictures, and the screen."""
     answer = call(explore.main, "--data.path", str(path), "--out", out, *arguments)

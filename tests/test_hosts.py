@@ -109,9 +109,8 @@ def test_a_process_that_waits_in_vain_says_so(tmp_path, process):
     assert not (tmp_path / "runs").exists()
 
 
-def test_what_does_not_fit_is_one_line(tmp_path, monkeypatch, subtests):
-    monkeypatch.chdir(tmp_path)
-    write_songs(tmp_path / "songs.csv")
+def test_what_does_not_fit_is_one_line(here, subtests):
+    write_songs(here / "songs.csv")
     cases = [
         (["--run.coordinator", "127.0.0.1"], "run.coordinator is '127.0.0.1', but must be host:port, or auto"),
         (["--run.processes", "2"], "run.processes is 2, but must be 1 without run.coordinator host:port"),

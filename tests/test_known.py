@@ -123,8 +123,7 @@ def test_sequences_follow_from_seed_and_step_and_are_no_held_out_ones():
     assert np.array_equal(validation, make_task(config).held_out.x)
 
 
-def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(here, monkeypatch):
     drawn = {}
     monkeypatch.setattr(figures, "write_figure", lambda path, figure: drawn.update({path.name: figure}))
     options = [
@@ -171,8 +170,7 @@ def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(tmp_path, monkeypatc
     assert "task.name is recall" in message(call(sample.main, "--run", "runs/run"))
 
 
-def test_adding_through_the_door(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_adding_through_the_door(here):
     options = ["--task.name", "adding", "--task.length", "2", "--training.steps", "100"]
     printed(call(train.main, *RUN, *options, "--optimizer.learning_rate", "2e-2"))
     result = json.loads(Path("runs/run/result.json").read_text())
@@ -189,8 +187,7 @@ def test_adding_through_the_door(tmp_path, monkeypatch):
     assert "must be numbers, each followed by its marker" in line
 
 
-def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, subtests):
-    monkeypatch.chdir(tmp_path)
+def test_what_does_not_fit_is_refused(here, subtests):
     cases = [
         (["adding", "--task.length", "1"], "task.length is 1, but must be at least 2 for the task adding"),
         (["adding", "--task.length", "21", "--task.form", "classic"], "at least 22 for the task adding in its classic"),

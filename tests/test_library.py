@@ -50,8 +50,7 @@ def options(sections):
     ]
 
 
-def test_arrays_train_as_their_file_does(tmp_path, monkeypatch, as_a_door_computes):
-    monkeypatch.chdir(tmp_path)
+def test_arrays_train_as_their_file_does(here, as_a_door_computes):
     x, y, lengths = arrays()
     found = rnnjax.train(x, y, lengths, out="runs/mine", **QUICK)
     np.savez("a.npz", x=x, y=y, lengths=lengths)
@@ -80,15 +79,14 @@ def test_arrays_train_as_their_file_does(tmp_path, monkeypatch, as_a_door_comput
         rnnjax.train(x, y, lengths, out="runs/mine", **{**QUICK, "model": {"hidden_size": 5}})
 
 
-def test_without_a_directory_none_is_left(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_without_a_directory_none_is_left(here, capsys):
     x, y, lengths = arrays()
     found = rnnjax.train(x, y, lengths, config=Config(), **QUICK)
     said = capsys.readouterr().out
     assert "test, 3 answers: " in said
     assert tempfile.gettempdir() not in said
     assert found.path is None
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
     assert found.network.config.model.hidden_size == 4
     assert found.network.step in (6, 12)
 
@@ -109,8 +107,7 @@ def test_fields_from_python_are_checked_as_those_of_a_file_are():
         rnnjax.train(x, y[1:], **QUICK)
 
 
-def test_a_loaded_network_writes_what_the_command_writes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_loaded_network_writes_what_the_command_writes(here):
     write_songs(Path("songs.csv"))
     assert call(train_main, *TINY, "--training.steps", "4", "--run.name", "songs").code == 0
     network = rnnjax.load("runs/songs")

@@ -24,11 +24,10 @@ RUN = [
 ]
 
 
-def test_an_online_run_goes_on_with_its_trace_bit_for_bit(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_an_online_run_goes_on_with_its_trace_bit_for_bit(here):
     write_songs("songs.csv")
     printed(call(train.main, *RUN))
-    run = tmp_path / "runs" / "run"
+    run = here / "runs" / "run"
     step, straight = saved_arrays(run)
     assert step == 12
     trace = np.frombuffer(straight["trace.params"][2], np.float32)
@@ -44,14 +43,13 @@ def test_an_online_run_goes_on_with_its_trace_bit_for_bit(tmp_path, monkeypatch)
     assert saved_arrays(run) == (12, straight)
 
 
-def test_a_method_that_cannot_be_applied_is_refused_before_the_run_begins(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_method_that_cannot_be_applied_is_refused_before_the_run_begins(here):
     write_songs("songs.csv")
     answer = call(train.main, *TINY, "--gradient.method", "rflo", "--model.cell", "lstm")
     assert answer.code == 2
     assert answer.stderr.startswith("rnnjax: error: gradient.method rflo: ")
     assert answer.stderr.count("\n") == 1
-    assert not (tmp_path / "runs").exists()
+    assert not (here / "runs").exists()
 
 
 def few_steps(model_config, model, method, optimizer, steps):

@@ -29,8 +29,7 @@ def result_of(run="runs/run"):
     return json.loads((Path(run) / "result.json").read_text()), pd.DataFrame(lines)
 
 
-def test_a_table_is_forecast_in_its_units(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_table_is_forecast_in_its_units(here):
     t = np.arange(400)
     table = pd.DataFrame({"day": t, "tide": 300 + 40 * np.sin(t / 3), "wind": 5 + np.cos(t / 7)})
     table.to_csv("tides.csv", index=False)
@@ -80,8 +79,7 @@ def test_a_table_is_forecast_in_its_units(tmp_path, monkeypatch):
     assert "give the .csv or .npz file" in message(call(predict.main, "--run", "runs/run", "--input", "1 2"))
 
 
-def test_classes_at_every_step_are_tagged_both_ways(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_classes_at_every_step_are_tagged_both_ways(here):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 4, size=(80, 6))
     lengths = rng.integers(2, 7, 80)
@@ -107,8 +105,7 @@ def test_classes_at_every_step_are_tagged_both_ways(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_study_compares_methods_on_series(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_study_compares_methods_on_series(here):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 4, 1))
     np.savez("sums.npz", x=x, y=(x.sum(axis=(1, 2)) > 0).astype(int))
@@ -134,8 +131,7 @@ run: {platform: cpu}
     assert np.allclose(found["floor"], np.log(2), atol=0.2)
 
 
-def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, subtests):
-    monkeypatch.chdir(tmp_path)
+def test_what_does_not_fit_is_refused(here, subtests):
     Path("short.csv").write_text("a\n1\n2\n")
     Path("long.csv").write_text("a\n" + "\n".join(map(str, range(40))))
     np.savez("a.npz", x=np.ones((3, 4, 1)))
@@ -157,8 +153,7 @@ def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, subtests):
     check_refusals(subtests, train.main, [([*options, "--run.platform", "cpu"], line) for options, line in cases])
 
 
-def test_a_loaded_network_says_what_its_run_says(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_loaded_network_says_what_its_run_says(here):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(30, 5, 2)), rng.normal(size=(30,))
     np.savez("a.npz", x=x, y=y)

@@ -106,8 +106,7 @@ def test_each_arm_tries_the_learning_rates_on_seeds_of_its_own():
     assert tuned.tuned == {"optimizer.learning_rate": 0.01, "validation_loss": {"0.1": 2.0, "0.01": 1.0}}
 
 
-def test_what_cannot_be_run_is_one_line_before_anything_runs(tmp_path, monkeypatch, subtests):
-    monkeypatch.chdir(tmp_path)
+def test_what_cannot_be_run_is_one_line_before_anything_runs(here, subtests):
     cases = [
         ("axes: {grid: {optimizer.clip_treshold: [1]}}", "unknown field optimizer.clip_treshold; did you mean optim"),
         ("axes: {grid: {optimizer.clip: []}}", "axes.grid has no values for optimizer.clip"),
@@ -166,7 +165,7 @@ def test_what_cannot_be_run_is_one_line_before_anything_runs(tmp_path, monkeypat
         ("{axes: {gird: {model.leak: [0.1]}}}", "gird"),
     ]
     for text, line in cases:
-        (tmp_path / "study.yaml").write_text(text)
+        (here / "study.yaml").write_text(text)
         with subtests.test(text):
             check_refusals(subtests, ablate.main, [(["--config", "study.yaml"], line)])
 
@@ -209,9 +208,8 @@ EXAMPLES = replace(
 
 
 @pytest.mark.parametrize("base", [TEXT, pytest.param(EXAMPLES, marks=pytest.mark.slow)], ids=["text", "examples"])
-def test_each_arm_of_a_program_is_its_run_alone(tmp_path, monkeypatch, base):
-    monkeypatch.chdir(tmp_path)
-    write_songs(tmp_path / "songs.csv")
+def test_each_arm_of_a_program_is_its_run_alone(here, base):
+    write_songs(here / "songs.csv")
     configs = [set_fields(base, numbers) for numbers in NUMBERS]
     arms = [Arm(i, str(i), config, {}) for i, config in enumerate(configs)]
     assert len(make_groups(arms)) == 1
@@ -233,9 +231,8 @@ def test_each_arm_of_a_program_is_its_run_alone(tmp_path, monkeypatch, base):
     assert all(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (first, second)), strict=True))
 
 
-def test_an_arm_that_diverges_is_frozen_and_the_others_go_on(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_songs(tmp_path / "songs.csv")
+def test_an_arm_that_diverges_is_frozen_and_the_others_go_on(here):
+    write_songs(here / "songs.csv")
     sound = set_fields(TEXT, {"optimizer.learning_rate": 0.1})
     configs = [set_fields(TEXT, {"optimizer.learning_rate": 1e308, "optimizer.weight_decay": 1.0}), sound]
     arms = tuple(Arm(i, str(i), config, {}) for i, config in enumerate(configs))

@@ -55,10 +55,9 @@ def many_to_one_run(tmp_path_factory):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_labelled(tmp_path / "songs.csv")
-    return tmp_path
+def here(here):
+    write_labelled(here / "songs.csv")
+    return here
 
 
 def learn(task, *options):
