@@ -164,7 +164,7 @@ def test_a_lag_of_2_refutes_that_rtrl_fails_for_10():
 
 @pytest.mark.slow
 def test_every_exhibit_runs_at_a_small_size_and_writes_its_page(tmp_path):
-    small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10, "epochs": 1}
+    small = {"budget": 1000, "steps": 400, "updates": 20, "starts": 10, "epochs": 1, "words": 1000}
     for name in names():
         exhibit = load(name)
         arms = {

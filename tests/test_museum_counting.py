@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnjax.model.network import Model
-from rnnjax.museum.exhibits import chomsky, counting_gates
+from rnnjax.museum.exhibits import chomsky, counting_gates, counting_peepholes
 from rnnjax.museum.exhibits.counting_gates import CELLS, EMBEDDING, UNITS
 
 σ = lambda x: 1 / (1 + np.exp(-x))
@@ -124,3 +124,42 @@ def test_a_network_that_never_sees_an_answer_does_not_solve_even_pairs():
     arm = {**chomsky.EXHIBIT.arms["LSTM, even pairs"], "updates": 2000}
     assert chomsky.run(np.arange(3), **arm)["score"].max() > 0.9
     assert chomsky.run(np.arange(3), **{**arm, "updates": 1})["score"].max() < 0.7
+
+
+def may_follow(text, n, letters):
+    """The symbols that may follow a beginning of a word of n, found by trying every word of the language."""
+    words = ["S" + "".join(letter * m for letter in "abc"[:letters]) + "T" for m in range(1, n + 2)]
+    return {word[len(text)] for word in words if word.startswith(text)}
+
+
+def test_words_say_what_may_follow_each_of_their_symbols():
+    for letters in (2, 3):
+        names = "abc"[:letters]
+        for n in (1, 2, 5):
+            symbols, may, weight = (np.asarray(of) for of in counting_peepholes.word(jnp.int32(n), letters, 5))
+            text = "".join((names + "S")[i] for i in symbols[weight == 1])
+            assert text == "S" + "".join(letter * n for letter in names)
+            for t in range(len(text)):
+                found = {(names + "T")[i] for i in np.flatnonzero(may[t])}
+                assert found == may_follow(text[: t + 1], n, letters), (text, t)
+
+
+def test_one_cell_with_peepholes_has_38_weights_and_the_gates_see_it():
+    model = Model(3, 1, cell=counting_peepholes.CELLS["peepholes"])
+    weights = counting_peepholes.draw_weights(jax.random.key(0), model)
+    assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == 38
+    numbers = iter(np.random.default_rng(0).normal(size=9))
+    a, z, c, p_i, p_f, p_o = (np.array([next(numbers)] * size) for size in (4, 4, 1, 1, 1, 1))
+    a = a + np.arange(4)
+    (h, new), _ = model.cell.forward(None, a, z, (0.0, c), p_i, p_f, p_o)
+    i, f, g, o = a + z
+    expected = σ(f + p_f * c) * c + σ(i + p_i * c) * (4 * σ(g) - 2)
+    np.testing.assert_allclose(new, expected, rtol=1e-5)
+    np.testing.assert_allclose(h, σ(o + p_o * expected) * expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_hundred_times_too_small_a_rate_learns_no_word():
+    arm = {**counting_peepholes.EXHIBIT.arms["aⁿbⁿ"], "rate": 1e-4, "words": 60_000}
+    assert counting_peepholes.run(np.arange(4), **arm)["solved"].mean() > 0.5
+    assert not counting_peepholes.run(np.arange(4), **{**arm, "rate": arm["rate"] / 100})["solved"].any()
