@@ -191,8 +191,8 @@ def draw(figure: Any, results: Results) -> None:
     for name, letters, longest in (("e", "aⁿbⁿ", 100), ("f", "aⁿbⁿcⁿ", 50)):
         for arm, of in results.items():
             if arm.endswith(f" {letters}"):
-                shares = of["told"].mean(axis=0)
-                sides[name].plot(STRIDE * np.arange(len(shares)), shares, label=arm.split(",")[0])
+                shares = of["told"].mean(axis=0)[1:]
+                sides[name].plot(STRIDE * np.arange(1, len(shares) + 1), shares, label=arm.split(",")[0])
         sides[name].axvspan(0, longest, color="0.5", alpha=0.2, linewidth=0)
         sides[name].set_xlabel(f"n, {letters}", fontsize="small")
         sides[name].set_ylabel("networks that tell n", fontsize="small")
@@ -202,8 +202,7 @@ def draw(figure: Any, results: Results) -> None:
 
 AB = {"letters": 2, "longest": 100, "far": 256, "tested": 300, "epochs": 500}
 ABC = {"letters": 3, "longest": 50, "far": 100, "tested": 150, "epochs": 1000}
-ACCEPTED = ("accepted", "the authors' notebook, n = 1,000 and 60")
-REFUSED = ("refused", "the authors' notebook, n = 1,000 and 60")
+WEIGHTS = "their published network, by this rule"
 
 EXHIBIT = Exhibit(
     paper="Weiss, Goldberg & Yahav (2018). On the practical computational power of finite precision RNNs for language "
@@ -239,7 +238,7 @@ EXHIBIT = Exhibit(
         Setting("Accepted", "if every symbol, and the end, has a probability above 0.01 (their code)"),
         Setting(
             "Tested",
-            "n = 256 and 100, as remembered: the paper's text could not be read here",
+            "n = 256 and 100, as remembered: the paper's text could not be read here; 1,000 and 60 in the notebook",
             "the same, and every n from 1 to 300 and 150; aⁿbⁿ⁻¹ and aⁿbⁿ⁺¹ (or of c) are to be refused",
             "to accept everything is no counting, and some GRUs do",
         ),
@@ -255,9 +254,20 @@ EXHIBIT = Exhibit(
     run=run,
     criteria=(
         Criterion(
-            "aⁿbⁿ: share of LSTMs that tell n = 256", "LSTM, aⁿbⁿ", "tells as far", 0.5, published=Published(*ACCEPTED)
+            "aⁿbⁿ: share of LSTMs that tell n = 256",
+            "LSTM, aⁿbⁿ",
+            "tells as far",
+            0.5,
+            published=Published("every n to 300", WEIGHTS),
         ),
-        Criterion("aⁿbⁿ: share of GRUs that do", "GRU, aⁿbⁿ", "tells as far", 0, 0.15, published=Published(*REFUSED)),
+        Criterion(
+            "aⁿbⁿ: share of GRUs that do",
+            "GRU, aⁿbⁿ",
+            "tells as far",
+            0,
+            0.15,
+            published=Published("accepts to 109", WEIGHTS),
+        ),
         Criterion(
             "aⁿbⁿ: share of n from 100 to 256 that an LSTM tells and a GRU does not",
             "LSTM, aⁿbⁿ",
@@ -270,13 +280,30 @@ EXHIBIT = Exhibit(
             "LSTM, aⁿbⁿcⁿ",
             "tells as far",
             0.5,
-            published=Published(*ACCEPTED),
+            published=Published("accepts to 64", WEIGHTS),
         ),
         Criterion(
-            "aⁿbⁿcⁿ: share of GRUs that do", "GRU, aⁿbⁿcⁿ", "tells as far", 0, 0.15, published=Published(*REFUSED)
+            "aⁿbⁿcⁿ: share of GRUs that do",
+            "GRU, aⁿbⁿcⁿ",
+            "tells as far",
+            0,
+            0.15,
+            published=Published("accepts to 50", WEIGHTS),
         ),
     ),
     picture=draw,
+    learned=(
+        "The split is there: within the lengths of training the LSTMs tell nearly every n, with a cell that goes up with "
+        "each a and down with each b, where the GRUs tell 18% of aⁿbⁿ and 62% of aⁿbⁿcⁿ. Beyond them the GRUs tell next "
+        "to nothing.",
+        "How far an LSTM goes on is another matter. Its steps up and down are not quite the same, and the difference "
+        "adds up: of aⁿbⁿ 97% of the networks tell n = 100, 43% n = 150, 10% n = 256, and the same 10% n = 300; of "
+        "aⁿbⁿcⁿ 50% tell n = 60 and none n = 100. The authors' published LSTMs lie among them: one goes on to 300 and "
+        "beyond, the other, of aⁿbⁿcⁿ, to 64.",
+        "A hundred words make the empty one as likely as the threshold, 0.01: neither their LSTM nor ours accepts it. A "
+        "first run of one arm had asked for all words from 0 to n, and found none; each n is judged by itself since.",
+        "The GRU of the authors' code, whose reset gate is not used, tells fewer words than one with it, 48% for 62%.",
+    ),
     seeds=30,
     quick_seeds=5,
     quick={"epochs": 100},
