@@ -197,7 +197,7 @@ def draw(figure: Any, results: Results) -> None:
         sides[name].set_xlabel(f"n, {letters}", fontsize="small")
         sides[name].set_ylabel("networks that tell n", fontsize="small")
         sides[name].set_ylim(0, 1.02)
-        sides[name].legend(fontsize="x-small")
+        sides[name].legend(fontsize="xx-small")
 
 
 AB = {"letters": 2, "longest": 100, "far": 256, "tested": 300, "epochs": 500}
@@ -293,16 +293,16 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     learned=(
-        "The split is there: within the lengths of training the LSTMs tell nearly every n, with a cell that goes up with "
-        "each a and down with each b, where the GRUs tell 18% of aⁿbⁿ and 62% of aⁿbⁿcⁿ. Beyond them the GRUs tell next "
-        "to nothing.",
+        "The split is there: within the lengths of training the LSTMs tell nearly every n, with a cell that goes up "
+        "with each a and down with each b, where the GRUs tell 18% of aⁿbⁿ and 62% of aⁿbⁿcⁿ. Beyond them the GRUs "
+        "tell next to nothing.",
         "How far an LSTM goes on is another matter. Its steps up and down are not quite the same, and the difference "
         "adds up: of aⁿbⁿ 97% of the networks tell n = 100, 43% n = 150, 10% n = 256, and the same 10% n = 300; of "
         "aⁿbⁿcⁿ 50% tell n = 60 and none n = 100. The authors' published LSTMs lie among them: one goes on to 300 and "
         "beyond, the other, of aⁿbⁿcⁿ, to 64.",
-        "A hundred words make the empty one as likely as the threshold, 0.01: neither their LSTM nor ours accepts it. A "
-        "first run of one arm had asked for all words from 0 to n, and found none; each n is judged by itself since.",
-        "The GRU of the authors' code, whose reset gate is not used, tells fewer words than one with it, 48% for 62%.",
+        "A hundred words make the empty one as likely as the threshold, 0.01: neither their LSTM nor ours accepts it. "
+        "A first run of one arm had asked for all words from 0 to n, and found none; each n is judged by itself since.",
+        "A GRU whose reset gate is not used, as in the authors' code, is no better: 48% of aⁿbⁿcⁿ for 62% with it.",
     ),
     seeds=30,
     quick_seeds=5,
