@@ -27,6 +27,7 @@ def test_a_verdict_follows_from_the_whole_interval():
     spread = np.linspace(9, 11, 30)  # mean 10, 95% interval 10 ± 0.23
     assert verdict_on(spread, low=9.5, high=10.5) == REPRODUCED
     assert verdict_on(spread, low=10.5) == REFUTED
+    assert verdict_on(spread, low=10.5, cut_short=True) == NOT_SETTLED
     assert verdict_on(spread, low=10) == NOT_SETTLED
     assert verdict_on(spread, low=9.5, than="b") == REPRODUCED
     assert verdict_on([10.0] * 30, low=10, high=10) == REPRODUCED

@@ -49,7 +49,7 @@ class Criterion:
     """A range in which a claim puts the mean of a measure, written before the runs.
 
     The claim is reproduced if the whole 95% interval over seeds lies in the range, refuted if it lies outside of it,
-    and not settled if it has parts in both.
+    and not settled if it has parts in both. Runs that were cut short of the paper's can reproduce, but not refute.
 
     Attributes:
       claim: one clause, as the page says it.
@@ -57,6 +57,7 @@ class Criterion:
       low, high: the range; an end that is not given is open.
       than: another arm with the same seeds; the range is then of the difference, arm minus than.
       published: the paper's number, shown beside ours.
+      cut_short: True where the runs of the arm are much smaller, or shorter, than the paper's.
     """
 
     claim: str
@@ -66,6 +67,7 @@ class Criterion:
     high: float = np.inf
     than: str = ""
     published: Published | None = None
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def of_criterion(criterion: Criterion, results: Results) -> Judgement:
     if low >= criterion.low and high <= criterion.high:
         return Judgement(criterion, found, REPRODUCED)
     outside = high < criterion.low or low > criterion.high
-    return Judgement(criterion, found, REFUTED if outside else NOT_SETTLED)
+    return Judgement(criterion, found, REFUTED if outside and not criterion.cut_short else NOT_SETTLED)
 
 
 def estimate(values: np.ndarray) -> Estimate:

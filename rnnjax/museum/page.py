@@ -71,9 +71,12 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
     for criterion, found, judged in judgements:
         paper = criterion.published
         place = f" ({paper.place})" if paper else ""
-        rows.append([f"{criterion.claim}{place}", published(criterion), *ours(found), wanted(criterion), judged])
+        mark = " †" if criterion.cut_short else ""
+        rows.append([f"{criterion.claim}{place}{mark}", published(criterion), *ours(found), wanted(criterion), judged])
     columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
     caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
+    if any(judgement.criterion.cut_short for judgement in judgements):
+        caption += " Runs cut short of the paper's (†) cannot refute it."
     return Table(caption, columns, rows, text_columns=("Verdict",))
 
 

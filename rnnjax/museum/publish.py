@@ -15,10 +15,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "museum"
 README = DOCS.parents[1] / "README.md"
 
 ABOUT = (
-    "Published results on recurrent networks, each reproduced in its original settings by one command, over many seeds "
-    "and against criteria written before the runs; the verdict is computed from them. A result that does not come out "
-    "stays here too. Each page ends with the command, the machine and the version that made its numbers; they stay "
-    "until a change of the exhibit asks for new ones."
+    "Published results on recurrent networks, each by one command, in the paper's settings with every deviation "
+    "marked, over many seeds and against criteria written before the runs; the verdict is computed from them. A "
+    "result that does not come out stays here too. Each page ends with the command, the machine and the version "
+    "that made its numbers; they stay until a change of the exhibit asks for new ones."
 )
 
 

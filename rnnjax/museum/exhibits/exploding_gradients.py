@@ -216,6 +216,7 @@ EXHIBIT = Exhibit(
             "solved",
             0.85,
             published=Published(1, "section 4.1.1, 50 to 200"),
+            cut_short=True,
         ),
         Criterion(
             "share that it answers wrongly at 25 times the longest length",
@@ -224,8 +225,9 @@ EXHIBIT = Exhibit(
             0,
             0.01,
             published=Published(0, "section 4.1.1, 5,000 steps"),
+            cut_short=True,
         ),
-        Criterion("share of runs that succeed by MSGD-CR at T = 20", "MSGD-CR, T = 20", "solved", 0.85),
+        Criterion("share of runs that succeed by MSGD-CR at T = 20", "MSGD-CR, T = 20", "solved", 0.85, cut_short=True),
         Criterion("at T = 40 more by MSGD-CR than by MSGD-C", "MSGD-CR, T = 40", "solved", 0, than="MSGD-C, T = 40"),
         Criterion("at T = 40 more by MSGD-CR than by MSGD", "MSGD-CR, T = 40", "solved", 0, than="MSGD, T = 40"),
         Criterion("at T = 40 more by MSGD-C than by MSGD", "MSGD-C, T = 40", "solved", 0, than="MSGD, T = 40"),
