@@ -139,6 +139,11 @@ EXHIBIT = Exhibit(
     run=run,
     criteria=(*claims("RNN"), *claims("GRU"), *claims("LSTM")),
     picture=draw,
+    learned=(
+        "The three cells share one curve, that of a network which keeps as many directions of the vector as it has "
+        "units and loses the others. Their gates cost training, not memory.",
+        "Of an LSTM only h is read; that it carries a second number in each unit gives it no more.",
+    ),
     seeds=30,
     quick_seeds=5,
     quick_arms=tuple(arm for arm in UNITS if arm.startswith("RNN")),
