@@ -141,7 +141,7 @@ EXHIBIT = Exhibit(
     picture=draw,
     learned=(
         "The three cells share one curve, that of a network which keeps as many directions of the vector as it has "
-        "units and loses the others. Their gates cost training, not memory.",
+        "units and loses the others; the GRU comes a little short of it.",
         "Of an LSTM only h is read; that it carries a second number in each unit gives it no more.",
     ),
     seeds=30,
