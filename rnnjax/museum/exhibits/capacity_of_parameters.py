@@ -177,6 +177,14 @@ EXHIBIT = Exhibit(
         Criterion("less with ReLU", "73, ReLU", "bits per parameter", high=0, than="RNN, 73 parameters"),
     ),
     picture=draw,
+    learned=(
+        "One run with one optimiser stores two bits for each parameter. The five of the paper are the most that any of "
+        "a thousand and more runs stores at each size; the best of our 30 at 121 parameters stores 2.7. The search of "
+        "settings, which is left out here, is the likeliest reason for the distance.",
+        "Four times the updates store no more, nor do twice the labels: these networks have settled.",
+        "Bits for each parameter grow from 73 to 121 parameters and hardly from there to 208; the paper too takes the "
+        "values of small networks for less reliable. ReLU stores less than tanh, as in its figure 2a.",
+    ),
     seeds=30,
     quick_seeds=5,
     quick={"updates": 5_000},
