@@ -89,7 +89,7 @@ EXHIBIT = Exhibit(
         "After 450,000 sequences the outputs are still 0.27 away from targets that lie 0.3 from their middle: the "
         "trials have hardly begun to tell the classes apart, and it is not yet the noise that holds them up.",
         "The two-sequence problem, whose network this is, takes about 32,000 sequences here at ten times the rate, and "
-        "with targets 1 apart instead of 0.6. A tenth of the rate should take ten times as long at the least, more than "
+        "with targets 1 apart instead of 0.6. A tenth of the rate should take ten times as long at least, more than "
         "the paper's 269,650.",
     ),
     seeds=30,
