@@ -12,6 +12,9 @@ from rnnjax.report.page import Table
 RESULTS = Path(__file__).parent / "results"
 """The museum's own numbers, one file for each exhibit of which a full run has been published."""
 
+NOT_RUN = "not run"
+"""The verdict on an exhibit whose settings and criteria are written, and which nobody has run as a whole."""
+
 COLUMNS = ["Exhibit", "Paper", "Claim", "Published", "Ours", "95% interval", "Verdict", "Seeds", "Minutes"]
 
 
@@ -33,7 +36,7 @@ def row(name: str, exhibit: Exhibit) -> list[str]:
     """The line of one exhibit."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
-        return [name, about(exhibit), exhibit.claim, "", "not run", "", NOT_SETTLED, "", ""]
+        return [name, about(exhibit), exhibit.claim, "", "", "", NOT_RUN, "", ""]
     record = read(path)
     judgements = judge(exhibit, results(record))
     first = headline(judgements)
