@@ -106,35 +106,22 @@ def count_right(trial: Tree, shape: Shape, q: int) -> Array:
 
 
 def draw(figure: Any, results: Results) -> None:
-    """Left the share of trials that have succeeded; right the mean of the sequences until then beside the paper's."""
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    draw_successes(left, results, "sequences", 0, BUDGET)
-    left.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", ylim=(-0.02, 1.02))
-    left.set_xlim(0, BUDGET)
-    lags = [ARMS[arm]["q"] for arm in results]
-    means = [np.nanmean(of["sequences"]) if np.any(of["solved"]) else np.nan for of in results.values()]
-    right.plot(lags, [MEANS[arm] for arm in results], "k--s", markerfacecolor="none", label="the paper")
-    for index, (lag, mean) in enumerate(zip(lags, means, strict=True)):
-        right.plot(lag, mean, "o", color=f"C{index}")
-    right.set(xlabel="q = p, the lag and the number of distractors", ylabel="mean sequences until success")
-    right.set(xscale="log", ylim=(0, None))
-    figure.legend(fontsize="small", loc="outside upper center", ncols=4)
+    """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
+    axes = figure.subplots()
+    draw_successes(axes, results, "sequences", 0, BUDGET)
+    axes.axvline(30_000, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 20 trials")
+    axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET))
+    axes.set_ylim(-0.02, 1.02)
+    figure.legend(fontsize="small", loc="outside right upper")
 
 
 BUDGET, EVERY = 150_000, 500
-BASE = {"rate": 0.01, "budget": BUDGET}
-ARMS = {
-    "q = p = 50": {**BASE, "q": 50, "p": 50},
-    "q = p = 100": {**BASE, "q": 100, "p": 100},
-    "q = p = 200": {**BASE, "q": 200, "p": 200},
-}
-MEANS = {"q = p = 50": 30_000, "q = p = 100": 31_000, "q = p = 200": 33_000}
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
     place="Table 3, long lags full of distractors (2c)",
-    claim="LSTM learns to keep one symbol over 50 steps of random distractors after 30,000 sequences on average, and "
-    "where lag and distractors grow together to 200 it takes hardly more, 33,000.",
+    claim="LSTM learns to keep one symbol over 50 steps and more of 50 random distractors after 30,000 sequences on "
+    "average, and then says it rightly 10,000 times on end.",
     settings=(
         Setting("Sequences", "b, x or y, q + k of p distractors, e; then the letter again; k has mean 9 (5.2)"),
         Setting(
@@ -146,7 +133,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Distractors", "the text draws them from q symbols", "from p", "the table has q = 1,000 with p = 50 of them"
         ),
-        Setting("Network", "p + 4 inputs, 2 blocks x 1 cell, 2 outputs; 364, 664, 1,264 weights (Table 3)"),
+        Setting("Network", "p + 4 inputs, 2 blocks x 1 cell, 2 outputs; 364 weights (Table 3)"),
         Setting("Connections", "hidden layer fully connected; outputs see cells; no biases"),
         Setting("Squashing", "gates and outputs in [0, 1], g in [-2, 2], h in [-1, 1]"),
         Setting("Initial weights", "[-0.2, 0.2]"),
@@ -159,12 +146,12 @@ EXHIBIT = Exhibit(
         Setting("Given up", "5,000,000 sequences", "150,000", "five times the paper's mean"),
         Setting(
             "q and p",
-            "up to 1,000 each",
-            "50, 100 and 200",
-            "1,000 takes the paper 49,000 sequences of 1,014 steps with p = 1,000, and 203,000 with p = 50",
+            "from 50 each to 1,000 each",
+            "50 each",
+            "time: 1,000 takes the paper 49,000 sequences of 1,014 steps with p = 1,000, and 203,000 with p = 50",
         ),
     ),
-    arms=ARMS,
+    arms={"q = p = 50": {"q": 50, "p": 50, "rate": 0.01, "budget": BUDGET}},
     run=run,
     criteria=(
         Criterion("q = p = 50: share of trials that succeed", "q = p = 50", "solved", 0.85),
@@ -176,32 +163,15 @@ EXHIBIT = Exhibit(
             45_000,
             published=Published(30_000, "Table 3"),
         ),
-        Criterion(
-            "q = p = 100: mean sequences until then",
-            "q = p = 100",
-            "sequences",
-            20_700,
-            46_500,
-            published=Published(31_000, "Table 3"),
-        ),
-        Criterion(
-            "q = p = 200: mean sequences until then",
-            "q = p = 200",
-            "sequences",
-            22_000,
-            49_500,
-            published=Published(33_000, "Table 3"),
-        ),
-        Criterion(
-            "four times the lag takes few sequences more",
-            "q = p = 200",
-            "sequences",
-            high=10_000,
-            than="q = p = 50",
-            published=Published(3_000, "Table 3"),
-        ),
     ),
     picture=draw,
+    learned=(
+        "21 trials of 30 have learned it after 150,000 sequences, in 91,900 on average, three times the paper's number. "
+        "Of the other nine, six are right 300 to 3,050 times on end before they err.",
+        "The rate of 0.01 is the smallest of the paper's experiments. Noisy targets, whose rate is small too, come out "
+        "slower than in the paper as well; the two-sequence problem and the temporal order, with rates of 1 and 0.5, "
+        "take about as long as they should.",
+    ),
     seeds=30,
     quick_seeds=5,
     quick={"budget": 60_000},
