@@ -166,7 +166,7 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     learned=(
-        "21 trials of 30 have learned it after 150,000 sequences, in 91,900 on average, three times the paper's number. "
+        "21 trials of 30 have learned it after 150,000 sequences, in 91,900 on average, thrice the paper's number. "
         "Of the other nine, six are right 300 to 3,050 times on end before they err.",
         "The rate of 0.01 is the smallest of the paper's experiments. Noisy targets, whose rate is small too, come out "
         "slower than in the paper as well; the two-sequence problem and the temporal order, with rates of 1 and 0.5, "
