@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jsonargparse
 import yaml
 
-from rnnjax.config import Config, Platform
+from rnnjax.config import RENAMED, Config, Platform
 from rnnjax.config.checks import MOST_SHOWN, shown
 from rnnjax.errors import UserError, printable
 from rnnjax.run.interrupt import INTERRUPTED, done, leave, listen
@@ -223,6 +223,9 @@ def _one_line(message: str, parser: Parser) -> str:
     name = (
         f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
     )
+    for (field, before), now in RENAMED.items():
+        if re.search(rf"\.{field}: expected .* Got value: {before}$", text):
+            return f"{text.partition(':')[0]}: {before} is called {now} now"
     if name is None:
         return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]} … {text[-MOST_SAID // 2 :]}"
     known = [action.dest for action in parser._actions if action.dest not in ("help",)]

@@ -12,7 +12,7 @@ from rnnjax import ablate, sample, train
 from rnnjax.compare import __main__ as compare
 from rnnjax.config import Config, memory
 from rnnjax.errors import UserError
-from rnnjax.run.config_file import as_begun
+from rnnjax.run.config_file import as_begun, with_free_fields
 from rnnjax.run.directory import RunDirectory
 from rnnjax.tasks import make_task
 from rnnjax.trained import read_config
@@ -51,6 +51,7 @@ CONFIGS = [
     ("training:\n  steps: 3\n  seed: 1\n  steps: 4\n", "training.steps is given on line 2 and again on line 4"),
     *((content, "") for content in ("model: 4\n", "model:\n", "model: [1]\n", "model: null\n")),
     ("training:\n  steps: null\n", "training.steps is null"),
+    ("gradient: {method: parallel}\n", "c.yaml: gradient.method: parallel is called parallel_scan now"),
     ("run:\n  name: caf\xe9\n", "c.yaml is not UTF-8"),
     ("model: &m {a: *m}\n", "keys and values once its aliases are written out"),
     (f"a: &a [1, 1]\n{ALIASES}model: *z\n", "keys and values once its aliases are written out"),
@@ -191,6 +192,9 @@ def test_a_run_that_is_older_than_a_field_or_a_name_goes_on_as_it_began(here):
     kept.write_text(kept.read_text().replace("method: manual", "method: parallel"))
     config = read_config(kept.parent)
     assert config.gradient.method == "parallel_scan"
+    old = with_free_fields({"gradient": {"method": "parallel"}}, here / "lost.yaml")
+    assert old["gradient"]["method"] == "parallel_scan"
+    assert old["training"]["windows"] == "fixed"
     with RunDirectory(kept.parent) as directory:
         directory.pin_config(config)
 

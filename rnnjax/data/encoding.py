@@ -32,6 +32,20 @@ CLOSE = 0.01
 JAPANESE = b"\x1b$B", b"\x1b$@"
 """Bytes by which ISO-2022-JP, all of whose bytes are ASCII, turns to Japanese."""
 
+LONE_QUOTES = re.compile(rb"(?<![\x80-\xff])[\x85\x91-\x97](?![\x80-\xff])")
+"""Curly quotes, dashes and dots of Windows, each alone among ASCII, as the apostrophe of an English text is."""
+
+ICONV = {
+    "utf_16_le": "utf-16le",
+    "utf_16_be": "utf-16be",
+    "latin_1": "latin1",
+    "mac_roman": "macintosh",
+    "mac_latin2": "mac-centraleurope",
+    "euc_jis_2004": "euc-jp",
+    "shift_jis_2004": "cp932",
+}
+"""Names of iconv that are not Python's with hyphens."""
+
 HIRAGANA = re.compile(r"[\u3041-\u3096]")
 
 LEAST_HIRAGANA = 0.2
@@ -53,7 +67,7 @@ def decode(content: Content) -> str:
     data = content.data
     if any(mark in data for mark in JAPANESE) and data.isascii():
         raise UserError(
-            f"data.path: {content.source} is in iso2022_jp, as its escapes say; iconv -f iso2022jp -t utf-8 converts it"
+            f"data.path: {content.source} is in iso2022_jp, by its escapes; iconv -f iso-2022-jp -t utf-8 converts it"
         )
     marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     encoding = marked or by_zeros(data) or "utf-8"
@@ -99,7 +113,10 @@ def likely(data: bytes, fault: int) -> str:
     import charset_normalizer
 
     place = max(0, fault - GUESSED_FROM // 2)
-    found = charset_normalizer.from_bytes(data[place : place + GUESSED_FROM])
+    part = data[place : place + GUESSED_FROM]
+    if (share := len(LONE_QUOTES.findall(part)) / sum(byte > 0x7F for byte in part)) > 0.5:
+        return advice("cp1252", share, around(data, fault, "cp1252"))
+    found = charset_normalizer.from_bytes(part)
     equals = equally_likely(found)
     if not equals:
         return ", and its encoding cannot be told; if it is text, convert it with iconv -f ENCODING -t utf-8"
@@ -113,11 +130,15 @@ def likely(data: bytes, fault: int) -> str:
     name = next(iter(read))
     every = {**read, **{guess.encoding: around(data, fault, guess.encoding) for guess in found}}
     others = [other for other in every if every[other] != read[name]]
-    sure = (100 - best.percent_chaos) / len(set(read.values()))
     other = f" (in {others[0]}: {every[others[0]]!r})" if others else ""
+    return advice(name, (1 - best.chaos) / len(set(read.values())), read[name], other)
+
+
+def advice(name: str, sure: float, reads: str, other: str = "") -> str:
+    """Words for a guess, with iconv's own name for it."""
     return (
-        f"; it seems to be {name} ({sure:.0f}% sure), in which that place reads {read[name]!r}{other}: "
-        f"if that is right, convert it with iconv -f {name} -t utf-8"
+        f"; it seems to be {name} ({sure:.0%} sure), in which that place reads {reads!r}{other}: "
+        f"if that is right, convert it with iconv -f {ICONV.get(name, name.replace('_', '-'))} -t utf-8"
     )
 
 

@@ -165,9 +165,10 @@ class Checkpoints:
             return None
 
     def _read(self, step: int, **item: Any) -> Any:
-        for path in (self._path / str(step)).rglob("*"):
-            if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-                raise DamagedCheckpoint(f"{path.name} is no plain file")
+        for folder, _, names in os.walk(self._path / str(step)):  # its run may remove it meanwhile
+            for name in names:
+                if not Path(folder, name).is_file():  # a pipe would be waited for
+                    raise DamagedCheckpoint(f"{name} is no plain file")
         try:
             (content,) = self._manager.restore(step, args=self._ocp.args.Composite(**item)).values()
             return content

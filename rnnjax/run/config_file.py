@@ -85,7 +85,7 @@ def with_free_fields(kept: dict[str, Any], path: Path) -> dict[str, Any]:
     try:
         now = completed(read_yaml(path), as_then())
     except UserError:
-        return kept
+        return completed(kept, as_then())
     found = {section: dict(fields) for section, fields in completed(kept, as_then()).items()}
     for section, _, name in (name.partition(".") for name in FREE_TO_CHANGE):
         found[section][name] = now[section][name]
