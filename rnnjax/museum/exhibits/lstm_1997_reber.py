@@ -230,7 +230,7 @@ EXHIBIT = Exhibit(
         "In this reading of the paper the networks come to predict most symbols rightly, and then stay where a few "
         "contexts are wrong: where P and V may follow, say, another symbol is more active than one of them. No trial "
         "in which the weights change after each string succeeds within 25,000 strings.",
-        "The smaller rates of the table help little: at 0.1 two trials of 30 succeed with 3 x 2 cells, and one with 4 x "
+        "The smaller rates of the table help little: at 0.1 two trials of 30 succeed with 3 x 2 cells, one with 4 x "
         "1, where the paper has all, after 21,730 and 39,740 strings.",
         "The other arms are the likeliest other readings. None of them comes near 100%, and 30 trials do not tell them "
         "apart.",
