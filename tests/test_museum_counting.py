@@ -160,6 +160,6 @@ def test_one_cell_with_peepholes_has_38_weights_and_the_gates_see_it():
 
 @pytest.mark.slow
 def test_a_hundred_times_too_small_a_rate_learns_no_word():
-    arm = {**counting_peepholes.EXHIBIT.arms["aⁿbⁿ"], "rate": 1e-4, "words": 60_000}
+    arm = {**counting_peepholes.EXHIBIT.arms["aⁿbⁿ"], "words": 60_000}
     assert counting_peepholes.run(np.arange(4), **arm)["solved"].mean() > 0.5
     assert not counting_peepholes.run(np.arange(4), **{**arm, "rate": arm["rate"] / 100})["solved"].any()

@@ -203,11 +203,12 @@ def draw(figure: Any, results: Results) -> None:
                 best = of["accuracy"][np.argmax(of["score"])]
                 axes.plot(LENGTHS, best, "o-", color=color, markersize=3, label=f"{net}, best")
                 axes.plot(LENGTHS, of["accuracy"].mean(axis=0), "--", color=color, label=f"{net}, mean")
+        if axes.lines and not figure.legends:
+            figure.legend(fontsize="x-small", loc="outside right upper")
         axes.axhline(1 / TASKS[task].classes, color="0.6", linestyle=":", linewidth=1)
         axes.axvspan(0, TRAINED, color="C3", alpha=0.15, linewidth=0)
         axes.set_title(task, fontsize="small")
         axes.set(xlim=(0, 500), ylim=(0, 1.03))
-    sides[0, 0].legend(fontsize="x-small")
     for axes in sides[1]:
         axes.set_xlabel("length (red: as trained)", fontsize="small")
     for axes in sides[:, 0]:
@@ -217,7 +218,7 @@ def draw(figure: Any, results: Results) -> None:
 def solves(arm: str) -> Criterion:
     """The claim that the best of ten networks, of which the paper reports the score, solves a task as a rule."""
     claim = f"{arm}: share of networks that solve it (at 0.07 the best of ten does every other time)"
-    return Criterion(claim, arm, "solved", 0.07, published=Published("solved", "abstract"))
+    return Criterion(claim, arm, "solved", 0.07, published=Published("solved", "abstract"), cut_short=True)
 
 
 RNN = {"cell": "vanilla", "rate": 1e-3}
@@ -278,9 +279,19 @@ EXHIBIT = Exhibit(
             0,
             0.15,
             published=Published("fails", "abstract"),
+            cut_short=True,
         ),
     ),
     picture=draw,
+    learned=(
+        "A few thousand small batches and 32 units show what a million large ones and 256 show: an RNN can keep the "
+        "state of a small automaton and cannot sort, where 19 of 30 LSTMs can.",
+        "To be right on all that one was trained on is not enough. Every network answers even pairs rightly up to 40 "
+        "symbols; of the RNNs 8 of 30 still do so up to 500, and the others lose the first symbol on the way.",
+        "On the ring the LSTMs are 95% right as trained, and one of 30 goes on, with a score of 1; the paper has a "
+        "million updates where these have 6,000. The RNNs, which have no counter, come to it more easily.",
+        "The score of the best of ten networks, as the paper reports it, hides how many of them fail.",
+    ),
     seeds=30,
     quick_seeds=5,
     quick={"updates": 1000},

@@ -21,7 +21,7 @@ from rnnjax.model.cells import Cell, Hyper, State
 from rnnjax.model.cells.activation import sigmoid
 from rnnjax.model.network import Batch, Layer, Model, Params, initial_carry
 from rnnjax.model.rnn import Unroll
-from rnnjax.museum.exhibit import Criterion, Exhibit, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
 
 Array = jax.Array
 Tree = Any
@@ -161,13 +161,15 @@ def draw(figure: Any, results: Results) -> None:
                 axes.step([0, *ends], [*shares, 0], where="pre", label=arm)
         axes.axvspan(0, 10, color="0.5", alpha=0.2, linewidth=0)
         axes.set(title=letters, xlabel="n (grey: as trained)", xscale="symlog", xlim=(0, 300), ylim=(-0.02, 1.02))
-        axes.legend(fontsize="x-small", loc="upper right")
+        if axes.lines:
+            axes.legend(fontsize="x-small", loc="upper right")
     figure.axes[0].set_ylabel("networks that are right up to n")
 
 
 REMEMBERED = "as remembered; the paper could not be read here"
-AB = {"cell": "peepholes", "letters": 2, "rate": 1e-5, "words": 600_000}
+AB = {"cell": "peepholes", "letters": 2, "rate": 1e-4, "words": 600_000}
 ABC = {**AB, "letters": 3}
+LEARNED = Published("it learns it", "abstract")
 
 EXHIBIT = Exhibit(
     paper="Gers & Schmidhuber (2001). LSTM recurrent networks learn simple context-free and context-sensitive "
@@ -198,12 +200,17 @@ EXHIBIT = Exhibit(
             "of the squared error, exact",
             "by back-propagation through time, as in Graves & Schmidhuber (2005)",
         ),
-        Setting("Learning rate", "1e-5, momentum 0.99 (a public reimplementation says so)"),
+        Setting(
+            "Learning rate",
+            "1e-5, momentum 0.99 (a public reimplementation says so)",
+            "1e-4, the same momentum",
+            "time; in a pilot six of six networks learned aⁿbⁿ at 1e-5 too, after 300,000 to 480,000 words",
+        ),
         Setting(
             "Length of training",
             f"10,000,000 words at most ({REMEMBERED})",
             "600,000 words, also after it is right on all ten",
-            "time",
+            "time; at ten times the rate",
         ),
         Setting("Trials", f"10 ({REMEMBERED})", "30", "for intervals"),
     ),
@@ -215,14 +222,23 @@ EXHIBIT = Exhibit(
     },
     run=run,
     criteria=(
-        Criterion("aⁿbⁿ: share of trials that learn the ten words", "aⁿbⁿ", "solved", 0.85),
-        Criterion("aⁿbⁿ: share that is right at least up to n = 20", "aⁿbⁿ", "goes twice as far", 0.5),
-        Criterion("aⁿbⁿcⁿ: share of trials that learn the ten words", "aⁿbⁿcⁿ", "solved", 0.85),
-        Criterion("aⁿbⁿcⁿ: share that is right beyond n = 10", "aⁿbⁿcⁿ", "goes beyond", 0.5),
+        Criterion(
+            "aⁿbⁿ: share of trials that learn the ten words", "aⁿbⁿ", "solved", 0.85, published=LEARNED, cut_short=True
+        ),
+        Criterion("aⁿbⁿ: share that is right at least up to n = 20", "aⁿbⁿ", "goes twice as far", 0.5, cut_short=True),
+        Criterion(
+            "aⁿbⁿcⁿ: share of trials that learn the ten words",
+            "aⁿbⁿcⁿ",
+            "solved",
+            0.85,
+            published=LEARNED,
+            cut_short=True,
+        ),
+        Criterion("aⁿbⁿcⁿ: share that is right beyond n = 10", "aⁿbⁿcⁿ", "goes beyond", 0.5, cut_short=True),
     ),
     picture=draw,
     seeds=30,
     quick_seeds=5,
-    quick={"words": 100_000, "rate": 1e-4},
+    quick={"words": 100_000},
     quick_arms=("aⁿbⁿ",),
 )
