@@ -143,9 +143,9 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     learned=(
-        "After 725,000 sequences 26 trials of 30 have learned to multiply, with 218 to 860 of 2,560 answers off by more "
-        "than 0.04; one of them has come below 140 of 2,000. They are on their way, slower than in the paper. The other "
-        "four have not begun: nearly all of their answers are wrong.",
+        "After 725,000 sequences 26 trials of 30 have learned to multiply, with 218 to 860 of 2,560 answers off by "
+        "more than 0.04; one of them has come below 140 of 2,000. They are on their way, slower than in the paper. The "
+        "other four have not begun: nearly all of their answers are wrong.",
         "The paper's mean squared error of 0.0223 can hardly be a mean of squares, where 19 answers of 20 are within "
         "0.04. The trial that has come so far has 0.0006, whose root is 0.025.",
     ),
