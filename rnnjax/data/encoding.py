@@ -120,18 +120,24 @@ def likely(data: bytes, fault: int) -> str:
     equals = equally_likely(found)
     if not equals:
         return ", and its encoding cannot be told; if it is text, convert it with iconv -f ENCODING -t utf-8"
-    best = equals[0]
-    read = {name: around(data, fault, name) for name in (guess.encoding for guess in equals)}
-    # Of the equally likely, and of Latin letters in no known language, the one that most files are in.
-    if any("cp1252" in guess.could_be_from_charset for guess in equals) or (
-        best.coherence < 0.1 and is_latin(read[best.encoding]) and is_latin(around(data, fault, "cp1252"))
-    ):
-        read = {"cp1252": around(data, fault, "cp1252"), **read}
+    read = readings(data, fault, equals)
     name = next(iter(read))
     every = {**read, **{guess.encoding: around(data, fault, guess.encoding) for guess in found}}
     others = [other for other in every if every[other] != read[name]]
     other = f" (in {others[0]}: {every[others[0]]!r})" if others else ""
-    return advice(name, (1 - best.chaos) / len(set(read.values())), read[name], other)
+    return advice(name, (1 - equals[0].chaos) / len(set(read.values())), read[name], other)
+
+
+def readings(data: bytes, fault: int, equals: "list[CharsetMatch]") -> dict[str, str]:
+    """The place of the fault as each of equally likely encodings reads it; the likeliest is first."""
+    read = {guess.encoding: around(data, fault, guess.encoding) for guess in equals}
+    windows, best = around(data, fault, "cp1252"), equals[0]
+    # Of the equally likely, and of Latin letters in no known language, the one that most files are in.
+    if any("cp1252" in guess.could_be_from_charset for guess in equals) or (
+        best.coherence < 0.1 and is_latin(read[best.encoding]) and is_latin(windows)
+    ):
+        read = {"cp1252": windows, **read}
+    return read
 
 
 def advice(name: str, sure: float, reads: str, other: str = "") -> str:
