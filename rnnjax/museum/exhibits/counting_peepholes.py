@@ -157,8 +157,8 @@ def draw(figure: Any, results: Results) -> None:
         for arm, of in results.items():
             if arm.split(",")[0] == letters:
                 ends = np.sort(of["right up to n"])
-                shares = 1 - np.arange(len(ends)) / len(ends)
-                axes.step([0, *ends], [*shares, 0], where="pre", label=arm)
+                shares = 1 - np.arange(len(ends) + 1) / len(ends)
+                axes.step([0, *ends], shares, where="post", label=arm)
         axes.axvspan(0, 10, color="0.5", alpha=0.2, linewidth=0)
         axes.set(title=letters, xlabel="n (grey: as trained)", xscale="symlog", xlim=(0, 300), ylim=(-0.02, 1.02))
         if axes.lines:
@@ -237,6 +237,15 @@ EXHIBIT = Exhibit(
         Criterion("aⁿbⁿcⁿ: share that is right beyond n = 10", "aⁿbⁿcⁿ", "goes beyond", 0.5, cut_short=True),
     ),
     picture=draw,
+    learned=(
+        "One cell learns aⁿbⁿ in every trial, after 36,000 words on average, and counts on: half of the networks are "
+        "right on every n up to 31, the last up to 156. Without peepholes it learns the ten words as soon, and half of "
+        "the networks end at 13.",
+        "Two cells learn aⁿbⁿcⁿ in 28 of 30 trials, and half of all end at 12, none beyond 19. Longer training at the "
+        "paper's rate was not tried.",
+        "The count of weights told what the settings at hand did not: only with weights from inputs to outputs are "
+        "there 38, and without them no network of six learned aⁿbⁿ in a pilot.",
+    ),
     seeds=30,
     quick_seeds=5,
     quick={"words": 100_000},
