@@ -162,7 +162,7 @@ def draw(figure: Any, results: Results) -> None:
         axes.axvspan(0, 10, color="0.5", alpha=0.2, linewidth=0)
         axes.set(title=letters, xlabel="n (grey: as trained)", xscale="symlog", xlim=(0, 300), ylim=(-0.02, 1.02))
         if axes.lines:
-            axes.legend(fontsize="x-small", loc="upper right")
+            axes.legend(fontsize="x-small", loc="lower left")
     figure.axes[0].set_ylabel("networks that are right up to n")
 
 
