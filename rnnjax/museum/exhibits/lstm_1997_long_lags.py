@@ -174,6 +174,6 @@ EXHIBIT = Exhibit(
     ),
     seeds=30,
     quick_seeds=5,
-    quick={"budget": 60_000},
+    quick={"budget": 110_000},
     quick_arms=("q = p = 50",),
 )
