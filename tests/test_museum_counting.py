@@ -120,7 +120,7 @@ def test_strings_are_followed_by_empty_symbols_at_which_their_answer_is_due():
 
 
 @pytest.mark.slow
-def test_a_network_that_never_sees_an_answer_does_not_solve_even_pairs():
+def test_a_network_that_is_hardly_trained_does_not_solve_even_pairs():
     arm = {**chomsky.EXHIBIT.arms["LSTM, even pairs"], "updates": 2000}
     assert chomsky.run(np.arange(3), **arm)["score"].max() > 0.9
     assert chomsky.run(np.arange(3), **{**arm, "updates": 1})["score"].max() < 0.7
