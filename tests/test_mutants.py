@@ -10,7 +10,7 @@ import pytest
 from agreement import compare
 from cases import Case
 
-from rnnjax.gradients import manual
+from rnnjax.gradients import layer_over_time, manual
 from rnnjax.model.cells import CELLS
 
 pytestmark = pytest.mark.slow
@@ -20,8 +20,14 @@ CASE = Case(layers=2, masks="wvr", seed=5)
 
 
 def patched(name, wrap):
-    """A mutant of one function of the module: wrap gets the true one."""
-    return lambda patch: patch.setattr(manual, name, wrap(getattr(manual, name)))
+    """A mutant of one function, in both modules that call it by its name: wrap gets the true one."""
+
+    def plant(patch):
+        for module in (manual, layer_over_time):
+            if hasattr(module, name):
+                patch.setattr(module, name, wrap(getattr(module, name)))
+
+    return plant
 
 
 def forward(change):
