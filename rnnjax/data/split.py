@@ -29,9 +29,14 @@ def split_songs(songs: Songs, config: DataConfig) -> Split[str]:
     """
     if songs.is_one_text:
         return Split(*_cut(songs.texts[0], config.validation_fraction, config.test_fraction))
-    part = draw_parts(len(songs.texts), "song(s)", songs.source, config)
+    part = part_of_each(songs, config)
     join = lambda which: config.separator.join(text for text, p in zip(songs.texts, part, strict=True) if p == which)
     return Split(join(0), join(1), join(2))
+
+
+def part_of_each(songs: Songs, config: DataConfig) -> np.ndarray:
+    """The part of each song, an index of Split [songs]; raises as `draw_parts` does."""
+    return draw_parts(len(songs.texts), "song(s)", songs.source, config)
 
 
 def draw_parts(count: int, what: str, source: str, config: DataConfig) -> np.ndarray:

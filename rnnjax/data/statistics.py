@@ -9,7 +9,7 @@ import numpy as np
 from rnnjax.config import DataConfig
 from rnnjax.data.corpus import Corpus
 from rnnjax.data.songs import Songs
-from rnnjax.data.split import draw_parts
+from rnnjax.data.split import part_of_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def song_statistics(songs: Songs, config: DataConfig) -> dict[str, Any]:
     """Rows, copies, and lengths in characters; nothing for a plain text, which has no songs."""
     if songs.is_one_text:
         return {}
-    part = draw_parts(len(songs.texts), "song(s)", songs.source, config)
+    part = part_of_each(songs, config)
     trained_on = {text for text, p in zip(songs.texts, part, strict=True) if p == 0}
     copies = sum(p != 0 and text in trained_on for text, p in zip(songs.texts, part, strict=True))
     return {
