@@ -29,7 +29,9 @@ def window(case, **options):
     return (case.params, case.state, case.xs, case.ys), case.masks | options
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("labels", "counter") else name for name in CASES]
+)
 def test_every_exact_method_gives_the_gradient_of_a_loop(name):
     case = make(name, np.random.default_rng(1))
     loss, (d_params, d_state) = truth(case)

@@ -74,6 +74,7 @@ def test_what_is_right_passes(certify, songs, kind):
     assert f"{kind}/certificate.json" in answer.stdout
 
 
+@pytest.mark.slow
 def test_what_leaves_nothing_out_here_must_be_exact(certify):
     options = ["--model.activation=relu", "--model.init=identity", "--gradient.k2_steps=5"]
     answer, found = certify("irnn", *options, "--methods", "truncated,snap")

@@ -227,6 +227,7 @@ def test_steps_of_many_kinds_pass(name):
     assert note in str(report)
 
 
+@pytest.mark.slow
 def test_where_there_are_too_many_signs_the_mean_of_a_sample_is_held(monkeypatch):
     step = lambda params, state, x: (jnp.tanh(params["w"] * state + x), state @ params["v"])
     data = {"w": real(14), "v": real(14)}, real(1, 14), real(6, 1, 14), real(6, 1)

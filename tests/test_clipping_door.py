@@ -138,6 +138,7 @@ def measured(grads, threshold):
     return at_threshold(found), at_same_length(found)
 
 
+@pytest.mark.slow
 def test_the_last_sentences_say_what_the_numbers_say():
     threes = jax.tree.map(lambda leaf: jnp.stack(3 * [leaf]), GRADS)
     at_config, at_half = measured(threes, threshold=100.0)

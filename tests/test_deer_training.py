@@ -142,6 +142,7 @@ def by_loop(instance):
     return gradient, run(*given, jnp.zeros((*batch.shape, first.shape[1])))[1]
 
 
+@pytest.mark.slow
 def test_the_certificate_allows_a_solver_what_the_window_amplifies_and_no_more(monkeypatch):
     monkeypatch.setattr(trial, "SECONDS", 0)
     tolerance, instance = 1e-5, instances.tiny("tiny", 6, 1, hidden=3)

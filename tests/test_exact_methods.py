@@ -35,7 +35,9 @@ def own_loss(out, y):
     return jnp.sum(jnp.cos(out) * (jnp.arange(out.size) - y))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if "everything" in name else name for name in CASES]
+)
 def test_every_exact_method_is_autodiff(name):
     case = CASES[name]
     arrays, model = cases.make(case)

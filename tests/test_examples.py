@@ -163,6 +163,7 @@ def test_a_shuffle_loses_no_row():
         assert sorted(rows.tolist()) == list(range(N))
 
 
+@pytest.mark.slow
 def test_every_order_is_as_likely_as_any_other():
     """All 24 orders of four rows, and at 30 rows where each row lies."""
     orders = jax.vmap(lambda key: shuffled(key, jnp.arange(4), 4))(jax.random.split(jax.random.key(0), 2_400))

@@ -34,6 +34,7 @@ def test_what_is_wrong_with_an_answer_is_told():
     assert count.row() == "| a | b | 2 | 1 mended | 1 |"
 
 
+@pytest.mark.slow
 def test_made_up_command_lines(tmp_path):
     ((_, _, tried, _, _),) = inject(tmp_path / "faults.md", "--only", "command_lines", "--examples", "8")
     assert int(tried) == 8

@@ -123,6 +123,7 @@ def test_sequences_follow_from_seed_and_step_and_are_no_held_out_ones():
     assert np.array_equal(validation, make_task(config).held_out.x)
 
 
+@pytest.mark.slow
 def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(here, monkeypatch):
     drawn = {}
     monkeypatch.setattr(figures, "write_figure", lambda path, figure: drawn.update({path.name: figure}))

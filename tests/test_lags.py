@@ -41,7 +41,13 @@ def case(cell, layers=1, masks=True, seed=0, **extras):
 
 
 EXTRAS = {"residual": True, "layer_norm": True, "embedding": 3, "learned_state": True, "dropout": True}
-KINDS = [("vanilla", 1, {}), ("leaky", 1, {}), ("gru", 1, {}), ("lstm", 2, {}), ("leaky", 3, EXTRAS)]
+KINDS = [
+    ("vanilla", 1, {}),
+    ("leaky", 1, {}),
+    ("gru", 1, {}),
+    ("lstm", 2, {}),
+    pytest.param("leaky", 3, EXTRAS, marks=pytest.mark.slow),
+]
 walk = jax.jit(trajectory, static_argnums=0)
 analyse = jax.jit(by_lag, static_argnums=0)
 

@@ -50,6 +50,7 @@ def test_a_run_is_analysed(trained, monkeypatch):
     assert wanted is None or network["truncation"]["bias"][wanted - 1] <= 0.5
 
 
+@pytest.mark.slow
 def test_a_config_is_shown_beside_three_initialisations_and_one_that_overflows_is_left_out(trained, monkeypatch):
     monkeypatch.chdir(trained)
     fresh = ["--model.init", "normal", "--model.activation", "linear", "--model.hidden_size", "8", "--out", "found"]

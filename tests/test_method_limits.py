@@ -83,6 +83,7 @@ LIMITS = [
 ]
 
 
+@pytest.mark.slow
 def test_both_sides_of_each_limit():
     for name, options, allowed, too_much, exceeded in LIMITS:
         method = METHODS[name](GradientConfig(name, **options))

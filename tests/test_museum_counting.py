@@ -56,6 +56,7 @@ def is_accepted(cell, params, text, letters):
     return bool((log_p(cell, params, text)[np.arange(len(ids)), ids] > np.log(0.01)).all())
 
 
+@pytest.mark.slow
 def test_words_are_spelt_and_judged_as_one_by_one():
     assert "".join("abc"[i] for i in counting_gates.word(3, 3, 11)) == "aaabbbccccc"
     verdicts = set()

@@ -50,6 +50,7 @@ def test_a_network_goes_through_the_doors_of_a_step():
     close(by_function(*window, reset=RESET), (loss, d_params))
 
 
+@pytest.mark.slow
 def test_steps_forward_in_time_of_a_network_sum_up_to_its_window():
     for method in ("rtrl", "snap", "rflo", "kf_rtrl"):
         online = rnnjax.online(NET.step, "squared_error", method)

@@ -120,6 +120,7 @@ PUBLISHED = {  # gain: (exponent, iterations of deer and of quasi at T = 256 and
 }
 
 
+@pytest.mark.slow
 def test_iterations_grow_with_the_gain_and_not_with_T():
     for gain, (rate, *counts) in PUBLISHED.items():
         assert exponent(gain, 1024) == pytest.approx(rate, abs=0.05)
