@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare(path: Path, platform: str = "auto") -> tuple[list[Row], str]:
-    """Rows of all checkpoints that are whole, oldest first, then of their average; and the unit of the loss.
+    """Rows of all whole checkpoints, oldest first, and of their average; and the unit of the loss.
 
     Raises:
       UserError: if there is no such run, its data are gone or others, or it has no validation part.
@@ -67,17 +67,17 @@ def compare(path: Path, platform: str = "auto") -> tuple[list[Row], str]:
         raise UserError(f"data.path: {config.data.path} holds other data than {path} was trained on")
     if task.held_out is None:
         raise UserError(f"--run: {path} has no validation part to compare on; see data.validation_fraction")
-    best = weights_of(read_checkpoint(path).arrays)
+    best = read_checkpoint(path).weights
     rows = []
     for name, found in [*whole_ones(path), ("average", read_checkpoint(path, "average"))]:
         state = state_from(found, task)
         measured = float(task.evaluate(state.params, state.hyper, task.held_out))
-        rows.append(Row(name, measured, found.validation_loss, distance(weights_of(found.arrays), best)))
+        rows.append(Row(name, measured, found.validation_loss, distance(found.weights, best)))
     return rows, f"nats per {task.unit}" if task.in_nats else "squared error"
 
 
 def whole_ones(path: Path) -> Iterator[tuple[str, Checkpoint]]:
-    """Checkpoints of a run that are whole, by step, oldest first; a line says which are not."""
+    """Yields the whole checkpoints of a run with their steps, oldest first; warns of the damaged ones."""
     from rnnjax.run.checkpoint import Checkpoints, DamagedCheckpoint
     from rnnjax.run.progress import warn
 
@@ -92,13 +92,8 @@ def whole_ones(path: Path) -> Iterator[tuple[str, Checkpoint]]:
         opened.close()
 
 
-def weights_of(arrays: Arrays) -> Arrays:
-    """Weights among the arrays of a checkpoint."""
-    return {name: array for name, array in arrays.items() if name.startswith("params.")}
-
-
 def distance(weights: Arrays, others: Arrays) -> float:
-    """Norm of the difference over the norm of the others, all leaves together."""
+    """Distance |w - w'| / |w'| of weights from others, all leaves together."""
     import numpy as np
 
     flat = lambda arrays: np.concatenate([arrays[name].ravel().astype(np.float64) for name in sorted(others)])

@@ -16,7 +16,7 @@ from rnnjax.config import RENAMED, Config, Platform
 from rnnjax.config.checks import MOST_SHOWN, shown
 from rnnjax.errors import UserError, printable
 from rnnjax.run.interrupt import INTERRUPTED, done, leave, listen
-from rnnjax.run.yaml_keys import given_twice
+from rnnjax.run.yaml_keys import repeated_key
 
 BAD_INPUT = 2
 
@@ -27,7 +27,6 @@ OUTSIDE = frozenset(
     )
 )
 """Errors of files that the user can mend."""
-
 
 SMALLER = (
     "lower training.batch_size, training.sequence_length, model.hidden_size, or the number that was given; what was "
@@ -60,11 +59,11 @@ class Parser(jsonargparse.ArgumentParser):
 
     def parse_string(self, content: str, *args: typing.Any, **kwargs: typing.Any) -> jsonargparse.Namespace:
         try:
-            twice = given_twice(content)
+            repeated = repeated_key(content)
         except yaml.YAMLError:
-            twice = None  # the parser says more
-        if twice:
-            raise UserError(str(twice))
+            repeated = None  # the parser says more
+        if repeated:
+            raise UserError(str(repeated))
         if not content.strip():
             raise UserError("--config: it is empty; give a YAML file with at least one field, or leave --config out")
         return super().parse_string(content, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Files that survive a crash and a power cut: written whole, in one move; read where they are plain files."""
+"""Files that survive a crash and a power cut: written whole, in one move."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from rnnjax.errors import UserError
 def write_whole(path: Path, content: str | bytes) -> None:
     """Replaces a file in one move: a reader, a crash or a power cut finds the old content or the new one.
 
-    The folder is written through as well, or the name might be lost with the power.
+    The folder is written through to the disk as well, or the name might be lost with the power.
 
     Raises:
       UserError: if the file is a directory.
@@ -34,8 +34,8 @@ def read_text(path: Path) -> str:
     """Reads a text in UTF-8.
 
     Raises:
-      OSError: for what is no plain file; a pipe would be waited for.
-      ValueError: for other bytes than UTF-8.
+      OSError: if it is no plain file; reading a pipe would wait for its writer.
+      ValueError: if it is not UTF-8.
     """
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -49,7 +49,7 @@ def remove_parts(folder: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Writes through to the disk which names a folder has."""
+    """Writes a folder's list of names through to the disk."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

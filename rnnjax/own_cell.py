@@ -19,16 +19,17 @@ def is_file(cell: str) -> bool:
 
 
 def load(cell: str) -> Cell:
-    """The cell of a name in a file.
+    """The cell path/to/file.py:name.
 
     Raises:
-      UserError: in one line, where the file cannot be read or run, or has no such cell.
+      UserError: if the file cannot be read or run, or has no such cell.
     """
     path, name = parts(cell)
-    found = run(path.resolve(), read(cell)).get(name)
+    defined = run(path.resolve(), read(cell))
+    found = defined.get(name)
     if isinstance(found, Cell):
         return found
-    has = ", ".join(key for key, value in run(path.resolve(), read(cell)).items() if isinstance(value, Cell))
+    has = ", ".join(key for key, value in defined.items() if isinstance(value, Cell))
     what = f"is no Cell but {type(found).__name__}" if found is not None else "is not there"
     raise UserError(f"model.cell {cell}: {name} {what}; the file has {f'the cells {has}' if has else 'no cell'}")
 

@@ -21,7 +21,7 @@ from rnnjax.model.initializers import param_shapes
 from rnnjax.model.network import Batch, Carry, Model, initial_carry
 from rnnjax.run.average import average, count_of
 from rnnjax.run.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint, FoundCheckpoint, text_checksum
-from rnnjax.run.config_file import as_then, completed, difference, read_yaml, with_free_fields
+from rnnjax.run.config_file import completed, difference, older_defaults, read_yaml, with_free_fields
 from rnnjax.run.directory import CELL, read_json
 from rnnjax.run.origin import cell_of, origin_of
 from rnnjax.run.progress import warn
@@ -138,7 +138,7 @@ def read_config(run: Path) -> Config:
     parser = make_parser("train", "")
     add_config(parser)
     try:
-        fields = with_free_fields(kept, path) if kept else completed(read_yaml(path), as_then())
+        fields = with_free_fields(kept, path) if kept else completed(read_yaml(path), older_defaults())
         config = config_of(parser, parser.parse_object(fields))
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None

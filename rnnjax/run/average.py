@@ -12,33 +12,32 @@ from rnnjax.errors import UserError
 from rnnjax.run.checkpoint import Arrays, Checkpoints, DamagedCheckpoint, FoundCheckpoint
 
 
-def count_of(which: str, has: int) -> int | None:
-    """Number of checkpoints in `average` (all) or `average:N`; None for another word."""
+def count_of(which: str, available: int) -> int | None:
+    """Number of checkpoints that `average` (all of them) or `average:N` asks for; None for another word."""
     asked = re.fullmatch(r"average(?::([1-9][0-9]{0,8}))?", which)
-    return asked and int(asked[1] or has)
+    return asked and int(asked[1] or available)
 
 
 def average(checkpoints: Checkpoints, count: int) -> FoundCheckpoint:
-    """The newest whole checkpoint, its weights replaced by the means over the newest `count` that are whole.
+    """Averages the weights of those of the newest `count` checkpoints that are whole; all else is the newest one's.
 
     Raises:
-      UserError: if there are not so many, or none is whole.
+      UserError: if the run has fewer checkpoints.
     """
-    steps, damaged, total = checkpoints.steps()[:count], {}, []
+    steps, damaged, whole = checkpoints.steps()[:count], {}, []
     if len(steps) < count:
         raise UserError(
             f"checkpoint average:{count}: the run has {len(steps)} checkpoints; run.keep_checkpoints keeps more"
         )
     for step in steps:
         try:
-            total.append(checkpoints.restore(step))
+            whole.append(checkpoints.restore(step))
         except DamagedCheckpoint as damage:
             damaged[step] = damage
-    if not total:
+    if not whole:
         return FoundCheckpoint(None, damaged)
-    means = mean_of([{n: a for n, a in found.arrays.items() if n.startswith("params.")} for found in total])
-    newest = total[0]
-    return FoundCheckpoint(newest._replace(arrays=newest.arrays | means, validation_loss=None), damaged)
+    arrays = whole[0].arrays | mean_of([checkpoint.weights for checkpoint in whole])
+    return FoundCheckpoint(whole[0]._replace(arrays=arrays, validation_loss=None), damaged)
 
 
 def mean_of(weights: list[Arrays]) -> Arrays:

@@ -43,6 +43,11 @@ class Checkpoint(NamedTuple):
     validation_loss: float | None
     origin: dict[str, Any] = {}  # noqa: RUF012
 
+    @property
+    def weights(self) -> Arrays:
+        """Weights among the arrays."""
+        return {name: array for name, array in self.arrays.items() if name.startswith("params.")}
+
 
 class DamagedCheckpoint(Exception):
     """Error of a checkpoint that cannot be read back as it was written."""
@@ -58,7 +63,7 @@ class FoundCheckpoint(NamedTuple):
 class NewestAndBest:
     """Policy of Orbax that keeps the newest n checkpoints, and the one with the lowest validation loss.
 
-    Orbax's own chooses by a file that nothing protects.
+    Orbax's own policy reads the losses from a file without a checksum.
     """
 
     def __init__(self, newest: int, losses: dict[int, float]) -> None:
@@ -94,7 +99,7 @@ class Checkpoints:
         self._losses: dict[int, float] = {}
         self.origin: dict[str, Any] = {}
         alone: dict[str, Any] = {}
-        if jax.process_count() > 1:  # of one process's files the others know nothing
+        if jax.process_count() > 1:  # each process saves alone, and waits for no other
             path.mkdir(parents=True, exist_ok=True)
             processes = {"primary_host": jax.process_index(), "active_processes": {jax.process_index()}}
             alone = {"multiprocessing_options": ocp.options.MultiprocessingOptions(**processes)}
@@ -198,11 +203,11 @@ class Checkpoints:
         abouts = (about for about in self.abouts().values() if isinstance(about, About))
         return next((about.origin for about in abouts if about.origin), {})
 
-    def newest(self) -> "FoundCheckpoint":
+    def newest(self) -> FoundCheckpoint:
         """Finds the newest checkpoint that is whole."""
         return self._first_whole(self.steps())
 
-    def best(self) -> "FoundCheckpoint":
+    def best(self) -> FoundCheckpoint:
         """Finds the whole checkpoint with the lowest validation loss; the newest where no loss was ever measured."""
         abouts = self.abouts()
         damaged = {step: about for step, about in abouts.items() if isinstance(about, DamagedCheckpoint)}
@@ -212,7 +217,7 @@ class Checkpoints:
 
     def _first_whole(
         self, steps: Iterable[int], damaged: dict[int, DamagedCheckpoint] | None = None
-    ) -> "FoundCheckpoint":
+    ) -> FoundCheckpoint:
         damaged = damaged or {}
         for step in steps:
             try:
@@ -267,7 +272,7 @@ def verified(step: int, content: Any) -> About:
     if isinstance(content, dict) and content.keys() == {"checksums", "validation_loss"}:  # older than its checksum
         content = {"step": step, "origin": {}, **content}
     elif not isinstance(content, dict) or content.pop("checksum", None) != text_checksum(content):
-        raise DamagedCheckpoint("the checksum of what it says of itself differs")
+        raise DamagedCheckpoint("the checksum of its record differs")
     if content.keys() != set(About._fields) or content["step"] != step:
         raise DamagedCheckpoint(f"it is not what was saved after step {step:,}")
     return About(**content)

@@ -1,4 +1,4 @@
-"""config.yaml of a run: every field as the run began, and which fields may change when it goes on."""
+"""config.yaml of a run: every field as the run began, and the fields that may change when it goes on."""
 
 import dataclasses
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from rnnjax.config import OLDER, RENAMED, Config
 from rnnjax.errors import UserError
 from rnnjax.files import read_text
 from rnnjax.run.progress import warn
-from rnnjax.run.yaml_keys import given_twice
+from rnnjax.run.yaml_keys import repeated_key
 
 FREE_TO_CHANGE = {
     *("data.path", "run.root", "sampling.show_every_steps"),
@@ -22,32 +22,38 @@ FREE_TO_CHANGE = {
 
 
 def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> Config:
-    """Config that goes on with a run: what it leaves open, or the run is too old to say, is as the run began.
+    """Config to go on with: a scan_unroll that it leaves open, and fields younger than the run, are as the run began.
 
     Args:
-      kept: the run's own by its checkpoints, where they know it.
+      kept: the run's config by its checkpoints, where they have it.
     """
     path = run / "config.yaml"
     try:
-        said = kept or (read_yaml(path) if path.exists() else {})
-        begun = completed(said, as_then())
+        recorded = kept or (read_yaml(path) if path.exists() else {})
+        begun = completed(recorded, older_defaults())
     except UserError:
-        return config  # said where it is pinned
-    if not said:
+        return config  # `RunDirectory.pin_config` raises it
+    if not recorded:
         return config
-    for section, fields in OLDER.items():
-        then = {name: value for name, value in fields.items() if name not in said.get(section, {})}
-        for name, value in then.items():
-            if getattr(getattr(config, section), name) != value:
-                warn(f"{run} is older than {section}.{name}; it goes on with {value}, as it began")
-        config = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **then)})
+    config = with_older_fields(config, recorded, run)
     unroll = begun["model"]["scan_unroll"]
     chosen = config.model.scan_unroll or (unroll if isinstance(unroll, int) and unroll > 0 else 0)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=chosen))
 
 
-def as_then() -> dict:
-    """Fields of a config, each as it is in a run that is too old to say."""
+def with_older_fields(config: Config, recorded: dict, run: Path) -> Config:
+    """Config whose fields that a run does not record have the values of `OLDER`; warns of each that this changes."""
+    for section, fields in OLDER.items():
+        then = {name: value for name, value in fields.items() if name not in recorded.get(section, {})}
+        for name, value in then.items():
+            if getattr(getattr(config, section), name) != value:
+                warn(f"{run} is older than {section}.{name}; it goes on with {value}, as it began")
+        config = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **then)})
+    return config
+
+
+def older_defaults() -> dict:
+    """Value of every field that a run does not record: it is older than the field."""
     return completed(OLDER, dataclasses.asdict(Config()))
 
 
@@ -67,7 +73,7 @@ def difference(path: Path, kept: dict[str, Any]) -> str:
     if not path.exists():
         return "is gone"
     try:
-        changed = changed_numbers(completed(kept, as_then()), completed(read_yaml(path), as_then()))
+        changed = changed_numbers(completed(kept, older_defaults()), completed(read_yaml(path), older_defaults()))
     except UserError:
         return "is damaged"
     return f"was changed ({changed})" if changed else ""
@@ -83,10 +89,10 @@ def changed_numbers(old: dict, new: dict) -> str:
 def with_free_fields(kept: dict[str, Any], path: Path) -> dict[str, Any]:
     """A kept config with the free fields that a config file has: the data may have moved since it was kept."""
     try:
-        now = completed(read_yaml(path), as_then())
+        now = completed(read_yaml(path), older_defaults())
     except UserError:
-        return completed(kept, as_then())
-    found = {section: dict(fields) for section, fields in completed(kept, as_then()).items()}
+        return completed(kept, older_defaults())
+    found = {section: dict(fields) for section, fields in completed(kept, older_defaults()).items()}
     for section, _, name in (name.partition(".") for name in FREE_TO_CHANGE):
         found[section][name] = now[section][name]
     return found
@@ -117,12 +123,12 @@ def read_yaml(path: Path) -> dict:
     """
     try:
         text = read_text(path)
-        twice = given_twice(text)
+        repeated = repeated_key(text)
         content = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError, ValueError):  # one of these is that it is not UTF-8
-        content = twice = None
-    if twice:
-        raise UserError(f"{path}: {twice}")
+    except (OSError, yaml.YAMLError, ValueError):  # ValueError: it is not UTF-8
+        content = repeated = None
+    if repeated:
+        raise UserError(f"{path}: {repeated}")
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: it is no YAML mapping")
     return content

@@ -1,4 +1,4 @@
-"""A run's directory: the places of its parts, and what of them is pinned when it begins.
+"""A run's directory: the places of its parts, and the parts that are pinned when it begins.
 
 runs/<name>/
   config.yaml         every field, as resolved
@@ -14,17 +14,17 @@ runs/<name>/
 """
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rnnjax import own_cell
 from rnnjax.config import Config
 from rnnjax.errors import UserError
 from rnnjax.files import read_text, remove_parts, write_whole
-from rnnjax.run.config_file import as_then, changed_numbers, completed, difference, read_yaml
+from rnnjax.run.config_file import changed_numbers, completed, difference, older_defaults, read_yaml
 from rnnjax.run.lock import Lock
 from rnnjax.run.progress import warn
 
@@ -61,7 +61,7 @@ class RunDirectory:
         """
         path = self.path / "config.yaml"
         new = dataclasses.asdict(config)
-        pinned = completed(kept, as_then()) if kept else self._pinned()
+        pinned = completed(kept, older_defaults()) if kept else self._pinned()
         if pinned and (changed := changed_numbers(pinned, new)):
             raise UserError(
                 f"{self.path} was started with another config ({changed}); choose another run.name, or "
@@ -72,7 +72,7 @@ class RunDirectory:
         write_whole(path, yaml.safe_dump(new, sort_keys=False))
 
     def _pinned(self) -> dict | None:
-        """Config of a run that has begun. A field that did not exist then is `as_then`."""
+        """Config of a run that has begun, fields that it does not record by `older_defaults`."""
         path = self.path / "config.yaml"
         has_begun = any(self.checkpoints.glob("[0-9]*"))
         if not path.exists() and has_begun:
@@ -81,7 +81,7 @@ class RunDirectory:
                 "begin anew"
             )
         try:
-            return completed(read_yaml(path), as_then()) if path.exists() else None
+            return completed(read_yaml(path), older_defaults()) if path.exists() else None
         except UserError as error:
             if has_begun:
                 raise
@@ -100,8 +100,8 @@ class RunDirectory:
         Raises:
           UserError: if the file is another.
         """
-        path, given = self.path / CELL, hashlib.sha256(content).hexdigest()
-        has = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        path, given = self.path / CELL, own_cell.checksum(content)
+        has = own_cell.checksum(path.read_bytes()) if path.is_file() else None
         if (kept or has or given) != given:
             raise UserError(
                 f"model.cell: the file is not the one that {self.path} was started with, which is kept in {path}; "
@@ -124,10 +124,9 @@ class RunDirectory:
             raise UserError(f"data.path: the text is not the one that {self.path} was started with")
         _write_environment(path, {"text_sha256": fingerprint, **environment}, before)
 
-    def write_sample(self, step: int, text: str) -> Path:
-        path = self.samples / f"{step:08d}.txt"
-        write_whole(path, text)
-        return path
+    def write_sample(self, step: int, text: str) -> None:
+        """Writes the sample of a step."""
+        write_whole(self.samples / f"{step:08d}.txt", text)
 
 
 def write_again(path: Path, content: str | bytes) -> None:

@@ -17,6 +17,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SECONDS_TO_FLUSH = 1.0
 
+_NAME = "signals"
+"""Name of the thread that listens."""
+
 _under_way: list["Interrupt"] = []
 """Interrupts that are entered; a signal asks the last."""
 
@@ -79,9 +82,6 @@ def done() -> None:
     """Ignores the signals from now on: the work is done, and they would end Python on its way out."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-_NAME = "signals"
 
 
 def _is_listening() -> bool:

@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,17 +64,9 @@ class MetricsLog:
         if not self._pending:
             return
         infos = {name: np.concatenate([part[name] for part in self._pending]) for name in self._pending[0]}
-        for name in ("iterations", "sequential"):
-            if np.isnan(infos.get(name, np.nan)).all():
-                infos.pop(name, None)
         self._pending = []
-        good = infos.pop("skipped") == 0
-        infos.pop("skipped_in_a_row")
-        row: dict = {"step": self.step, "window": len(good)}
-        row["learning_rate"] = float(infos.pop("learning_rate")[-1])
-        for name, values in infos.items():
-            row[name] = float(np.mean(values[good], dtype=np.float64)) if good.any() else None
-        row |= {"skipped": int((~good).sum()), "seconds": round(time.monotonic() - self._began, 3)} | more
+        seconds = {"seconds": round(time.monotonic() - self._began, 3)}
+        row = {"step": self.step} | averaged(infos) | seconds | more
         row = {name: _finite(value) for name, value in row.items()}
         line = json.dumps(row) + "\n"
         self._file.write(line)
@@ -90,6 +83,17 @@ class MetricsLog:
         self._file.close()
 
 
+def averaged(infos: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Means over a stretch of steps, by field of `StepInfo` [steps]; without the solver's where there is none."""
+    good = infos["skipped"] == 0
+    row: dict[str, Any] = {"window": len(good), "learning_rate": float(infos["learning_rate"][-1])}
+    for name, values in infos.items():
+        solver = name in ("iterations", "sequential")
+        if name not in ("skipped", "skipped_in_a_row", "learning_rate") and not (solver and np.isnan(values).all()):
+            row[name] = float(np.mean(values[good], dtype=np.float64)) if good.any() else None
+    return row | {"skipped": int((~good).sum())}
+
+
 def _finite(value: float | None) -> float | None:
     """The value, or None where it is not finite: JSON knows no NaN."""
     return value if value is None or math.isfinite(value) else None
@@ -102,7 +106,7 @@ def read_metrics(path: Path) -> Iterator[dict]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError):  # one of these is a number of 5,000 digits
+        except (ValueError, RecursionError):  # ValueError: as of a number of 5,000 digits
             continue
         if is_row(row):
             yield row
@@ -116,15 +120,15 @@ def is_row(row: object) -> bool:
 
 
 def tells_all(path: Path, step: int, mark: str | None) -> bool:
-    """True where a file has all lines up to a step as they were written; otherwise warns of it.
+    """True where a file has all lines up to a step as they were written; warns where it has not.
 
     Args:
-      mark: mark of these lines; None where no checkpoint kept one, and only the lines' number can be known.
+      mark: mark of these lines; None where no checkpoint has one, and only the steps can be counted.
     """
     text = lines_up_to(path, step)
-    told = sum(json.loads(line)["window"] for line in text.splitlines())
-    if told < step:
-        warn(f"{path} tells of {told:,} of the {step:,} steps so far; the lines of the others are lost")
+    covered = sum(json.loads(line)["window"] for line in text.splitlines())
+    if covered < step:
+        warn(f"{path} tells of {covered:,} of the {step:,} steps so far; the lines of the others are lost")
     elif mark and mark != mark_of(text):
         warn(f"{path} was changed: its lines up to step {step:,} are not those that were written")
     else:

@@ -27,7 +27,7 @@ def origin_of(run: Path) -> dict[str, Any]:
 
 
 def data_of(run: Path) -> str | None:
-    """Fingerprint of the data that a run reads, by its checkpoints or else by environment.json."""
+    """Fingerprint of a run's data, by its checkpoints or else by environment.json."""
     return origin_of(run).get("data") or read_json(run / "environment.json").get("text_sha256")
 
 

@@ -57,11 +57,11 @@ class Reporter:
         now = time.monotonic()
         elapsed = now - self._start
         done = step - self._first_step
-        numbers = f"loss {loss:#.4g}{self._validation}  {done * self._per_step / elapsed:,.0f} {self._counted}/s"
+        speed = f"{done * self._per_step / elapsed:,.0f} {self._counted}/s"
+        numbers = f"loss {loss:#.4g}{self._validation}  {speed}"
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
         elif step == self._total:  # its validation is still to come
-            speed = f"{done * self._per_step / elapsed:,.0f} {self._counted}/s"
             self._at_end = f"step {step:,}/{self._total:,}  loss {loss:#.4g}{{}}  {speed}"
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now

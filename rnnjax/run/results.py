@@ -23,7 +23,7 @@ def make_directory(path: Path) -> None:
 
 
 def write_json(path: Path, found: dict) -> None:
-    """Writes findings as standard JSON; a number that is not finite is null."""
+    """Writes findings as JSON; a number that is not finite is null."""
     write_whole(path, json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 

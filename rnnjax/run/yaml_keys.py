@@ -1,6 +1,6 @@
-"""Keys that a YAML text gives twice: the standard forbids them, and PyYAML takes the last without a word.
+"""Keys that a YAML text repeats: the standard forbids it, and PyYAML takes the last value without a word.
 
-Aliases are looked into as well: a few lines can stand for more values than any memory holds, or for themselves.
+A text is refused as well where its aliases, written out, are more values than memory holds.
 """
 
 import math
@@ -16,12 +16,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 50
 """Most mappings and lists within each other; libyaml's own recursion ends the process at some thousands."""
 
-
 MOST_VALUES = 100_000
 """Most keys and values, once every alias is written out."""
 
 
-class Twice(NamedTuple):
+class RepeatedKey(NamedTuple):
     """Key given twice, such as model.cell, and the lines of both, counted from 1."""
 
     key: str
@@ -32,7 +31,7 @@ class Twice(NamedTuple):
         return f"{self.key} is given on line {self.first} and again on line {self.again}; keep one"
 
 
-def given_twice(text: str) -> Twice | None:
+def repeated_key(text: str) -> RepeatedKey | None:
     """First key that a text gives twice in one mapping; None where there is none.
 
     Raises:
@@ -47,36 +46,40 @@ def given_twice(text: str) -> Twice | None:
     root = yaml.compose(text, Loader=LOADER)
     if not root:
         return None
-    if values(root, {}) > MOST_VALUES:
+    if count_values(root, {}) > MOST_VALUES:
         raise UserError(f"the YAML has more than {MOST_VALUES:,} keys and values once its aliases are written out")
-    return next(_twice(root, "", set()), None)
+    return next(_repeated(root, "", set()), None)
 
 
-def values(node: yaml.Node, known: dict[int, float]) -> float:
-    """Number of keys and values of a node, aliases written out; infinite where one stands within what it stands for."""
+def count_values(node: yaml.Node, counts: dict[int, float]) -> float:
+    """Counts the keys and values of a node with its aliases written out; infinite for a node that contains itself.
+
+    Args:
+      counts: counts of the nodes so far, by identity.
+    """
     if not isinstance(node, yaml.CollectionNode):
         return 1
-    if id(node) not in known:
-        known[id(node)] = math.inf  # as long as it is open
+    if id(node) not in counts:
+        counts[id(node)] = math.inf  # until its parts are counted
         pairs = isinstance(node, yaml.MappingNode)
         parts = [part for pair in node.value for part in pair] if pairs else node.value
-        known[id(node)] = 1 + sum(values(part, known) for part in parts)
-    return known[id(node)]
+        counts[id(node)] = 1 + sum(count_values(part, counts) for part in parts)
+    return counts[id(node)]
 
 
-def _twice(node: yaml.Node, prefix: str, seen: set[int]) -> Iterator[Twice]:
+def _repeated(node: yaml.Node, prefix: str, seen: set[int]) -> Iterator[RepeatedKey]:
     if id(node) in seen or not isinstance(node, yaml.CollectionNode):
         return
-    seen.add(id(node))  # an alias may lead back to where it stands
+    seen.add(id(node))  # an alias may be of a node that contains it
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _twice(item, prefix, seen)
+            yield from _repeated(item, prefix, seen)
         return
     lines: dict[str, int] = {}
     for key, value in node.value:
         name, line = f"{prefix}{key.value}", key.start_mark.line + 1
         if isinstance(key, yaml.ScalarNode) and key.value != "<<":
             if name in lines:
-                yield Twice(name, lines[name], line)
+                yield RepeatedKey(name, lines[name], line)
             lines[name] = line
-        yield from _twice(value, f"{name}.", seen)
+        yield from _repeated(value, f"{name}.", seen)

@@ -25,7 +25,7 @@ from rnnjax.errors import UserError
 from rnnjax.files import remove_parts, write_whole
 from rnnjax.run.checkpoint import text_checksum
 from rnnjax.run.config_file import FREE_TO_CHANGE as FREE_IN_A_RUN
-from rnnjax.run.config_file import as_then, changes, completed, read_yaml
+from rnnjax.run.config_file import changes, completed, older_defaults, read_yaml
 from rnnjax.run.directory import write_environment
 from rnnjax.run.lock import Lock
 from rnnjax.run.progress import warn
@@ -61,9 +61,8 @@ class StudyDirectory:
         new = json.loads(json.dumps({**dataclasses.asdict(study), "config": dataclasses.asdict(base)}))
         new = {"name": new.pop("name"), **new, "cells": cells_of(arms), "command": command()}
         pinned, whole = unsigned(read_yaml(path)) if path.exists() else (None, True)
-        then = {"config": as_then(), "cells": new["cells"]}
-        # A field that was not there when the study began was what it is by default.
-        if pinned and (changed := changes(completed(pinned, then), new, FREE_TO_CHANGE)):
+        unrecorded = {"config": older_defaults(), "cells": new["cells"]}
+        if pinned and (changed := changes(completed(pinned, unrecorded), new, FREE_TO_CHANGE)):
             began = "began as another study" if whole else "began as another study, or its study.yaml was changed"
             raise UserError(
                 f"{self.path} {began} ({changed}); choose another name, or remove the directory to begin anew"
