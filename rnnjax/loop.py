@@ -1,7 +1,4 @@
-"""The training loop: pure steps meet files, screens and clocks.
-
-The device runs chunks of steps; the host looks in between them (rnnjax/recorder.py).
-"""
+"""The training loop: the device runs chunks of steps, and between them the host writes (rnnjax/recorder.py)."""
 
 import json
 import time
@@ -12,7 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -37,6 +34,7 @@ from rnnjax.tasks import make_task
 from rnnjax.tasks.task import Task
 from rnnjax.training.optimizer import make_schedule
 from rnnjax.training.sharding import divide, everywhere, make_mesh, place, shardings, whole
+from rnnjax.training.state import TrainState
 from rnnjax.training.step import chunk_of
 from rnnjax.warm_start import start_from
 
@@ -75,7 +73,7 @@ def train(config: Config, make: Callable[[Config], Task] = make_task, after_inte
 
 
 def settled(config: Config, run: Path) -> Config:
-    """The config as its run began, where it has, and else with what pays where the machine may choose."""
+    """The config as its run began; in a new run, with the fastest scan_unroll where the config leaves it open."""
     config = as_begun(config, run, origin_of(run).get("config"))
     here = int(hosts.share(scan_unroll_of(config.model)))
     return replace(config, model=replace(config.model, scan_unroll=config.model.scan_unroll or here))
@@ -92,7 +90,7 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
     directory.pin_config(config, kept.get("config"))
     before = (kept.get("config") or asdict(config))["training"]["steps"]
     if before < config.training.steps:
-        (path / "result.json").unlink(missing_ok=True)  # it is of the end before
+        (path / "result.json").unlink(missing_ok=True)  # of the earlier end
         print(longer(config, before))
     about = environment()
     if own_cell.is_file(config.model.cell):
@@ -106,12 +104,34 @@ def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple
 
 
 def longer(config: Config, before: int) -> str:
-    """Line on a run that goes on beyond the steps that it began with."""
+    """Line on a run that goes on beyond the steps that it began with, and on its learning rate from there."""
     line = f"training.steps is {config.training.steps:,} now, where it was {before:,}; "
     if config.optimizer.decay == "constant":
         return f"{line}the learning rate stays as it was, and the run is as if it had begun so"
     then, now = (float(make_schedule(config.optimizer, steps)(before)) for steps in (before, config.training.steps))
     return f"{line}the cosine of its rate now ends there: after step {before:,} it is {now:.2g}, not {then:.2g}"
+
+
+class Programs(NamedTuple):
+    """Compiled programs of a run, and their data; None for a program that it does not need.
+
+    Attributes:
+      data: data of the task, divided over the devices.
+      held_out: validation part, on every device; None without one.
+      chunk: (state, data, steps) -> (state, infos), see `chunk_of`.
+      sample: (params, hyper, carry, data, step) -> a sample, see `Task.sample`.
+      evaluate: (params, hyper, held-out part) -> loss.
+      exponent: (params, hyper, held-out part) -> largest Lyapunov exponent.
+      start: () -> state before the first step.
+    """
+
+    data: Any
+    held_out: Any
+    chunk: Any
+    sample: Any
+    evaluate: Any
+    exponent: Any
+    start: Any
 
 
 def learn(
@@ -125,9 +145,8 @@ def learn(
 ) -> bool:
     """Runs the remaining steps. Returns False after an interrupt."""
     resumed, lowest = resume_together(task, checkpoints)
-    step = int(resumed.step) if resumed else 0
-    total = config.training.steps
-    shapes, held_out = place(mesh, jax.eval_shape(task.start)), everywhere(mesh, task.held_out)
+    step, total = int(resumed.step) if resumed else 0, config.training.steps
+    shapes = place(mesh, jax.eval_shape(task.start))
     reporter = Reporter(total, step, task.per_step, task.counted)
     reporter.say(describe(config.run.precision, count_parameters(shapes.params)))
     if accelerator := unused_accelerator():
@@ -139,48 +158,77 @@ def learn(
         reporter.say(f"going on from step {step:,} of {directory.path}")
         if hosts.leads():
             tells_all(directory.metrics, step, checkpoints.mark(step))
-
     began = time.monotonic()
-    on_held_out = (shapes.params, shapes.hyper, held_out)
-    chunk, sample, evaluate, exponent, begin = compile_together(
-        (chunk_of(config, task.step, shardings(mesh, shapes)), (shapes, data, np.int32(0))),
-        (task.sample, (shapes.params, shapes.hyper, shapes.carry, data, np.int32(0))),
-        (task.evaluate, on_held_out) if held_out is not None else None,
-        (task.exponent, on_held_out) if held_out is not None and task.exponent else None,
-        (jax.jit(task.start), ()) if resumed is None else None,
-    )
-    state = place(mesh, begin() if resumed is None else resumed)
+    programs = compile_programs(config, task, mesh, shapes, data, is_new=resumed is None)
+    state = place(mesh, programs.start() if resumed is None else resumed)
     reporter.say(f"compiled training, sampling and evaluation in {time.monotonic() - began:.1f} s")
     recorder = Recorder(config, directory, checkpoints, reporter, step, lowest)
-
-    def write_sample() -> None:
-        drawn = sample(state.params, state.hyper, state.carry, data, np.int32(recorder.step))
-        recorder.write_sample(task.write(jax.device_get(whole(drawn))))
-
     with reporter, Interrupt() as interrupt:
-        if step == 0 and config.sampling.every_steps:
-            write_sample()
-        asked = hosts.agree(interrupt.asked)
-        while recorder.step < total and not asked:
-            count = next_stop(config, recorder.step) - recorder.step
-            state, infos = chunk(state, data, np.int32(count))
-            recorder.take(infos, count)
-            at_end, is_best = recorder.step == total, False
-            if is_due(recorder.step, config.sampling.every_steps):
-                write_sample()
-            if evaluate is not None and (at_end or is_due(recorder.step, config.training.eval_every_steps)):
-                loss = evaluate(state.params, state.hyper, held_out)
-                more = {"exponent": float(exponent(state.params, state.hyper, held_out))} if exponent else {}
-                is_best = recorder.measure(float(hosts.share(np.asarray(loss))), **more)
-            asked = hosts.agree(interrupt.asked)
-            if is_best or at_end or asked or is_due(recorder.step, config.run.checkpoint_every_steps):
-                recorder.save(state)
-        recorder.close()
-        asked = asked or hosts.agree(interrupt.asked)
-    if asked:
+        finished = run_to_end(config, task, programs, state, recorder, interrupt)
+    if not finished:
         saved = f", saved at {recorder.saved:,}" if recorder.saved else ", before there was anything to save"
         reporter.say(f"stopped at step {recorder.step:,} of {total:,}{saved}; {after_interrupt}")
-    return not asked
+    return finished
+
+
+def run_to_end(
+    config: Config, task: Task, programs: Programs, state: TrainState, recorder: Recorder, interrupt: Interrupt
+) -> bool:
+    """Runs chunks of steps, and what is due between them. Returns False after an interrupt."""
+
+    def write_sample() -> None:
+        drawn = programs.sample(state.params, state.hyper, state.carry, programs.data, np.int32(recorder.step))
+        recorder.write_sample(task.write(jax.device_get(whole(drawn))))
+
+    def measure() -> bool:
+        """Records the validation loss. Returns True if it is the lowest."""
+        read = (state.params, state.hyper, programs.held_out)
+        loss = programs.evaluate(*read)
+        more = {"exponent": float(programs.exponent(*read))} if programs.exponent else {}
+        return recorder.measure(float(hosts.share(np.asarray(loss))), **more)
+
+    total = config.training.steps
+    if recorder.step == 0 and config.sampling.every_steps:
+        write_sample()
+    asked = hosts.agree(interrupt.asked)
+    while recorder.step < total and not asked:
+        count = next_stop(config, recorder.step) - recorder.step
+        state, infos = programs.chunk(state, programs.data, np.int32(count))
+        recorder.take(infos, count)
+        at_end, is_best = recorder.step == total, False
+        if is_due(recorder.step, config.sampling.every_steps):
+            write_sample()
+        if programs.evaluate and (at_end or is_due(recorder.step, config.training.eval_every_steps)):
+            is_best = measure()
+        asked = hosts.agree(interrupt.asked)
+        if is_best or at_end or asked or is_due(recorder.step, config.run.checkpoint_every_steps):
+            recorder.save(state)
+    recorder.close()
+    return not (asked or hosts.agree(interrupt.asked))
+
+
+def compile_programs(
+    config: Config, task: Task, mesh: jax.sharding.Mesh, shapes: TrainState, data: Any, is_new: bool
+) -> Programs:
+    """Compiles the programs of a run.
+
+    Args:
+      shapes: shapes of the training state.
+      is_new: True for a run without a checkpoint, which draws its first state.
+    """
+    held_out = everywhere(mesh, task.held_out)
+    on_held_out = (shapes.params, shapes.hyper, held_out)
+    return Programs(
+        data,
+        held_out,
+        *compile_together(
+            (chunk_of(config, task.step, shardings(mesh, shapes)), (shapes, data, np.int32(0))),
+            (task.sample, (shapes.params, shapes.hyper, shapes.carry, data, np.int32(0))),
+            (task.evaluate, on_held_out) if held_out is not None else None,
+            (task.exponent, on_held_out) if held_out is not None and task.exponent else None,
+            (jax.jit(task.start), ()) if is_new else None,
+        ),
+    )
 
 
 def compile_together(*programs: tuple | None) -> list:
@@ -192,10 +240,6 @@ def compile_together(*programs: tuple | None) -> list:
 
 def next_stop(config: Config, step: int) -> int:
     """The step at which the host takes over again: the dispatch is full, or something is due."""
-    periods = (
-        config.training.eval_every_steps,
-        config.run.checkpoint_every_steps,
-        config.sampling.every_steps,
-    )
+    periods = config.training.eval_every_steps, config.run.checkpoint_every_steps, config.sampling.every_steps
     stops = [step + config.training.steps_per_dispatch, config.training.steps]
     return min(stops + [(step // period + 1) * period for period in periods if period])
