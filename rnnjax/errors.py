@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend: said in one line, exit code 2."""
+"""The error that a user can mend: one line, exit code 2."""
 
 
 class UserError(Exception):
@@ -6,5 +6,5 @@ class UserError(Exception):
 
 
 def printable(line: str) -> str:
-    """A line with escapes for ends of lines, and for what colours a terminal: the name of a file may hold them."""
+    """Writes the characters of a line that a terminal would act on, such as ends of lines and colours, as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -1,4 +1,4 @@
-"""The schema of `configs/*.yaml`: what each field means, its unit, its default, and what values it may take.
+"""The schema of `configs/*.yaml`: meaning, unit, default and range of every field.
 
 Every field can also be given on the command line, as in `--model.hidden_size 256`.
 """
@@ -58,33 +58,22 @@ class Config:
         check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")
         check(task == "seq2seq" or model.attention == "none", "model.attention", model.attention, f"none for {task}")
         check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
-        check(
-            self.task.is_text
-            or self.task.is_known
-            or self.task.is_series
-            or self.gradient.method in ("autodiff", "manual"),
-            "gradient.method",
-            self.gradient.method,
-            f"autodiff or manual for the task {task}",
-        )
-        check(
-            self.task.is_series or not self.data.path.lower().endswith(".npz"),
-            "task.name",
-            task,
-            f"one of {', '.join(SERIES)} for the arrays of data.path {self.data.path}",
-        )
-        solves = self.gradient.method == "deer" or model.unroll != "sequential"
-        remembers = solves and self.gradient.method in ("deer", "manual", "autodiff")
-        check(
-            self.gradient.start != "epoch" or (self.task.is_text and remembers),
-            "gradient.start",
-            "epoch",
-            "zeros or held but for a text whose windows are solved: gradient.method deer, or model.unroll",
-        )
+        of_arrays = f"one of {', '.join(SERIES)} for the arrays of data.path {self.data.path}"
+        check(self.task.is_series or not self.data.path.lower().endswith(".npz"), "task.name", task, of_arrays)
         is_real = task == "adding" or self.data.path == "digits"
-        check(
-            not is_real or model.embedding_size == 0, "model.embedding_size", model.embedding_size, "0 for real inputs"
-        )
+        width = model.embedding_size
+        check(not is_real or width == 0, "model.embedding_size", width, "0 for real inputs")
+        self._check_gradient()
+
+    def _check_gradient(self) -> None:
+        """Raises UserError for a gradient method, or a first guess of its solver, that the task does not have."""
+        task, method = self.task, self.gradient.method
+        reads_windows = task.is_text or task.is_known or task.is_series
+        of_examples = f"autodiff or manual for the task {task.name}"
+        check(reads_windows or method in ("autodiff", "manual"), "gradient.method", method, of_examples)
+        solves = method == "deer" or (self.model.unroll != "sequential" and method in ("manual", "autodiff"))
+        of_others = "zeros or held but for a text whose windows are solved: gradient.method deer, or model.unroll"
+        check(self.gradient.start != "epoch" or (task.is_text and solves), "gradient.start", "epoch", of_others)
 
     @property
     def ahead(self) -> int:

@@ -10,7 +10,6 @@ from rnnjax.errors import UserError
 PLAIN = {int: "an integer", float: "a number", str: "a string", bool: "true or false", type(None): "null"}
 """The types of fields in words."""
 
-
 MOST_SHOWN = 80
 """Characters of a value that a message repeats."""
 
@@ -22,7 +21,7 @@ def check(condition: bool, field_name: str, value: object, demand: str) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as a message repeats it, cut where it is long."""
+    """Writes a value for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
 
@@ -53,7 +52,7 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def in_words(hint: Any) -> str:
-    """An annotated type as a message says it."""
+    """Writes an annotated type for a message."""
     options = typing.get_args(hint)
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(str, options))
@@ -63,17 +62,17 @@ def in_words(hint: Any) -> str:
 
 
 def at_least(low: float, **fields: float | None) -> None:
-    """Each field, written `section__name`, is None or at least low."""
+    """Raises UserError for a field, given as `section__name`, that is below `low`; None passes."""
     for name, value in fields.items():
         check(value is None or value >= low, name.replace("__", "."), value, f"at least {low}")
 
 
 MOST_WRITTEN = 10_000_000
-"""Characters that a command writes at the most: an hour's work or less."""
+"""Most characters that a command writes: an hour's work or less."""
 
 
 def can_be_written(name: str, length: int, texts: int = 1) -> None:
-    """Raises UserError where so many texts of this length are more characters than anybody waits for."""
+    """Raises UserError where so many texts of this length have more than MOST_WRITTEN characters."""
     if length * texts > MOST_WRITTEN:
         raise UserError(
             f"{name} asks for {length * texts:,} characters, which would take hours; at most {MOST_WRITTEN:,}"
@@ -81,13 +80,13 @@ def can_be_written(name: str, length: int, texts: int = 1) -> None:
 
 
 def more_than_zero(**fields: float) -> None:
-    """Each field, written `section__name`, is finite and above 0."""
+    """Raises UserError for a field, given as `section__name`, that is not finite and above 0."""
     for name, value in fields.items():
         check(math.isfinite(value) and value > 0, name.replace("__", "."), value, "a finite number above 0")
 
 
 def plain_name(**fields: str) -> None:
-    """Each field, written `section__name`, can be the name of one directory."""
+    """Raises UserError for a field, given as `section__name`, that cannot be the name of one directory."""
     for name, value in fields.items():
         plain = bool(value.strip()) and value not in (".", "..") and not set(value) & set("/\\") and value.isprintable()
         check(plain, name.replace("__", "."), value, "a plain directory name")

@@ -7,7 +7,7 @@ from rnnjax.config.checks import at_least, check, typed
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the text, or the series, come from, and how they are split.
+    """The text or the series, and their split.
 
     Attributes:
       path: 'bundled' (the songs that ship with rnnjax), a table with a text column (.csv, .tsv, .json, .jsonl or
@@ -54,10 +54,6 @@ class DataConfig:
         held_out = self.validation_fraction + self.test_fraction
         check(held_out < 1, "data.validation_fraction + data.test_fraction", held_out, "below 1")
         at_least(0, data__split_seed=self.split_seed, data__season=self.season)
-        at_least(
-            1,
-            data__recall_lag=self.recall_lag,
-            data__recall_lines=self.recall_lines,
-            data__horizon=self.horizon,
-        )
+        positive = {"data__recall_lines": self.recall_lines, "data__horizon": self.horizon}
+        at_least(1, data__recall_lag=self.recall_lag, **positive)
         check(self.recall_lag <= 47, "data.recall_lag", self.recall_lag, "at most 47, the characters to count with")

@@ -1,4 +1,4 @@
-"""The least memory that a config needs, checked before it is allocated: a slip of the keyboard asks for terabytes."""
+"""The least memory that a config needs, checked before it is allocated: a mistyped number asks for terabytes."""
 
 import os
 
@@ -8,10 +8,10 @@ from rnnjax.errors import UserError
 from rnnjax.quantities import in_bytes
 
 INFOS = 9
-"""Numbers that are kept of each training step of a dispatch."""
+"""Numbers that are kept of each training step of a dispatch, the fields of `StepInfo`."""
 
 LINE = 56
-"""Bytes of a string and of the place that leads to it."""
+"""Bytes of a string without its characters, and of its place in a list."""
 
 
 def check_weights(model: ModelConfig, precision: str) -> None:
@@ -60,6 +60,7 @@ def machine_bytes() -> int:
 
 
 def width_of(precision: str) -> int:
+    """Bytes of a number."""
     return 8 if precision == "float64" else 4
 
 

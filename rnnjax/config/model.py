@@ -12,7 +12,6 @@ SIMPLE = ("vanilla", "leaky")
 CELLS = (*SIMPLE, "gru", "lstm", "lstm_peephole", "lstm_1997", "minimal_gated", "min_gru")
 """The built-in cells, in the order of `model.cells`."""
 
-
 MOST_LAYERS = 1000
 """Most layers, or steps of an unrolled loop; a compiler takes hours for more."""
 
@@ -83,11 +82,7 @@ class ModelConfig:
         check(0 <= self.sparsity < 1, "model.sparsity", self.sparsity, "in [0, 1)")
         at_least(0, model__embedding_size=self.embedding_size, model__scan_unroll=self.scan_unroll)
         check(math.isfinite(self.forget_bias), "model.forget_bias", self.forget_bias, "finite")
-        at_least(
-            1,
-            model__hidden_size=self.hidden_size,
-            model__layers=self.layers,
-        )
+        at_least(1, model__hidden_size=self.hidden_size, model__layers=self.layers)
         check(self.layers <= MOST_LAYERS, "model.layers", self.layers, f"at most {MOST_LAYERS:,}: each is compiled")
         check(self.scan_unroll <= MOST_LAYERS, "model.scan_unroll", self.scan_unroll, f"at most {MOST_LAYERS:,}")
         more_than_zero(model__init_scale=self.scale)

@@ -7,7 +7,6 @@ from rnnjax.config.checks import at_least, check, plain_name, typed
 
 Platform = Literal["auto", "cpu", "gpu", "cuda", "rocm", "tpu"]
 
-
 MOST_DEVICES = 1024
 """Most devices of one process; on a CPU each is a thread."""
 
@@ -20,16 +19,16 @@ class RunConfig:
       name: the run is kept in root/name; the same command again goes on where it stopped.
       root: the directory of all runs.
       platform: where to compute; auto takes the best that is there.
-      devices: over how many devices the streams of a batch are divided, each with the whole network; 0 takes all that
-        are there. On a CPU they are threads of this process, and as many as are asked for.
+      devices: number of devices over which the streams of a batch are divided, each with the whole network; 0 takes all
+        that are there. On a CPU they are threads of this process, and as many as are asked for.
       precision: float32, or float64.
       products: the precision of the factors of matrix products. auto: as the device does it, whole on a CPU;
         float32: whole; bfloat16: rounded, with sums in float32, faster on an accelerator made for it.
       checkpoint_every_steps: training steps between two checkpoints.
       keep_checkpoints: the newest checkpoints to keep, beside the best.
       init_from: the directory of a run whose best weights a new run begins with; empty: they are drawn.
-      coordinator: where the processes of one run over several hosts meet: host:port of process 0, given to all of them,
-        or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
+      coordinator: meeting place of the processes of one run over several hosts: host:port of process 0, given to all of
+        them, or auto, as SLURM, MPI, Kubernetes or a TPU pod has it; empty: the run has one process.
       processes: number of processes of the run; not with auto. The streams of a batch are divided over all of them, on
         run.devices of each.
       process: number of this one of them, counted from 0; not with auto.

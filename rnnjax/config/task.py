@@ -38,8 +38,10 @@ SERIES: dict[str, tuple[LossName, ...]] = {
 """The tasks on the user's own series, each with the losses that it takes; the first is its own."""
 
 LEAST_LENGTH = {"adding": 2, "copy": 1, "temporal_order": 10, "parity": 2, "anbn": 2, "recall": 1}
+"""Least task.length of a task with a known answer."""
+
 LEAST_CLASSIC_ADDING = 22
-"""So that the first half has the ten pairs of which one is marked, and another."""
+"""Least length of adding in its classic form: its first half has the ten pairs of which one is marked, and one more."""
 
 
 @dataclass(frozen=True)

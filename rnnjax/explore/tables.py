@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnjax.data.ngrams import HIGHEST_ORDER
+from rnnjax.errors import printable
+from rnnjax.explore.figures import MOST_ARTISTS
 from rnnjax.screen import make_table
 
-MOST_ARTISTS = 10
 MOST_CHARACTERS = 200
 MOST_COLUMNS = 6
 MOST_CELLS = 200
@@ -30,7 +31,8 @@ def show(console: Console, found: dict[str, Any]) -> None:
         _show_artists(console, found)
     elif "no_artists" in found:
         console.print(Text(f"artists are left out: {found['no_artists']}"))
-    console.print(Text(f"\nthe joined text begins:\n{printable(found['beginning'], keep=chr(10))}\n"))
+    beginning = "\n".join(map(printable, found["beginning"].split("\n")))
+    console.print(Text(f"\nthe joined text begins:\n{beginning}\n"))
     console.print(Text(found["summary"]), soft_wrap=True)
     _show_vocabulary(console, found)
     if "ngram_bits" in found:
@@ -63,9 +65,9 @@ def _row_table(rows: list[dict[str, str | None]]) -> Table:
     table = Table(title="first rows", title_justify="left", expand=True)
     names = list(rows[0])[:MOST_COLUMNS]
     for name in names:
-        table.add_column(Text(printable(name)), no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(in_one_line(name), no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
-        table.add_row(*(Text(printable((row[name] or "")[:WIDEST_CELL])) for name in names))
+        table.add_row(*(in_one_line((row[name] or "")[:WIDEST_CELL]) for name in names))
     return table
 
 
@@ -80,7 +82,7 @@ def _show_artists(console: Console, found: dict[str, Any]) -> None:
     console.print("\nartists with most songs")
     table = make_table("", "artist", "songs")
     for artist, songs in first:
-        table.add_row(Text(printable(artist)), f"{songs:,}")
+        table.add_row(in_one_line(artist), f"{songs:,}")
     console.print(table)
 
 
@@ -119,6 +121,6 @@ def _ngram_table(found: dict[str, Any]) -> Table:
     return table
 
 
-def printable(text: str, keep: str = "") -> str:
-    """Text that moves no cursor: characters that cannot be printed are written as Python's escapes."""
-    return "".join(c if c.isprintable() or c in keep else "↵" if c == "\n" else repr(c)[1:-1] for c in text)
+def in_one_line(text: str) -> Text:
+    """Text of a table's cell, with ↵ for the end of a line."""
+    return Text(printable(text.replace("\n", "↵")))

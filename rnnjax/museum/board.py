@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 """The museum's own numbers, one file for each exhibit of which a full run has been published."""
 
 NOT_RUN = "not run"
-"""The verdict on an exhibit whose settings and criteria are written, and which nobody has run as a whole."""
+"""The verdict on an exhibit of which no full run has been published."""
 
 COLUMNS = ["Exhibit", "Paper", "Claim", "Published", "Ours", "95% interval", "Verdict", "Seeds", "Minutes"]
 
@@ -33,7 +33,7 @@ def tally() -> str:
 
 
 def row(name: str, exhibit: Exhibit) -> list[str]:
-    """The line of one exhibit."""
+    """Cells of an exhibit, by `COLUMNS`."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
         return [name, about(exhibit), exhibit.claim, "", "", "", NOT_RUN, "", ""]
@@ -49,7 +49,7 @@ def row(name: str, exhibit: Exhibit) -> list[str]:
 
 def about(exhibit: Exhibit) -> str:
     """The paper in a few words."""
-    return f"{exhibit.paper.split('. ')[0]}, {exhibit.place}"
+    return f"{exhibit.authors}, {exhibit.place}"
 
 
 def headline(judgements: list[Judgement]) -> Judgement:

@@ -26,7 +26,7 @@ class Setting(NamedTuple):
     """One line of the settings.
 
     Attributes:
-      paper: the paper's value, with section, table or page; or that it is not said, or could not be read.
+      paper: the paper's value, with section, table or page; or a note that the paper does not say.
       ours: our value, where it differs; empty: the same.
       why: the reason for a deviation.
     """
@@ -104,6 +104,11 @@ class Exhibit:
     quick_seeds: int = 5
     quick: Mapping[str, Any] | None = None
     quick_arms: tuple[str, ...] = ()
+
+    @property
+    def authors(self) -> str:
+        """Authors and year of the paper."""
+        return self.paper.split(". ")[0]
 
     def plan(self, quick: bool) -> dict[str, dict[str, Any]]:
         """The arms of a run and their options."""

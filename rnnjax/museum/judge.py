@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """Our estimate under one criterion, and its verdict; None where the run lacks its arm."""
+    """Verdict on one criterion, and its estimate; None where the run lacks an arm of the criterion."""
 
     criterion: Criterion
     estimate: Estimate | None
@@ -36,7 +36,7 @@ class Judgement(NamedTuple):
 
 
 def judge(exhibit: Exhibit, results: Results) -> list[Judgement]:
-    """A judgement for each criterion."""
+    """Judges each criterion of an exhibit."""
     return [of_criterion(criterion, results) for criterion in exhibit.criteria]
 
 
@@ -47,7 +47,7 @@ def verdict(judgements: list[Judgement]) -> str:
 
 
 def of_criterion(criterion: Criterion, results: Results) -> Judgement:
-    """The judgement of one criterion: its estimate's interval inside, outside or across the ends of the range."""
+    """Judges one criterion: its estimate's interval lies inside the range, outside of it, or across an end."""
     if criterion.arm not in results or (criterion.than and criterion.than not in results):
         return Judgement(criterion, None, NOT_SETTLED)
     found = estimate(results[criterion.arm][criterion.measure])
@@ -61,9 +61,10 @@ def of_criterion(criterion: Criterion, results: Results) -> Judgement:
 
 
 def estimate(values: np.ndarray) -> Estimate:
-    """The mean of values `[n]` that are numbers: exact interval of a share, BCa where skewed, Student's t elsewhere.
+    """The mean of values `[n]`, nan left out, and its 95% interval.
 
-    Values that are all the same have an interval of no length. Below 5 values that differ there is none.
+    It is the exact interval of a share for booleans, BCa for skewed values, and else Student's t. Values that are all
+    the same have an interval of no length. Fewer than 5 values that differ have none.
     """
     if values.dtype == bool:
         return Estimate(float(np.mean(values)), proportion_interval(int(values.sum()), len(values)), len(values))

@@ -14,9 +14,6 @@ from rnnjax.report import rounding
 from rnnjax.report.page import Block, Heading, Paragraph, Picture, Table, to_markdown
 from rnnjax.run.results import make_directory
 
-PICTURE = (8.0, 4.5)
-"""Inches."""
-
 
 def write_page(exhibit: Exhibit, record: Record, folder: Path, name: str) -> list[str]:
     """Writes the page `name`.md and its picture.
@@ -25,7 +22,7 @@ def write_page(exhibit: Exhibit, record: Record, folder: Path, name: str) -> lis
       The names of the files.
     """
     make_directory(folder)
-    figure = make_figure(*PICTURE)
+    figure = make_figure(8.0, 4.5)
     exhibit.picture(figure, results(record))
     write_figure(folder / f"{name}.png", figure)
     text = to_markdown(title(exhibit), blocks(exhibit, record, name), ".")
@@ -35,20 +32,18 @@ def write_page(exhibit: Exhibit, record: Record, folder: Path, name: str) -> lis
 
 def title(exhibit: Exhibit) -> str:
     """Authors, year and place."""
-    return f"{exhibit.paper.split('. ')[0]}: {exhibit.place}"
+    return f"{exhibit.authors}: {exhibit.place}"
 
 
 def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
     """The page from top to bottom."""
     found = results(record)
     judgements = judge(exhibit, found)
-    warning: list[Block] = [
-        Paragraph("A quick run: fewer seeds, or smaller. Its verdict is not the museum's.", warns=True)
-    ]
+    quick = Paragraph("A quick run: fewer seeds, or smaller. Its verdict is not the museum's.", warns=True)
     return [
         Paragraph(exhibit.claim),
         Paragraph(f"{exhibit.paper}. {exhibit.place}."),
-        *(warning if record["quick"] else []),
+        *([quick] if record["quick"] else []),
         Heading(f"Verdict: {verdict(judgements)}"),
         published_beside_ours(judgements),
         Picture(name, exhibit.place, b"", b""),
@@ -124,7 +119,7 @@ def arms(found: Results, record: Record) -> Table:
 
 
 def mean_and_interval(values: np.ndarray) -> str:
-    """As in 0.5 [0.4, 0.6]."""
+    """Mean and interval of a measure [n] in words, such as 0.5 [0.4, 0.6]."""
     found = estimate(values)
     if found.n == 0:
         return "none"

@@ -15,8 +15,8 @@ from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
 Record = dict[str, Any]
-"""exhibit, quick, options of each arm, machine, and for each arm its seeds, seconds of processor time, the versions of
-rnnjax that ran it, and its measures."""
+"""Name of the exhibit, quick or not, options of each arm, machine; and for each arm its seeds, seconds of processor
+time, the versions of rnnjax that ran it, and its measures."""
 
 
 def carry_out(
@@ -52,9 +52,9 @@ def versions(record: Record) -> list[str]:
 
 
 def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:
-    """The record of a run that goes on, or that of one that begins.
+    """Reads the record of an earlier run, or makes an empty one.
 
-    An arm that is new is still to be run; the numbers of one that is no longer there are left out.
+    The numbers of an arm that the exhibit no longer has are left out.
 
     Raises:
       UserError: if an arm of the file has other options, whose numbers may not be mixed with these.
@@ -70,7 +70,7 @@ def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: d
 
 
 def read(path: Path) -> Record:
-    """A record that was written.
+    """Reads a record.
 
     Raises:
       UserError: if the file is not one.
@@ -82,18 +82,18 @@ def read(path: Path) -> Record:
 
 
 def results(record: Record) -> Results:
-    """The measures of each arm as arrays; what is missing is not a number."""
+    """Measures of each arm as arrays; a missing number is nan."""
     return {arm: {name: array(values) for name, values in of["measures"].items()} for arm, of in record["arms"].items()}
 
 
 def to_json(values: np.ndarray) -> list:
-    """Values for JSON; curves keep four digits, as only the picture reads them."""
+    """Converts values for JSON; curves [n, ...] keep four digits, as only the picture reads them."""
     if values.ndim > 1 and values.dtype.kind == "f":
         values = np.vectorize(lambda value: float(f"{value:.4g}"))(values)
     return plain(values)
 
 
 def array(values: list) -> np.ndarray:
-    """Values of JSON as an array, of booleans or of floats."""
+    """Converts values of JSON to an array of booleans, or of floats."""
     found = np.asarray(values)
     return found if found.dtype == bool else np.asarray(values, float)  # null becomes nan

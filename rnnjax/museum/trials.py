@@ -33,15 +33,15 @@ def until_solved(
     every: int,
     among: np.ndarray | None = None,
 ) -> Trials:
-    """Trains n trials; those that have solved their task leave the program whenever half of it is done.
+    """Trains n trials; whenever half of those in the program have solved their task, these leave it.
 
     Args:
       states: all that a trial carries, weights and keys: leaves [n, ...].
       update: (state, number of the update) -> state, of one trial: one sequence, as online learning has it.
       solved: state -> bool, of one trial.
       budget: the most updates.
-      every: updates between two looks at `solved`.
-      among: bool [n], the trials that take part; the others stay as they are, unsolved.
+      every: updates between two tests of `solved`.
+      among: bool [n], the trials that take part; the others stay as they are, unsolved. None: all.
     """
 
     def advance(state: Tree, first: Array) -> tuple[Tree, Array]:

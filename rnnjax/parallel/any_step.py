@@ -1,7 +1,7 @@
-"""Anybody's step, run in parallel over time: its real state as one vector, solved for by `trajectory`.
+"""Any step, run in parallel over time: its real state as one vector, solved for by `trajectory`.
 
-Leaves of the state that are not real, such as counters and keys, are no numbers that Newton's method could approach.
-Where they do not depend on the real ones they are run first, one step after the other, which costs next to nothing.
+Newton's method cannot approach leaves of the state that are not real, such as counters and keys. Where they do not
+depend on the real ones they are run first, one step after the other, which costs next to nothing.
 """
 
 from typing import Any
@@ -24,10 +24,10 @@ Tree = Any
 def run(
     recurrence: Recurrence, params: Tree, hyper: Tree, state: Tree, batch: Batch, solver: Solver, start: Tree = None
 ) -> tuple[Tree, Tree, Solution]:
-    """A window of any recurrence, all steps at once; what it gives is what `model.recurrence.run` gives.
+    """Runs a window of any recurrence, all steps at once, with the results of `model.recurrence.run`.
 
-    Has first derivatives by the real leaves of params, hyper and state, forward and reverse. Quasi keeps of a Jacobian
-    what each number of the state does to itself.
+    It has first derivatives by the real leaves of params, hyper and state, forward and reverse. Quasi keeps the
+    diagonal of a Jacobian.
 
     Args:
       state: before the first step, each leaf [*B, ...].
@@ -61,7 +61,7 @@ def run(
 
 
 def others(recurrence: Recurrence, params: Tree, hyper: Tree, state: Tree, batch: Batch) -> tuple[Tree, Tree]:
-    """The leaves of the state that are not real, before and after every step [T, *B, ...]; None for those that are."""
+    """Runs the leaves of the state that are not real: before and after every step [T, *B, ...]; None for real ones."""
     unlike = lambda tree: jax.tree.map(lambda leaf: None if is_real(leaf) else leaf, tree)
 
     def body(now: Tree, batch_t: Batch) -> tuple[Tree, tuple[Tree, Tree]]:

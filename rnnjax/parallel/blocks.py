@@ -87,7 +87,7 @@ def jacobian(f: Callable[[Array], Array], s: Array, n: int, is_local: bool = Fal
       [..., S/n, n, n].
     """
     S, push = s.shape[-1], jax.linearize(f, s)[1]
-    parts = jnp.repeat(jnp.eye(n, dtype=s.dtype), S // n, axis=-1)  # [n, S], each of all blocks
+    parts = jnp.repeat(jnp.eye(n, dtype=s.dtype), S // n, axis=-1)  # [n, S]: one part of every block
 
     def pushed(chosen: Array) -> Array:
         """Derivatives of all blocks by the parts of the chosen ones [S/n]: [..., S/n, n, n]."""

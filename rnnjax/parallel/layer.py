@@ -30,15 +30,19 @@ class InParallel(NamedTuple):
     def solve(
         self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, start: Array | None = None
     ) -> Solution:
-        """Solves for the trajectory of one layer from the state before it [B, states·H]; the first guess of its states
-        [T, B, states·H] is `start`, or the solver's."""
+        """Solves for the trajectory of one layer.
+
+        Args:
+          state: state before the first step [B, states·H].
+          start: first guess of the states [T, B, states·H]; None: the solver's.
+        """
         transition = transition_of(cell, layer.gain_z is not None)
         return trajectory(transition, self.solver, (layer, hyper), state, inputs, start)
 
     def __call__(
         self, cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int = 1
     ) -> tuple[Array, Array]:
-        """`model.rnn.unroll`; `scan_unroll` is of no use here."""
+        """Runs a layer as `model.rnn.unroll` does; there is no loop, and `scan_unroll` does nothing."""
         return hidden_of(cell, self.solve(cell, layer, hyper, state, inputs))
 
 

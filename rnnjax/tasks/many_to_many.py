@@ -89,6 +89,7 @@ def encode(lines: list[str], vocabulary: Vocabulary, most: int) -> Example:
 
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
+    """The network's shape: characters in, tags out."""
     return make_model(config, len(names["labels"]), len(names["characters"]) + 1)
 
 

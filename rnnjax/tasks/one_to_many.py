@@ -75,6 +75,7 @@ def make(config: Config) -> Task:
 
 
 def shape_of(config: Config, names: dict[str, Any]) -> Model:
+    """The network's shape: characters in, characters out."""
     return make_model(config, len(names["characters"]) + 1)
 
 
@@ -169,15 +170,31 @@ def conclude(
         {"label": songs.names[label], "song": text} for label, text in zip(labels, texts, strict=True)
     ]
     result["song"] = f"[{songs.names[0]}]\n{texts[0]}"
-    heard = {part: np.unique(songs.label[songs.part == part]) for part in (0, 2)}
-    if not all(len(own) == len(songs.names) for own in heard.values()):
+    heard = [np.unique(songs.label[songs.part == part]) for part in (0, 2)]
+    if not all(len(own) == len(songs.names) for own in heard):
         return Conclusion(result, predictions)
+    judged, guess = judge(songs, texts, labels)
+    for row, own in zip(predictions, guess, strict=True):
+        row["recognised_as"] = songs.names[own]
+    return Conclusion(result | judged, predictions)
+
+
+def judge(songs: Labelled, texts: list[str], labels: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """Judges generated songs by a classifier trained on the test part.
+
+    Args:
+      texts: n generated songs.
+      labels: labels that they were asked of [n].
+
+    Returns:
+      The classifier's accuracy beside chance and that on real songs, as a part of result.json; and its guesses [n].
+    """
     everyone = Vocabulary.of("".join(songs.texts))  # of the classifier, which must not share what the network knows
     encoded = [everyone.encode(text) for text in songs.texts]
     held_out, real = (np.flatnonzero(songs.part == part) for part in (2, 0))
     classifier = train_classifier([encoded[i] for i in held_out], songs.label[held_out], len(everyone))
     guess = classifier.classify([everyone.encode(text) for text in texts])
-    result |= {
+    found = {
         "recognised": float(np.mean(guess == labels)),
         "count": len(labels),
         "p": permutation_p(labels, guess),
@@ -186,9 +203,7 @@ def conclude(
         "labels": songs.names,
         "confusion": count_pairs(labels, guess, len(songs.names)).tolist(),
     }
-    for row, own in zip(predictions, guess, strict=True):
-        row["recognised_as"] = songs.names[own]
-    return Conclusion(result, predictions)
+    return found, guess
 
 
 def report(result: dict[str, Any]) -> list[str]:

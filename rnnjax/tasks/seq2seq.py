@@ -86,6 +86,7 @@ def make(config: Config) -> Task:
 
 
 def shape_of(config: Config) -> Model:
+    """The shape of encoder and decoder: characters in, characters out."""
     return make_model(config, len(CHARACTERS) + 1)
 
 

@@ -59,7 +59,7 @@ def of_corpus(config: Config, corpus: Corpus) -> Task:
         test=fold(corpus.ids.test) if corpus.ids.test.size else None,
         evaluate=make_evaluate(model),
         exponent=predictability.make_exponent(config, model),
-        measure=predictability.of_method(config, model),
+        measure=predictability.make_measure(config, model),
         sample=sampler,
         write=lambda ids: corpus.vocabulary.decode(np.asarray(ids)),
         conclude=partial(conclude, model, corpus, sampler),

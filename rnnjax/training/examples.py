@@ -47,7 +47,7 @@ SurpriseOf = Callable[[Any, Hyper, Any, Array | None, Unroll], Surprise]
 
 
 def size(examples: Any) -> int:
-    """The number N of examples, the leading axis of every leaf."""
+    """Number of examples N, the leading axis of every leaf."""
     return jax.tree.leaves(examples)[0].shape[0]
 
 
@@ -66,7 +66,7 @@ def batch_at(examples: Any, step: Array, batch_size: int, seed: Array) -> Any:
 
 
 def take(examples: Any, rows: Array) -> Any:
-    """The examples with the given indices."""
+    """Takes the examples with some indices, integer `[B]`."""
     return jax.tree.map(lambda array: jnp.asarray(array).at[rows].get(mode="promise_in_bounds"), examples)
 
 
@@ -128,7 +128,7 @@ def in_blocks(function: Callable[..., Any], params: Any, hyper: Hyper, examples:
 
 @partial(jax.jit, static_argnums=0)
 def of_block(function: Callable[..., Any], params: Any, hyper: Hyper, examples: Any, rows: Array) -> Any:
-    """A function of some of the examples; compiled once for each function."""
+    """Applies a function to some of the examples; compiled once for each function."""
     return function(params, hyper, take(examples, rows))
 
 

@@ -20,7 +20,7 @@ States = tuple[Array, ...]
 
 
 class Seen(NamedTuple):
-    """Window of a step: its first place in the streams, its states as they were remembered, and as they were found."""
+    """Window of a step: its first place in the streams, its states as remembered before it, and as found by it."""
 
     place: Array
     before: States
@@ -33,14 +33,14 @@ def begin(carry: Carry, stretch: int) -> Memory:
 
 
 def recall(memory: Memory, place: Array, T: int) -> Seen:
-    """Recalls the states of a window that begins at a place; they count as found until others are."""
+    """Recalls the states of a window of T steps that begins at a place."""
     cut = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place, T, axis=1)
     before = tuple(jnp.swapaxes(cut(leaf), 0, 1) for leaf in memory)
     return Seen(place, before, before)
 
 
 def keep(memory: Memory, seen: Seen, good: Array) -> Memory:
-    """The memory with the states of a window; it stays as it was after a step that is not good."""
+    """Keeps the states that were found in a window, or those before where the step is not good."""
     chosen = (jnp.where(good, new, old) for new, old in zip(seen.found, seen.before, strict=True))
     parts = zip(memory, chosen, strict=True)
     put = lambda leaf, part: jax.lax.dynamic_update_slice_in_dim(leaf, jnp.swapaxes(part, 0, 1), seen.place, axis=1)

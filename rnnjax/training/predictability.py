@@ -1,7 +1,6 @@
 """Predictability of a network on held-out text, beside the effort of a solver that runs it in parallel over time."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +21,15 @@ CHARACTERS = 512
 """Characters that are read, or one window where that is longer."""
 
 
-def make_measure(config: Config, model: Model) -> Callable[[Params, Hyper, Batch], dict[str, Array]]:
-    """Returns a jitted (params, hyper, text from `evaluation.fold`) -> measures of a network whose windows are solved.
+def make_measure(config: Config, model: Model) -> Callable[[Params, Hyper, Batch], dict[str, Array]] | None:
+    """Returns a jitted (params, hyper, text from `evaluation.fold`) -> measures; None unless the method is deer.
 
     Its measures: `iterations` of gradient.solver in windows of T steps that begin from the initial state, their mean;
     `sequential`, the mean share of steps that did not converge; `exponent`, the largest Lyapunov exponent along the
     same text read at one stretch, the first quarter left out, nats per step.
     """
+    if config.gradient.method != "deer" or model.bidirectional:
+        return None
     T, solver = config.training.sequence_length, make_solver(config.gradient)
 
     def measure(params: Params, hyper: Hyper, text: Batch) -> dict[str, Array]:
@@ -50,8 +51,10 @@ def make_measure(config: Config, model: Model) -> Callable[[Params, Hyper, Batch
 
 
 def make_exponent(config: Config, model: Model) -> Callable[[Params, Hyper, Batch], Array] | None:
-    """Returns a jitted (params, hyper, text from `evaluation.fold`) -> the largest Lyapunov exponent along a text, the
-    first quarter left out, nats per step; None where no window is solved."""
+    """Returns a jitted (params, hyper, text from `evaluation.fold`) -> the largest Lyapunov exponent, in nats per step.
+
+    The exponent is along the text without its first quarter. None where no window is solved in parallel over time.
+    """
     if model.bidirectional or not (model.over_time or config.gradient.method == "deer"):
         return None
     return jax.jit(lambda params, hyper, text: exponent_along(model, params, hyper, first_ids(config, text)))
@@ -66,8 +69,3 @@ def exponent_along(model: Model, params: Params, hyper: Hyper, ids: Array) -> Ar
     """The largest Lyapunov exponent along characters that are read at one stretch."""
     alone = initial_carry(model, params, ())
     return largest(of_network(model), params, hyper, alone, Batch(ids, ids), settle=ids.size // 4)
-
-
-def of_method(config: Config, model: Model) -> Any:
-    """`make_measure` where a config's method solves for trajectories; None for other methods."""
-    return make_measure(config, model) if config.gradient.method == "deer" and not model.bidirectional else None

@@ -25,10 +25,8 @@ def make_mesh(devices: int, batch_size: int) -> jax.sharding.Mesh:
     if batch_size % mesh.size:
         processes = jax.process_count()
         of_each = f" of each of {processes} processes" if processes > 1 else ""
-        raise UserError(
-            f"training.batch_size is {batch_size}, which does not divide over run.devices {mesh.size // processes}"
-            + of_each
-        )
+        field = f"run.devices {mesh.size // processes}{of_each}"
+        raise UserError(f"training.batch_size is {batch_size}, which does not divide over {field}")
     return mesh
 
 
@@ -80,11 +78,9 @@ def shardings(mesh: jax.sharding.Mesh, state: TrainState) -> TrainState:
     Args:
       state: training state, or its shapes.
     """
-    everywhere, by_stream = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (AXIS,)))
-    of_streams = {
-        name: jax.tree.map(lambda _: by_stream, getattr(state, name)) for name in ("carry", "trace", "memory")
-    }
-    return replace(jax.tree.map(lambda _: everywhere, state), **of_streams)
+    replicated, by_stream = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (AXIS,)))
+    streams = {name: jax.tree.map(lambda _: by_stream, getattr(state, name)) for name in ("carry", "trace", "memory")}
+    return replace(jax.tree.map(lambda _: replicated, state), **streams)
 
 
 def place(mesh: jax.sharding.Mesh, state: TrainState) -> TrainState:

@@ -23,8 +23,8 @@ from rnnjax.training.windows import window_start
 
 Array = jax.Array
 
-
 Chunk = Callable[[TrainState, Any, Array], tuple[TrainState, StepInfo]]
+"""(state, data, steps) -> the state after so many steps, and the infos of each."""
 
 
 def window_at(streams: Array, step: Array, length: int, kind: str) -> tuple[Batch, Array]:
@@ -82,7 +82,7 @@ Learn = Callable[[TrainState, Any], Learned]
 """(state, data) -> loss and gradient of the step state.step."""
 
 Step = Callable[[TrainState, Any], tuple[TrainState, StepInfo]]
-
+"""(state, data) -> the state after the step, and its info."""
 
 Read = Callable[[TrainState, Any], tuple[Batch, Any]]
 """(state, data) -> the batch of the step state.step, and True if every stream begins anew with it."""
@@ -121,7 +121,7 @@ def make_learn_window(model: Model, method: Method, read: Read, place_of: PlaceO
         result = method.gradient(of_network(model), Window(state.params, state.hyper, carry, batch, given, noise))
         grads = result.params
         if model.learned_state:
-            # An online method knows in every window how the state that began the pass acts.
+            # The trace of an online method reaches back to the state that began the pass, in every window.
             grads = add_to_learned_state(grads, result.carry, starts_pass | method.online)
         found = Learned(result.loss, grads, result.new_carry, result.trace, carry, trace, spent=result.spent)
         return found._replace(trace=None, seen=seen._replace(found=result.trace)) if seen else found
@@ -134,48 +134,51 @@ def make_update(config: Config, learn: Learn) -> Step:
     steps = config.training.steps
 
     def train_step(state: TrainState, data: Any) -> tuple[TrainState, StepInfo]:
-        optimizer = make_optimizer(config.optimizer, steps, state.numbers)
-        clip = make_clip(config.optimizer.clip, (state.numbers or config.optimizer).clip_threshold)
-        schedule = make_schedule(config.optimizer, steps, state.numbers)
         found = learn(state, data)
-        grads = keep_zeros(found.grads, state.params) if config.model.sparsity else found.grads
-        report = report_clipping(clip, grads)
-        good = jnp.isfinite(found.loss) & is_finite(grads)
-
-        def advance() -> tuple[Any, optax.OptState, Any, Any]:
-            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-            return optax.apply_updates(state.params, updates), opt_state, found.carry, found.trace
-
-        def stay() -> tuple[Any, optax.OptState, Any, Any]:
-            return state.params, state.opt_state, found.carry_before, found.trace_before
-
-        params, opt_state, new_carry, new_trace = jax.lax.cond(good, advance, stay)
-        skipped_in_a_row = jnp.where(good, 0, state.skipped_in_a_row + 1)
-        learning_rate = schedule(state.step - state.skipped)  # Adam's own count does not move in a skipped step
-        state = replace(
-            state,
-            step=state.step + 1,
-            params=params,
-            opt_state=opt_state,
-            carry=new_carry,
-            trace=new_trace,
-            skipped=state.skipped + ~good,
-            skipped_in_a_row=skipped_in_a_row,
-            memory=state.memory if found.seen is None else keep(state.memory, found.seen, good),
-        )
+        if config.model.sparsity:
+            found = found._replace(grads=keep_zeros(found.grads, state.params))
+        good = jnp.isfinite(found.loss) & is_finite(found.grads)
+        optimizer = make_optimizer(config.optimizer, steps, state.numbers)
+        after = updated(state, found, good, optimizer)
+        clip = make_clip(config.optimizer.clip, (state.numbers or config.optimizer).clip_threshold)
+        report, schedule = report_clipping(clip, found.grads), make_schedule(config.optimizer, steps, state.numbers)
         info = StepInfo(
             loss=found.loss,
             grad_norm=report.norm,
             clipped=report.changed > 0,
             clipped_elements=report.changed,
             skipped=~good,
-            skipped_in_a_row=skipped_in_a_row,
-            learning_rate=learning_rate,
+            skipped_in_a_row=after.skipped_in_a_row,
+            learning_rate=schedule(state.step - state.skipped),  # Adam's own count does not move in a skipped step
             **({} if found.spent is None else found.spent._asdict()),
         )
-        return state, info
+        return after, info
 
     return train_step
+
+
+def updated(state: TrainState, found: Learned, good: Array, optimizer: optax.GradientTransformation) -> TrainState:
+    """Updates a training state by a step's gradient; where the step is not good, its counts alone."""
+
+    def advance() -> tuple[Any, optax.OptState, Any, Any]:
+        updates, opt_state = optimizer.update(found.grads, state.opt_state, state.params)
+        return optax.apply_updates(state.params, updates), opt_state, found.carry, found.trace
+
+    def stay() -> tuple[Any, optax.OptState, Any, Any]:
+        return state.params, state.opt_state, found.carry_before, found.trace_before
+
+    params, opt_state, carry, trace = jax.lax.cond(good, advance, stay)
+    return replace(
+        state,
+        step=state.step + 1,
+        params=params,
+        opt_state=opt_state,
+        carry=carry,
+        trace=trace,
+        skipped=state.skipped + ~good,
+        skipped_in_a_row=jnp.where(good, 0, state.skipped_in_a_row + 1),
+        memory=state.memory if found.seen is None else keep(state.memory, found.seen, good),
+    )
 
 
 def is_finite(tree: Any) -> Array:
@@ -184,11 +187,11 @@ def is_finite(tree: Any) -> Array:
 
 
 def add_to_learned_state(grads: Params, d_carry: Carry, is_learned: Array) -> Params:
-    """Adds the gradient of the streams' states to that of the learned state, if they are the learned state.
+    """Adds the gradient by the streams' states to that by the learned state, if the streams began from it.
 
     Args:
-      d_carry: gradient of every stream's state.
-      is_learned: True if that state is the one that begins a pass.
+      d_carry: gradient by the state of every stream before the window, [B, states·H] for each layer.
+      is_learned: True if that is the learned state.
     """
     layers = [
         layer._replace(s0=layer.s0 + jnp.where(is_learned, jnp.sum(d_state, axis=0), 0))

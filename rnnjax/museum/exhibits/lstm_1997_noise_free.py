@@ -102,7 +102,7 @@ def update(trial: Tree, number: Array, net: str, p: int, rate: float, g: str) ->
 
 
 def largest_error(trial: Tree, net: str, p: int, g: str) -> Array:
-    """The largest error of an output unit over both sequences, of which any 10,000 with fixed weights consist."""
+    """The largest error of an output unit over both sequences: any 10,000 have none but these."""
     both = [errors(trial, trial["weights"], jnp.int32(letter), net, p, g) for letter in (p - 1, p)]
     return jnp.max(jnp.abs(jnp.stack(both)))
 

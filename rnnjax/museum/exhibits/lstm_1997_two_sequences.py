@@ -94,7 +94,7 @@ def test(trial: Tree, number: int, count: int, task: str, N: int) -> tuple[Array
 
 
 def is_passed(trial: Tree, stage: tuple[int, float], task: str, N: int) -> Array:
-    """True where no more of the trial's test set are wrong, and the mean error is smaller, than a stage has it."""
+    """True where a trial's test set has at most as many wrong as a stage allows, and a smaller mean error."""
     wrong, difference = test(trial, TEST_SET, 256, task, N)
     return (wrong <= stage[0]) & (difference < stage[1])
 
