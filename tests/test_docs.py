@@ -13,6 +13,8 @@ import pytest
 
 from rnnjax.cli import Parser, add_config, config_of, make_parser
 from rnnjax.config import Config
+from rnnjax.gradients import METHODS
+from rnnjax.gradients.of_step import gradient
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -256,6 +258,11 @@ def test_the_picture_of_the_floors_is_the_linters():
     ]
     table = re.search(r"\| Rooms of a floor.*?\n\n", PAGES["docs/architecture.md"], re.S)[0].rstrip().splitlines()[2:]
     assert [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table] == floors
+
+
+def test_every_gradient_method_is_named_where_one_looks_for_it():
+    for text in (gradient.__doc__ or "", PAGES["docs/gradients.md"]):
+        assert [name for name in METHODS if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_version_is_the_same_everywhere():

@@ -148,9 +148,9 @@ def gradient(
       step: (params, state, x_t) -> (state, output) of one stream at one time. Any pure function of trees of arrays; or
         the step of an `rnnjax.network`.
       loss: (output, y_t) -> scalar of one stream at one time, or a name: cross_entropy, squared_error, bernoulli.
-      method: its name: autodiff, manual, textbook, checkpointed, parallel, deer, rtrl,
-        finite_difference; truncated, snap; and at random artbp, uoro, forward_gradient, spsa; of a network also
-        kf_rtrl and rflo.
+      method: its name: autodiff, manual, textbook, checkpointed, parallel_scan, deer, rtrl, finite_difference;
+        truncated, snap; at random artbp, uoro, forward_gradient, spsa; of a network also kf_rtrl, rflo and
+        truncated_gates.
       batch_axes: leading axes of the state, and after time of xs and ys, over which the step is mapped.
       reduce: mean: L as above. sum: without the division by Σ wₜ.
       adjoint: (params, state, x_t, d_state, d_output) -> (d_params, d_state_before), the step's pull-back written by

@@ -41,8 +41,9 @@ if TYPE_CHECKING:  # a notebook needs neither
 Array = jax.Array
 Tree = Any
 
-REPEATS = 5
-"""Runs of which the fastest counts: what else the machine does can only add to it."""
+REPEATS, LONG = 6, 2.0
+"""Runs of which the fastest counts, as what else the machine does can only add to it; fewer of a program that takes
+long: no new one begins after so many seconds."""
 
 SHORT = 8
 """The shorter of the two windows that are timed is so many times shorter."""
@@ -199,10 +200,10 @@ class Timed(NamedTuple):
 def compiled(function: Callable, *arguments: Any) -> Timed:
     """Compiles and times a function."""
     program = jax.jit(function).lower(*arguments).compile()
-    result, times = jax.block_until_ready(program(*arguments)), []
-    for _ in range(REPEATS):
+    times: list[float] = []
+    while len(times) < REPEATS and sum(times) < LONG:
         began = time.perf_counter()
-        jax.block_until_ready(program(*arguments))
+        result = jax.block_until_ready(program(*arguments))
         times.append(time.perf_counter() - began)
     memory = program.memory_analysis()
     return Timed(result, min(times), getattr(memory, "temp_size_in_bytes", 0))

@@ -116,7 +116,7 @@ def network(
         sₜ = cell(xₜ U + bh, hₜ₋₁ W, sₜ₋₁)      ŷₜ = hₜ V + by
 
     Its `step` goes into `rnnjax.gradient`, `online` and `certify` as any step does, and keeps there what is faster on a
-    network of cells, and the methods that only such a network has, kf_rtrl and rflo.
+    network of cells, and the methods that only such a network has: kf_rtrl, rflo and truncated_gates.
 
     >>> import jax, jax.numpy as jnp, rnnjax
     >>> net = rnnjax.network(cell="gru", hidden=8, layers=2, outputs=3)
