@@ -213,20 +213,23 @@ def _one_line(message: str, parser: Parser) -> str:
     text = text.replace("Expected a typing.Literal", "expected one of ").replace("Expected a ", "expected ")
     if text.startswith("Unexpected config: "):
         return f"--config: {shown(text.removeprefix('Unexpected config: '))} is neither a file nor a group of fields"
-    unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
-    unknown_key = re.search(
+    for (field, before), now in RENAMED.items():
+        if re.search(rf"\.{field}: expected .* Got value: {before}$", text):
+            return f"{text.partition(':')[0]}: {before} is called {now} now"
+    if (name := _unknown_field(text)) is None:
+        return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]} … {text[-MOST_SAID // 2 :]}"
+    known = [action.dest for action in parser._actions if action.dest != "help"]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"unknown field {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
+
+
+def _unknown_field(text: str) -> str | None:
+    """The field that a parser's message calls unknown; None for another message."""
+    if of_group := re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text):
+        return f"{of_group[1]}.{of_group[2]}"
+    key = re.search(
         r"[Kk]ey '?\"?([\w.]+)\"?'? is not expected|unrecognized arguments: --([\w.]+)"
         r"|Option '([\w.]+)' is not accepted",
         text,
     )
-    name = (
-        f"{unknown[1]}.{unknown[2]}" if unknown else next(filter(None, unknown_key.groups())) if unknown_key else None
-    )
-    for (field, before), now in RENAMED.items():
-        if re.search(rf"\.{field}: expected .* Got value: {before}$", text):
-            return f"{text.partition(':')[0]}: {before} is called {now} now"
-    if name is None:
-        return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID // 2]} … {text[-MOST_SAID // 2 :]}"
-    known = [action.dest for action in parser._actions if action.dest not in ("help",)]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"unknown field {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
+    return next(filter(None, key.groups())) if key else None

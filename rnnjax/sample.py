@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def print_texts(options: Namespace) -> int:
-    """Prints the texts, each with its longest stretch that stands in the training text, where that text can be read."""
+    """Prints the texts, and the longest stretch of each that is copied from the training text, if that can be read."""
     from rnnjax.run.device import set_up
 
     check_platform(options)
@@ -55,25 +55,38 @@ def print_texts(options: Namespace) -> int:
     set_up(options.platform, config.run.precision, compilation_cache=config.run.compilation_cache)
     trained = load_trained(path, options.checkpoint, config)
     check_prime(trained, options.prime, "--prime")
-    write_all = None if options.stream else make_writer(trained, options, options.num, CHUNK)
-    texts = [""] * options.num
-    if write_all is None:  # one after the other, as nobody can read two at once
-        write = make_writer(trained, options, 1, STREAM_CHUNK)
-        for number in range(options.num):
-            _heading(number, options)
-            print(options.prime, end="", flush=True)
-            for piece in write(number):
-                texts[number] += piece[0]
-                print(piece[0], end="", flush=True)
-            print()
-    else:
-        for piece in write_all(0):
-            texts = [text + new for text, new in zip(texts, piece, strict=True)]
-        for number, text in enumerate(texts):
-            _heading(number, options)
-            print(options.prime + text)
+    texts = (_print_pieces if options.stream else _print_whole)(trained, options)
     _report_copies(trained, path, texts)
     return 0
+
+
+def _print_pieces(trained: Trained, options: Namespace) -> list[str]:
+    """Prints the texts one after the other, each piece as soon as it is written."""
+    write, texts = make_writer(trained, options, 1, STREAM_CHUNK), []
+    for number in range(options.num):
+        _heading(number, options)
+        print(options.prime, end="", flush=True)
+        texts.append("")
+        for (piece,) in write(number):
+            texts[-1] += piece
+            print(piece, end="", flush=True)
+        print()
+    return texts
+
+
+def _print_whole(trained: Trained, options: Namespace) -> list[str]:
+    """Writes the texts side by side, and prints them."""
+    texts = write_texts(trained, options, options.num)
+    for number, text in enumerate(texts):
+        _heading(number, options)
+        print(options.prime + text)
+    return texts
+
+
+def write_texts(trained: Trained, options: Namespace, count: int) -> list[str]:
+    """Writes texts side by side, without the prime."""
+    pieces = make_writer(trained, options, count, CHUNK)(0)
+    return ["".join(piece) for piece in zip(*pieces, strict=True)]
 
 
 def sample(
@@ -112,8 +125,7 @@ def sample(
     can_be_written("length, num:", length, num)
     at_least(0, temperature=temperature, top_k=top_k, seed=seed)
     options = Namespace(prime=prime, length=length, temperature=temperature, top_k=top_k, seed=seed)
-    pieces = make_writer(trained, options, num, CHUNK)(0)
-    return ["".join(piece) for piece in zip(*pieces, strict=True)]
+    return write_texts(trained, options, num)
 
 
 def check_prime(trained: Trained, prime: str, name: str) -> None:

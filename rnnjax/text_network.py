@@ -102,7 +102,7 @@ def read_text_network(command: str, parser: Parser, options: Namespace) -> TextN
 
 
 def fresh(config: Config, corpus: Corpus) -> Trained:
-    """Network with the very weights that a run of the config begins with: drawn in its precision, then widened."""
+    """Network with the weights that a run of the config begins with: drawn in its precision, then in float64."""
     from rnnjax.build import draw_network
     from rnnjax.trained import Trained
 
@@ -110,16 +110,8 @@ def fresh(config: Config, corpus: Corpus) -> Trained:
 
 
 def in_float64(trained: Trained) -> Trained:
+    """The network with its numbers in float64."""
     import jax
 
     widened = jax.tree.map(lambda leaf: leaf.astype("float64"), (trained.params, trained.hyper))
     return dataclasses.replace(trained, params=widened[0], hyper=widened[1])
-
-
-def leaf_names(tree) -> list[str]:
-    """Names of the leaves, such as layers.0.W, in their order."""
-    import jax
-
-    from rnnjax.model.network import leaf_name
-
-    return [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]

@@ -174,7 +174,7 @@ def test_what_a_user_can_mend_is_one_line(trained, monkeypatch, subtests):
         (["--run", "runs/none"], "runs/none is not a run"),
         (["--run", "runs/small", "--windows", "0"], "--windows is 0"),
         (["--run", "runs/small", "--windows", "100000"], "the training text has"),
-        (["--run", "runs/small", "--multiples", "-1"], "--multiples has -1"),
+        (["--run", "runs/small", "--multiples", "-1"], "--multiples is -1"),
         (["--config", "none.yaml"], "none.yaml"),
         ([*TINY, "--gradient.method", "none"], "gradient.method"),
         ([*TINY, "--gradient.method", "textbook", "--model.cell", "gru"], "derived for the vanilla cell"),

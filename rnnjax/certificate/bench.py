@@ -259,7 +259,7 @@ class Bench:
 
 
 def too_large(name: str, instance: Instance) -> str | None:
-    """Reason why a method costs too much on anybody's step, whose numbers cannot be cut; None where it does not."""
+    """Reason why a method costs too much on any step, whose numbers cannot be cut; None where it does not."""
     P, N = pack(instance.params).size, math.prod(instance.shape[1:])
     S = pack(instance.carry).size // N
     if name in INFLUENCE and N * S * (P + S) > MOST_NUMBERS:

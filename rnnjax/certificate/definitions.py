@@ -47,7 +47,7 @@ def truncated(bench: Bench, config: GradientConfig) -> Windows:
 def snap(bench: Bench, config: GradientConfig) -> Windows:
     """J̃ₜ = M ⊙ (Dₜ J̃ₜ₋₁ + Iₜ), and for the initial state K̃ₜ = M' ⊙ Dₜ K̃ₜ₋₁ (Menick et al., 2020).
 
-    Of a network M follows from W, and a step adds ∂ℓₜ/∂sₜ J̃ₜ. Of anybody's step M is what its derivatives have shown so
+    Of a network M follows from W, and a step adds ∂ℓₜ/∂sₜ J̃ₜ. Of any step M is what its derivatives have shown so
     far, and a step adds ∂ℓₜ/∂p + ∂ℓₜ/∂sₜ₋₁ J̃ₜ₋₁, its own influence exact.
     """
     instance, of = bench.instance, bench.derivatives

@@ -1,7 +1,7 @@
 """The truth about a window by definition: its loss, step by step, and JAX's derivatives of it.
 
 No gradient method is used here. Only the forward equations are shared with them: the step of a recurrence and its loss.
-An error in those would be the same on both sides; see the tests of the model, and `loops` for anybody's step.
+An error in those would be the same on both sides; see the tests of the model, and `loops` for any step.
 """
 
 import math

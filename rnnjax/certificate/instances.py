@@ -32,7 +32,7 @@ class Instance(NamedTuple):
 
     Attributes:
       name: name in the tables.
-      recurrence: a network's, or that of anybody's step.
+      recurrence: a network's, or that of any step.
       params, hyper, carry, windows: in float64, on the host, where cutting a window compiles nothing; each leaf of
         windows is [N, T, *B, ...].
       loop: (params, carry, batch) -> the exact gradient of a window by other means than a scan over the recurrence;

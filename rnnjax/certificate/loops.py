@@ -1,4 +1,4 @@
-"""The truth about anybody's step: `jax.grad` of loops over streams and steps in Python, which obey masks by `if`.
+"""The truth about any step: `jax.grad` of loops over streams and steps in Python, which obey masks by `if`.
 
 Nothing is shared with the recurrence that the methods are given: no scan, no map over streams, no masked state.
 """

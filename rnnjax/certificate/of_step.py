@@ -1,4 +1,4 @@
-"""The certificate of anybody's step: the claims of `matrix`, `theory` and `enumeration`, on that step and its own data.
+"""The certificate of any step: the claims of `matrix`, `theory` and `enumeration`, on that step and its own data.
 
 The truth is `loops`. The definitions take the derivatives of single steps and of the double sum, as they do of a
 network.
@@ -119,7 +119,7 @@ def in_float64(leaf: Any) -> Any:
 
 
 def certify(names: list[str], question: Question, config: GradientConfig) -> Certificate:
-    """Holds methods against theory, on anybody's step and its data."""
+    """Holds methods against theory, on any step and its data."""
     T, N = question.batch.shape[0], MOST["windows"]
     count = max(min(N, T // 2), 1)
     steps = min(T // count, MOST["steps"])

@@ -1,4 +1,4 @@
-"""The identities that hold on an instance, the config's own network, cut, or anybody's step: of the exact methods, of
+"""The identities that hold on an instance, the config's own network, cut, or any step: of the exact methods, of
 truncation, of the adjoints, the influence matrix and the lags. For networks of another kind than a method is derived
 for, see `built_in`.
 """

@@ -7,12 +7,10 @@ leaf; at the config's threshold and at multiples of the gradients' median norm. 
 
 from __future__ import annotations
 
-import math
-
 from jsonargparse import Namespace
 
 from rnnjax.cli import check_numbers, run
-from rnnjax.errors import UserError
+from rnnjax.config.checks import more_than_zero
 from rnnjax.text_network import TextNetwork, parser_for, read_text_network
 
 MULTIPLES = [0.01, 0.1, 0.5, 1.0]
@@ -27,8 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     check_numbers(options, windows=1)
     for multiple in options.multiples:
-        if not (math.isfinite(multiple) and multiple > 0):
-            raise UserError(f"--multiples has {multiple}, but must have finite numbers above 0")
+        more_than_zero(**{"--multiples": multiple})
     return clipping(read_text_network("clipping", parser, options), options)
 
 

@@ -13,11 +13,11 @@ from rnnjax.errors import UserError
 from rnnjax.gradients import make_applicable
 from rnnjax.gradients.method import Window
 from rnnjax.model.initializers import count_parameters
-from rnnjax.model.network import Carry, Params, initial_carry
+from rnnjax.model.network import Carry, Params, initial_carry, leaf_names
 from rnnjax.model.norm import global_norm
 from rnnjax.model.recurrence import of_network
 from rnnjax.quantities import in_bytes
-from rnnjax.text_network import TextNetwork, leaf_names
+from rnnjax.text_network import TextNetwork
 from rnnjax.training.clipping import clipped_by, make_clip
 from rnnjax.training.step import draw_noise_of, window_at
 

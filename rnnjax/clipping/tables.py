@@ -6,6 +6,9 @@ from rich.table import Table
 
 from rnnjax.screen import make_table
 
+SAME_DIRECTION = 0.05
+"""Angle in degrees below which a gradient has kept its direction, but for rounding."""
+
 
 def tables(found: dict) -> Iterator[Table | str]:
     """Tables and lines to print, one by one."""

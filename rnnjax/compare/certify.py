@@ -1,4 +1,4 @@
-"""The certificate of anybody's step, or of a cell, from Python."""
+"""The certificate of any step, or of a cell, from Python."""
 
 import warnings
 from collections.abc import Sequence

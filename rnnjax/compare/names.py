@@ -1,4 +1,4 @@
-"""The methods that are asked for by name."""
+"""Gradient methods by their names."""
 
 from collections.abc import Sequence
 

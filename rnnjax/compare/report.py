@@ -1,4 +1,4 @@
-"""The certificate as something to print, to ask and to keep."""
+"""The certificate as a report: its verdict, its text, its file."""
 
 import io
 from dataclasses import dataclass

@@ -69,6 +69,7 @@ def matrix_table(rows: list[Row], full: bool = True) -> Table:
 
 
 def matrix_cells(row: Row) -> list[str]:
+    """Errors, cosine, bias, time and memory of a method; empty for one that does not apply."""
     if row.window is None or row.stream is None or row.target is None:
         return [""] * 6
     window, stream = (f"{part.error:.1e}" for part in (row.window, row.stream))
@@ -78,6 +79,7 @@ def matrix_cells(row: Row) -> list[str]:
 
 
 def theory_table(checks: list[Check]) -> Table:
+    """A row for each identity."""
     table = Table(
         "no.",
         "method",
@@ -99,6 +101,7 @@ def theory_table(checks: list[Check]) -> Table:
 
 
 def full_table(rows: list[FullRow], config: Config) -> Table:
+    """A row for each method at the config's own size."""
     size_of = f"{config.training.batch_size} x {config.training.sequence_length} characters, {config.run.precision}"
     table = Table(
         "method", box=SIMPLE_HEAD, title=f"the config at its own size: one window of {size_of}, against float64"

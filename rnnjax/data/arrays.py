@@ -4,8 +4,8 @@ x         real [N, T, I], or ids, integer [N, T]
 y         regression: real, of every step [N, T] or [N, T, K], or of a whole series [N] or [N, K]
           tagging: classes [N, T]; with bernoulli labels of 0 and 1 [N, T, K]
           classification: classes [N]; with bernoulli labels [N, K]
-          forecasting: none, as targets are what x is later
-lengths   integer [N], the steps of each series; without them all have T. What stands after the end is not read.
+          forecasting: none, as the targets are later steps of x
+lengths   integer [N], the steps of each series; without them all have T. Steps after the end are not read.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from rnnjax.errors import UserError
 FIELDS = ("x", "y", "lengths")
 
 MOST_IDS = 1_000_000
-"""A larger id is taken for a slip: each has a row of weights."""
+"""Largest number of ids, each of which has a row of weights; a larger id is taken for a mistake."""
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

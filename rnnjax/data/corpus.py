@@ -35,7 +35,7 @@ class Corpus:
 
     @property
     def summary(self) -> str:
-        """One line about the data."""
+        """Summary of the data in one line."""
         parts = ", ".join(
             f"{name} {len(text):,}" for name, text in zip(self.text._fields, self.text, strict=True) if text
         )

@@ -1,4 +1,4 @@
-"""From the bytes of a file to its text; for an encoding that is not read, the likely one."""
+"""The text of a file from its bytes: Unicode is decoded, and of another encoding the likely name is told."""
 
 import re
 from typing import TYPE_CHECKING
@@ -96,7 +96,7 @@ def by_zeros(data: bytes) -> str | None:
 
 
 def refusal(data: bytes, encoding: str, error: UnicodeDecodeError) -> str:
-    """Words for bytes that cannot be decoded: the fault, and what is likely."""
+    """Words for bytes that cannot be decoded: the fault, and the likely encoding."""
     fault = f"({error.reason} 0x{error.object[error.start]:02x} at byte {error.start:,})"
     if not encoding.startswith("utf-8"):
         return f"is not {encoding.upper()} {fault}, as its first bytes say; it may be cut off"
@@ -169,7 +169,7 @@ def around(data: bytes, place: int, encoding: str) -> str:
 
 
 def is_latin(text: str) -> bool:
-    """True for letters of the Latin alphabet and what stands between them, without control characters."""
+    """True for a text whose letters are Latin, without control characters."""
     return all(character.isprintable() or character in "\t\r\n" for character in text) and all(
         ord(character) < 0x250 for character in text if character.isalpha()
     )

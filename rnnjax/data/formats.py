@@ -112,7 +112,7 @@ def _unzip(path: Path, data: bytes) -> tuple[str, bytes]:
 
 
 def is_hidden(name: str) -> bool:
-    """True for what a file manager adds to an archive, such as .DS_Store."""
+    """True for a file that a file manager adds to an archive, such as .DS_Store."""
     return name.startswith("__MACOSX/") or PurePath(name).name.startswith(".")
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rnnjax.data.vocabulary import code_points
+
 SEED_LENGTH = 8
 """Least length of a copy that is found by its hashes, in a few passes over a source of any size."""
 
@@ -11,7 +13,7 @@ MULTIPLIER = 0x9E3779B97F4A7C15
 
 def longest_copied(text: str, source: str) -> str:
     """The longest substring of a text that stands in the source, the first of its length."""
-    codes, written = _code_points(source), _code_points(text)
+    codes, written = code_points(source), code_points(text)
     longest = place = 0
     for start in range(0, len(codes), BLOCK):
         found = _longest_from(codes[start : start + BLOCK + len(written) - 1], written)
@@ -24,10 +26,10 @@ def longest_copied(text: str, source: str) -> str:
 
 
 def _longest_from(codes: np.ndarray, written: np.ndarray) -> tuple[int, int]:
-    """The length of the longest shared stretch, and its first place in what was written; 0, 0 if below the seed's.
+    """The length of the longest shared stretch, and its first place in the text; 0, 0 if it is below SEED_LENGTH.
 
-    What is shared at a length is shared at every smaller one: the length doubles until nothing is shared, then the
-    interval is halved, among the places of the source that are left.
+    A stretch that is shared has shared beginnings of every smaller length. So the length doubles until nothing is
+    shared, and then the interval is halved, each time among the places of the source that are left.
     """
     source, own = _Hashes(codes), _Hashes(written)
     low, high, places, first = 0, min(len(codes), len(written)) + 1, np.arange(len(codes)), 0
@@ -68,7 +70,3 @@ def _first(text: str, source: str, length: int) -> str | None:
     """The first substring of a length that stands in the source."""
     pieces = (text[start : start + length] for start in range(len(text) - length + 1))
     return next((piece for piece in pieces if piece in source), None)
-
-
-def _code_points(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

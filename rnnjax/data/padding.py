@@ -9,7 +9,7 @@ class Padded(NamedTuple):
     """N sequences, each filled up with zeros at its end.
 
     Attributes:
-      ids: [N, T].
+      ids: [N, T, ...].
       length: length of each, integer [N].
     """
 
@@ -18,7 +18,7 @@ class Padded(NamedTuple):
 
 
 def pad(sequences: list[np.ndarray], steps: int) -> Padded:
-    """Puts sequences of at most `steps` ids side by side.
+    """Puts sequences of at most `steps` steps side by side, each an array [steps, ...].
 
     Raises:
       ValueError: for a longer sequence.
@@ -26,7 +26,8 @@ def pad(sequences: list[np.ndarray], steps: int) -> Padded:
     length = np.array([len(sequence) for sequence in sequences], np.int32)
     if length.max(initial=0) > steps:
         raise ValueError(f"a sequence has {length.max()} steps, more than {steps}")
-    ids = np.zeros((len(sequences), steps), sequences[0].dtype if sequences else np.uint8)
+    first = sequences[0] if sequences else np.zeros(0, np.uint8)
+    ids = np.zeros((len(sequences), steps, *first.shape[1:]), first.dtype)
     for row, sequence in zip(ids, sequences, strict=True):
         row[: len(sequence)] = sequence
     return Padded(ids, length)

@@ -1,4 +1,4 @@
-"""A task with a known answer, as a text: the least loss that a network can reach is a formula."""
+"""Delayed recall as a text without an end, whose least loss is known."""
 
 import math
 import string

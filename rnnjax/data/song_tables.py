@@ -56,7 +56,7 @@ def parse_table(content: Content, column: str) -> pd.DataFrame | None:
 
 
 def without_hint(text: str) -> str:
-    """The text without a first line such as sep=; by which a spreadsheet says how the fields are separated."""
+    """The text without a first line such as sep=; that names the separator to a spreadsheet."""
     return re.sub(r"\A\"?sep=[,;\t|]\"?\r?\n", "", text)
 
 
@@ -88,6 +88,7 @@ def separator_of(text: str, column: str) -> str | None:
 
 
 def first_row(text: str, separator: str, **options: Any) -> list[str]:
+    """Fields of the first row; none where it is no CSV."""
     try:
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, **options), [])
     except csv.Error:
@@ -161,7 +162,7 @@ def holds_objects(text: str, column: str) -> bool:
 
 
 def rows_of(value: Any, column: str) -> Any:
-    """Rows in what JSON holds: itself, an object's only list, or its columns, as the writers of tables lay them out."""
+    """Rows of a JSON value: the value itself, an object's only list, or an object's columns or rows by name."""
     if not isinstance(value, dict):
         return value
     if isinstance(value.get(column), dict | list):  # a list, or an object by row, for each column

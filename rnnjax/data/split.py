@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 
 
 class Split(NamedTuple, Generic[Part]):
-    """Three texts, or the ids of three texts; the held-out ones may be empty."""
+    """Training, validation and test part of texts, ids, examples or rows; a held-out part may be empty, or None."""
 
     train: Part
     validation: Part

@@ -54,7 +54,7 @@ def _lengths(lengths: np.ndarray) -> dict[str, Any]:
 
 
 def artist_statistics(table: pd.DataFrame, column: str) -> dict[str, Any]:
-    """Number of songs of each artist, most first; a reason where the table does not say."""
+    """Number of songs of each artist, most first; the reason where the table has no artists."""
     if column not in table.columns:
         return {"no_artists": f"there is no column {column!r}, only {', '.join(map(repr, table.columns))}"}
     songs = table[column].value_counts()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnjax.config import DataConfig, TaskConfig
+from rnnjax.data.padding import pad
 from rnnjax.data.series import Names, Series
 from rnnjax.data.song_tables import listed
 from rnnjax.data.songs import read_cells
@@ -151,11 +152,9 @@ def numbers_of(column: "pd.Series", name: str, path: Path) -> np.ndarray:
         if pd.isna(column.iloc[row]):
             raise UserError(f"{where}nothing in column {name!r}; fill it in, or leave the row or the column out")
         text = column.iloc[row]
-        hint = (
-            "write it with a decimal point and without separators of thousands"
-            if "," in text
-            else ("mend it, or name the columns to read with data.columns")
-        )
+        hint = "mend it, or name the columns to read with data.columns"
+        if "," in text:
+            hint = "write it with a decimal point and without separators of thousands"
         raise UserError(f"{where}{text!r} in column {name!r}, which is no finite number; {hint}")
     return values
 
@@ -184,10 +183,7 @@ def targets_of(
 
 def side_by_side(values: np.ndarray, rows: list[np.ndarray]) -> np.ndarray:
     """Rows of each series, padded with zeros: [N, T, ...]."""
-    steps = max(len(row) for row in rows)
-    return np.stack(
-        [np.concatenate([values[row], np.zeros((steps - len(row), *values.shape[1:]), values.dtype)]) for row in rows]
-    )
+    return pad([values[row] for row in rows], max(map(len, rows))).ids
 
 
 def of_each_series(y: np.ndarray, length: np.ndarray, keys: list[str], targets: list[str], path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The characters a model knows: the sorted set of those in its training text, and one id for all others."""
+"""The characters that a model knows: the sorted set of those in its training text, and one id for all others."""
 
 from dataclasses import dataclass
 
@@ -30,11 +30,10 @@ class Vocabulary:
 
     def encode(self, text: str) -> np.ndarray:
         """Ids of a text [len(text)], in the smallest unsigned integers that hold the vocabulary."""
-        code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        known = np.frombuffer(self.characters.encode("utf-32-le", "surrogatepass"), np.uint32)
-        table = np.full(int(max(code_points.max(initial=0), known.max(initial=0))) + 1, self.unknown, self.dtype)
+        codes, known = code_points(text), code_points(self.characters)
+        table = np.full(int(max(codes.max(initial=0), known.max(initial=0))) + 1, self.unknown, self.dtype)
         table[known] = np.arange(len(known))
-        return table[code_points]
+        return table[codes]
 
     @property
     def dtype(self) -> np.dtype:
@@ -52,3 +51,8 @@ class Vocabulary:
         """Ids of the characters before a song: the end of a line and the separator, as far as they are known."""
         known = "".join(c for c in "\n" + separator if c in self.characters)
         return self.encode(known or self.characters[0])
+
+
+def code_points(text: str) -> np.ndarray:
+    """Code points of a text, uint32 [len(text)]."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -8,12 +8,10 @@ writes fixed_points.json and a picture in principal components.
 
 from __future__ import annotations
 
-import math
-
 from jsonargparse import Namespace
 
 from rnnjax.cli import check_numbers, run
-from rnnjax.errors import UserError
+from rnnjax.config.checks import more_than_zero
 from rnnjax.text_network import TextNetwork, parser_for, read_text_network
 
 
@@ -25,8 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--slowest", type=float, default=1e-9, help="largest speed |F(s) - s| of a point that is kept")
     options = parser.parse_args(argv)
     check_numbers(options, starts=1, steps=1)
-    if not (math.isfinite(options.slowest) and options.slowest > 0):
-        raise UserError(f"--slowest is {options.slowest}, but must be a finite number above 0")
+    more_than_zero(**{"--slowest": options.slowest})
     return look(read_text_network("fixed_points", parser, options), options)
 
 

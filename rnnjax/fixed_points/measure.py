@@ -58,7 +58,7 @@ def measure(network: TextNetwork, options: Namespace) -> tuple[dict, np.ndarray]
 
 
 def step_of(trained: Trained) -> Step:
-    """A network's step of one stream, of an id."""
+    """Step of a network on one stream of ids."""
     from rnnjax.model.network import Batch
     from rnnjax.model.rnn import step
 
@@ -69,7 +69,7 @@ def step_of(trained: Trained) -> Step:
 
 
 def visited(step: Step, trained: Trained, ids):
-    """The states after each letter [T, ...], from the initial one."""
+    """Reads letters from the initial state; returns the state after each, leaves [T, ...]."""
     import jax
 
     from rnnjax.model.network import initial_carry

@@ -1,4 +1,4 @@
-"""The arguments of a gradient of anybody's step: made arrays, and held against the step before anything is computed."""
+"""The arguments of a gradient of any step: made arrays, and held against the step before anything is computed."""
 
 from typing import Any
 

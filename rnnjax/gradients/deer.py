@@ -46,7 +46,7 @@ def gradient(recurrence: Recurrence, window: Window, *, solver: Solver = Solver(
 def of_any_step(
     recurrence: Recurrence, window: Window, solver: Solver, params: Any, state: Any
 ) -> tuple[Array, tuple[Any, Any, Spent]]:
-    """Loss of a window of anybody's step, and the state after it."""
+    """Loss of a window of any step, and the state after it."""
     batch, start = window.batch, window.trace
     states, out, found = any_step.run(recurrence, params, window.hyper, state, batch, solver, start)
     loss = jnp.sum(losses(recurrence, params, out, batch)) / total_weight(recurrence, batch)

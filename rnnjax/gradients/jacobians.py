@@ -1,4 +1,4 @@
-"""The double sum over j (the step whose loss it is) and k (the step at which a parameter was used) for anybody's step,
+"""The double sum over j (the step whose loss it is) and k (the step at which a parameter was used) for any step,
 as products of Jacobians:
 
     ∂L/∂p = Σⱼ (∂ℓⱼ/∂p + Σₖ<ⱼ ∂ℓⱼ/∂sⱼ₋₁ Dⱼ₋₁ ⋯ Dₖ₊₁ Iₖ)      Dₘ = ∂sₘ/∂sₘ₋₁      Iₖ = ∂sₖ/∂p at fixed sₖ₋₁

@@ -1,4 +1,4 @@
-"""The gradient of anybody's step over a window, by any method that needs no structure of a network."""
+"""The gradient of any step over a window, by any method that needs no structure of a network."""
 
 import math
 from dataclasses import dataclass, fields, replace

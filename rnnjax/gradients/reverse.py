@@ -1,4 +1,4 @@
-"""Back-propagation through time for anybody's step: the reverse recurrence of `manual`, which asks for the derivative
+"""Back-propagation through time for any step: the reverse recurrence of `manual`, which asks for the derivative
 of one step alone.
 
     λₜ₋₁ = (λₜ, ∂L/∂oₜ) pulled back through step t to sₜ₋₁      λ_T = 0

@@ -74,7 +74,7 @@ class Seen(NamedTuple):
 def visit_any(
     step: Step, p: Array, readout: Any, s: Array, trace: Seen, batch_t: Batch, noise_t: Any, *, n: int
 ) -> StepGradient:
-    """One step of one stream of anybody's recurrence, whose pattern is seen in its derivatives: M has the entries that
+    """One step of one stream of any recurrence, whose pattern is seen in its derivatives: M has the entries that
     a way of n steps leads to, along which no derivative has been zero at all times so far. As the output may be any
     function of parameters and state, ∂ℓₜ/∂p and ∂ℓₜ/∂sₜ₋₁ J̃ₜ₋₁ are what a step adds, its own influence exact."""
     (new, loss), pull = jax.vjp(lambda p, readout, s: step.advance(p, readout, s, batch_t), p, readout, s)

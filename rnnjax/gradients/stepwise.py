@@ -175,7 +175,7 @@ def structure(recurrence: Recurrence) -> Model:
     """The cells of a network.
 
     Raises:
-      UserError: where the recurrence is anybody's step.
+      UserError: where the recurrence is any step.
     """
     if recurrence.model is None:
         raise UserError("this method needs the structure of a network of cells, which a step of its own does not show")

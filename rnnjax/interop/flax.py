@@ -63,7 +63,7 @@ def to_cell(model: Model, layer: Layer) -> Tree:
 
 
 def from_params(model: Model, tree: Tree, source: str = "the params") -> Params:
-    """The inverse of `to_params`, for the network as a function: bz of the GRU's r and u come back inside bh.
+    """The inverse of `to_params` for the network as a function: bz of the GRU's r and u come back inside bh.
 
     Args:
       source: the origin of the arrays, for messages.
@@ -130,10 +130,9 @@ def load(path: Path | str, model: Model) -> Params:
 
 def read(path: Path) -> Tree:
     """The tree of a file."""
+    content = weights.read(path)
     try:
-        tree = serialization.msgpack_restore(weights.read(path))
-    except UserError:
-        raise
+        tree = serialization.msgpack_restore(content)
     except Exception:  # a damaged file can make msgpack raise anything
         tree = None
     if not isinstance(tree, dict) or not all(isinstance(part, dict) for part in tree.values()):

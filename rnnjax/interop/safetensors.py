@@ -1,5 +1,7 @@
-"""This package's own layout in a safetensors file: every leaf by its name here, such as layers.0.W, and in the metadata
-all that it takes to run the network: its shape, its numbers that are no weights, its characters.
+"""This package's own layout in a safetensors file.
+
+Each leaf has its name, such as layers.0.W. The metadata have the rest of the network: its shape, its numbers that are
+no weights, its characters.
 """
 
 import dataclasses
@@ -15,7 +17,7 @@ from rnnjax.errors import UserError
 from rnnjax.interop import weights
 from rnnjax.model.cells import Hyper, built_in
 from rnnjax.model.initializers import param_shapes
-from rnnjax.model.network import Batch, Model, Params, initial_carry, leaf_name
+from rnnjax.model.network import Batch, Model, Params, initial_carry, leaf_names
 from rnnjax.model.rnn import apply
 from rnnjax.training.state import from_arrays, to_arrays
 
@@ -23,7 +25,7 @@ FORMAT = "rnnjax 1"
 
 
 class Network(NamedTuple):
-    """A network that needs nothing else.
+    """A network with its shape and its characters.
 
     Attributes:
       characters: in the order of their ids; the id after the last stands for any other.
@@ -98,8 +100,8 @@ def from_fields(fields: dict[str, Any]) -> Model:
 
 def to_named_shapes(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
     """The shape of each leaf, by name."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(param_shapes(model))
-    return {leaf_name(path): leaf for path, leaf in leaves}
+    shapes = param_shapes(model)
+    return dict(zip(leaf_names(shapes), jax.tree.leaves(shapes), strict=True))
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

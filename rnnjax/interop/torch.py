@@ -73,7 +73,7 @@ def to_state_dict(model: Model, params: Params, names: Names = NAMES) -> dict[st
 def from_state_dict(
     model: Model, state: Mapping[str, Any], names: Names = NAMES, source: str = "the state_dict"
 ) -> Params:
-    """The inverse of `to_state_dict`, for the network as a function: biases that always add up come back as one.
+    """The inverse of `to_state_dict` for the network as a function: biases that are added up come back as one.
 
     Args:
       source: the origin of the arrays, for messages.

@@ -9,7 +9,6 @@ pay. Writes lags.json and figures.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import jsonargparse
 from jsonargparse import Namespace
 
 from rnnjax.cli import check_numbers, run
+from rnnjax.config.checks import more_than_zero
 from rnnjax.errors import UserError
 from rnnjax.text_network import TextNetwork, fresh, parser_for, read_text_network
 
@@ -48,9 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     options.lags = options.window // 2 if options.lags is None else options.lags
     if options.lags >= options.window:
         raise UserError(f"--lags is {options.lags}, but must be below --window, which is {options.window}")
-    for name, value in (("bias", options.bias), *(("scales", scale) for scale in options.scales)):
-        if not (math.isfinite(value) and value > 0):
-            raise UserError(f"--{name} is {value}, but must be a finite number above 0")
+    more_than_zero(**{"--bias": options.bias})
+    for scale in options.scales:
+        more_than_zero(**{"--scales": scale})
     return lags(read_text_network("lags", parser, options), options)
 
 
@@ -94,7 +94,7 @@ def lags(network: TextNetwork, options: Namespace) -> int:
 
 
 def others(network: TextNetwork, options: Namespace, tell: Callable[[str], None]) -> list[tuple[str, Trained]]:
-    """Networks to compare with, where they are asked for, or where the network is fresh and the scale of W decides."""
+    """Networks to compare with, if they are asked for, or if the network is fresh and the scale of W matters."""
     asked, reason = options.side_by_side, scale_says_little(network.trained.model)
     if asked is False or (asked is None and not network.is_fresh):
         return []
@@ -118,8 +118,7 @@ def scale_says_little(model: Model) -> str | None:
 
 
 def rescaled(network: TextNetwork, scales: list[float]) -> list[tuple[str, Trained]]:
-    """Fresh networks of the same config but for W, which is an orthogonal matrix times each scale; one equal to the
-    network itself is left out."""
+    """Fresh networks of the same config, with W an orthogonal matrix times each scale, but none that is the network."""
     config = network.trained.config
     found = []
     for scale in scales:

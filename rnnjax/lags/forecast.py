@@ -1,4 +1,4 @@
-"""Forecast for a network, or for anybody's step: does running it in parallel over time pay, and from which T on?
+"""Forecast for a network, or for any step: the T from which running it in parallel over time pays.
 
 Where the largest Lyapunov exponent λ is below 0 the network forgets, and Newton's method over time takes a number of
 iterations n that does not grow with T (Gonzalez et al., 2025, "Predictability enables parallelization of nonlinear
@@ -42,11 +42,11 @@ Array = jax.Array
 Tree = Any
 
 REPEATS, LONG = 6, 2.0
-"""Runs of which the fastest counts, as what else the machine does can only add to it; fewer of a program that takes
-long: no new one begins after so many seconds."""
+"""Runs of which the fastest counts, as other work of the machine can only add time; no new one begins after so many
+seconds."""
 
 SHORT = 8
-"""The shorter of the two windows that are timed is so many times shorter."""
+"""Ratio of the lengths of the two windows that are timed."""
 
 
 class Forecast(NamedTuple):

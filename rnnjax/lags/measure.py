@@ -12,15 +12,15 @@ from rnnjax.analysis import lags, lyapunov, units
 from rnnjax.data.streams import fold_into_streams
 from rnnjax.errors import UserError
 from rnnjax.model.initializers import count_parameters
-from rnnjax.model.network import Batch, Carry, initial_carry
-from rnnjax.text_network import TextNetwork, leaf_names
+from rnnjax.model.network import Batch, Carry, initial_carry, leaf_names
+from rnnjax.text_network import TextNetwork
 from rnnjax.trained import Trained
 
 trajectory, by_lag, spectra = (jax.jit(f, static_argnums=0) for f in (lags.trajectory, lags.by_lag, lyapunov.spectra))
 
 
 class AnalysedText(NamedTuple):
-    """Text that is analysed: T characters before the window [T, B], the window [T, B], and a line about both.
+    """Text that is analysed: T characters before the window, the window, both [T, B], and a line about them.
 
     The losses before step K of the window are left out.
     """

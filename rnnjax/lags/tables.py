@@ -45,7 +45,7 @@ def tables(found: dict, lags: int) -> Iterator[Table | str]:
 
 
 def summary(found: dict) -> str:
-    """One line about a network of the comparison."""
+    """Line about a network of the comparison."""
     longest, wanted = len(found["gradient_norm"]["mean"]), found["wanted"]
     return (
         f"{found['name']}: {character(found)}; a bias of {wanted['bias']:g} needs "

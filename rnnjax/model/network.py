@@ -165,6 +165,11 @@ def leaf_name(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
+def leaf_names(tree: Any) -> list[str]:
+    """The names of a tree's leaves, in their order."""
+    return [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
 def zero_carry(model: Model, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
     """The state s₋₁ = 0 for streams of the given batch shape."""
     return tuple(jnp.zeros((*batch_shape, model.state_width), dtype) for _ in range(model.layers * model.directions))

@@ -3,7 +3,7 @@
     sₜ, oₜ = step(params, sₜ₋₁, xₜ)      Lₜ = loss(oₜ, yₜ)      L = Σ wₜ Lₜ / Σ wₜ
 
 Everything that is true of recurrent networks in general is written for it. State, input, target, output and parameters
-are trees of arrays of any kind (`leaves`). `of_step` makes one from anybody's step, `of_network` from a `Model`, whose
+are trees of arrays of any kind (`leaves`). `of_step` makes one from any step, `of_network` from a `Model`, whose
 structure it keeps, so that what is faster on a network of cells can be.
 """
 
@@ -77,7 +77,7 @@ def of_step(
     reduce: Literal["mean", "sum"] = "mean",
     adjoint: Adjoint | None = None,
 ) -> Recurrence:
-    """The recurrence of anybody's step, which is written for one stream and mapped over the batch axes.
+    """The recurrence of any step, which is written for one stream and mapped over the batch axes.
 
     Its batches always have a weight, whose axes tell how many streams and steps there are.
     """

@@ -205,13 +205,13 @@ def in_trust_region(image: Callable[[Array], Array], D: Array, guess: Guess) -> 
     r = guess.image - guess.s
     s = guess.s + smooth(D, r, guess.trust)
     then = image(s)
-    is_better = size(then - s) < size(r)
+    is_better = squared_norm(then - s) < squared_norm(r)
     tried = Guess(s, then, guess.trust / TRUST_FACTOR, guess.iterations)
     stayed = guess._replace(trust=guess.trust * TRUST_FACTOR)
     return jax.tree.map(lambda new, old: jnp.where(shaped(is_better, new), new, old), tried, stayed)
 
 
-def size(r: Array) -> Array:
+def squared_norm(r: Array) -> Array:
     """Σ|rₜ|² of each stream [*B]."""
     return jnp.sum(r * r, axis=(0, -1))
 

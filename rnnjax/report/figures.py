@@ -53,7 +53,7 @@ DARK: dict[Any, Any] = {
 }
 
 
-def drawn(draw: Callable[..., Any], *about: Any) -> tuple[bytes, bytes]:
+def drawn(draw: Callable[..., Any], *arguments: Any) -> tuple[bytes, bytes]:
     """Draws a picture as PNG, for a light page and for a dark one."""
     import matplotlib
 
@@ -61,12 +61,13 @@ def drawn(draw: Callable[..., Any], *about: Any) -> tuple[bytes, bytes]:
     for colors in (LIGHT, DARK):
         file = io.BytesIO()
         with matplotlib.rc_context(colors):
-            save_png(draw(*about), file)
+            save_png(draw(*arguments), file)
         found.append(file.getvalue())
     return found[0], found[1]
 
 
 def ink_color() -> str:
+    """Colour of the text on the page at hand."""
     import matplotlib
 
     return matplotlib.rcParams["text.color"]
@@ -78,7 +79,7 @@ def is_wide(values: list[float]) -> bool:
 
 
 def within(values: list[float]) -> list[float]:
-    """The values that a picture has room for; a single finite loss of 1e20 would leave the others no height."""
+    """The values that fit into a picture; a single loss of 1e20 would leave the others no height."""
     return [value for value in values if value <= FAR * np.median(values)] if min(values, default=0) > 0 else values
 
 
@@ -187,23 +188,18 @@ def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     figure, (axes,) = make_panels(8, 5.2)
     place = places_on(axes, "x", field, study.values(field))
     at = {arm.name: place[str(arm.fields.get(field))] for arm in found}
-    lines: dict[tuple[str, ...], list[ArmSummary]] = {}
     is_alone = len({*at.values()}) == len(found)  # as on zipped axes: no two arms share a value
-    others = [] if is_alone else [name for name in study.fields if name != field]
-    for arm in sorted(found, key=lambda arm: at[arm.name]):
-        lines.setdefault(tuple(setting(arm, name) for name in others), []).append(arm)
-    orders = [[f"{name.split('.')[-1]}={value}" for value in study.values(name)] for name in others]
-    settings_in_order = sorted(lines, key=lambda line: [of.index(word) for of, word in zip(orders, line, strict=True)])
+    lines = _lines(study, found, at, [] if is_alone else [name for name in study.fields if name != field])
     style = "-" if are_numbers(study.values(field)) else ":"  # nothing lies between two names
     style = "none" if is_alone and len(study.fields) > 1 else style
     intervals: list[tuple[float, Interval, str]] = []
     if len(lines) > MOST_PANELS:
         _points(axes, found, at, np.inf if study.lower_is_better else -np.inf)
     else:
-        for index, settings in enumerate(settings_in_order):
+        for index, (settings, arms) in enumerate(lines.items()):
             beside = side_by_side(at, axes.get_xscale() == "log", index, len(lines))
             words = ", ".join(settings) or "mean, 95% interval"
-            intervals += _line(axes, lines[settings], beside, f"C{index}", style, words)
+            intervals += _line(axes, arms, beside, f"C{index}", style, words)
     baseline = next((arm.mean for arm in found if arm.baseline), None)
     if baseline is not None:
         axes.axhline(baseline, color=ink_color(), linestyle="--", linewidth=1, label="baseline")
@@ -214,8 +210,19 @@ def along(study: Record, found: list[ArmSummary], field: str) -> Any:
     return figure
 
 
+def _lines(
+    study: Record, found: list[ArmSummary], at: dict[str, float], others: list[str]
+) -> dict[tuple[str, ...], list[ArmSummary]]:
+    """Arms by their setting of the other axes: settings in the study's order, arms by their places."""
+    lines: dict[tuple[str, ...], list[ArmSummary]] = {}
+    for arm in sorted(found, key=lambda arm: at[arm.name]):
+        lines.setdefault(tuple(setting(arm, name) for name in others), []).append(arm)
+    orders = [[f"{name.split('.')[-1]}={value}" for value in study.values(name)] for name in others]
+    return dict(sorted(lines.items(), key=lambda line: [of.index(w) for of, w in zip(orders, line[0], strict=True)]))
+
+
 def side_by_side(at: dict[str, float], is_log: bool, index: int, count: int) -> dict[str, float]:
-    """Places of one of several lines, moved a little, so that what stands at one value hides nothing."""
+    """Places of one of several lines, moved a little, so that points at the same value do not hide each other."""
     if not is_log:
         values = sorted({*at.values()})
         gap = min((b - a for a, b in pairwise(values)), default=1.0)

@@ -134,7 +134,7 @@ def _check_whole(path: Path, whole: bool) -> None:
 
 
 def _filled(arms: list[dict[str, Any]], base: Any) -> list[dict[str, Any]]:
-    """Completes the arms: a field of the axes that an arm leaves out has the value of the shared config."""
+    """Completes the arms: a field of the axes that an arm leaves out gets the value of the shared config."""
     base = base if isinstance(base, dict) else {}
     own = {}
     for name in dict.fromkeys(name for arm in arms for name in arm["fields"]):

@@ -17,7 +17,7 @@ TOO_NARROW = "with few seeds it is too narrow, so tests and what excludes zero s
 
 
 def arm_table(study: Record, arms: list[ArmSummary]) -> Table:
-    """Table of the arms, without columns that would say nothing."""
+    """Table of the arms, without columns that would be empty."""
     tuned = any(arm.tuned for arm in arms)
     shown: dict[str, list[str]] = {
         "arm": [arm.name for arm in arms],
@@ -69,6 +69,7 @@ def _setting(tuned: dict[str, Any]) -> str:
 
 
 def tuning(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
+    """Paragraphs about the tuning of the learning rates."""
     tune = study.about.get("tune") or {}
     rates = tune.get("learning_rates")
     if not rates:
@@ -98,6 +99,7 @@ def tuning(study: Record, arms: list[ArmSummary]) -> Iterator[Block]:
 
 
 def comparison(study: Record, arms: list[ArmSummary], differences: list[Difference]) -> Iterator[Block]:
+    """Table of the differences to the baseline, or the reason why there is none."""
     baseline = next((arm for arm in arms if arm.baseline), None)
     if baseline is None:
         yield Paragraph("The study names no baseline, so arms are not compared.")

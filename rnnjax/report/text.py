@@ -158,7 +158,7 @@ def _origin(study: Record) -> Iterator[Block]:
 
 
 def _is_words(command: list[Any]) -> bool:
-    """True if a list is the words of one command, not a list of commands: its first entry has no space."""
+    """True if a list is the words of one command, not several commands: its first entry has no space."""
     return bool(command) and isinstance(command[0], str) and " " not in command[0]
 
 

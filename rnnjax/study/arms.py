@@ -1,4 +1,4 @@
-"""The arms of a study: one config each, all of them checked."""
+"""The arms of a study, each with a checked config of its own."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -58,7 +58,7 @@ def make_arms(study: Study, base: Config) -> list[Arm]:
 
 
 def shared(base: Config) -> Config:
-    """The base as an arm has it: on one device, for the study divides arms, not batches; one sample, at the end."""
+    """The base on one device, as a study divides arms, not batches, and with one sample, at the end."""
     return set_fields(base, {"run.devices": 1, "sampling.every_steps": 0})
 
 

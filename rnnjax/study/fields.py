@@ -53,12 +53,8 @@ def parser_of(name: str) -> Parser:
     return parser
 
 
-def check_axis(name: str) -> str:
-    """Returns the name of an axis if arms can differ in it.
-
-    Raises:
-      UserError: if there is no such field, or arms cannot differ in it.
-    """
+def check_axis(name: str) -> None:
+    """Raises UserError if there is no such field, or arms cannot differ in it."""
     known = kinds()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -66,7 +62,6 @@ def check_axis(name: str) -> str:
     for refused in (name, name.split(".")[0]):
         if refused in NOT_OF_AN_ARM:
             raise UserError(f"axes: arms cannot differ in {name}: {NOT_OF_AN_ARM[refused]}")
-    return name
 
 
 @cache

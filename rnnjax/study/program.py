@@ -32,6 +32,7 @@ A = 0
 """The axis of the arms, the first of every array that is not shared."""
 
 PARTS = tuple(TrainState.__dataclass_fields__)
+"""Names of the parts of a training state."""
 
 MAPPED: Any = TrainState(*(None if name == "step" else A for name in PARTS))  # type: ignore[arg-type]
 """Axes of a training state: each arm has parts of its own; all share the step, and so the place in the data."""

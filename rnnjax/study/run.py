@@ -49,7 +49,7 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: 
 
 
 def counted(arms: list[Arm], trials: list[Arm]) -> str:
-    """Number of runs in words, by what they are for."""
+    """Numbers of runs and trials in words."""
     names = len({arm.name for arm in arms})
     words = f"{len(arms)} runs: {names} {'arm' if names == 1 else 'arms'}, each with {len(arms) // names} of the seeds"
     return words + (f"; before them {len(trials)} runs that choose learning rates" if trials else "")

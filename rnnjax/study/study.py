@@ -163,4 +163,5 @@ class Study:
             )
 
     def all_seeds(self) -> list[int]:
+        """Seeds of each arm, one by one."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds

@@ -1,10 +1,10 @@
 """The language of n a's and then n b's, which takes counting (Gers & Schmidhuber, 2001, "LSTM recurrent networks learn
 simple context-free and context-sensitive languages").
 
-The network reads S aⁿ bⁿ, n uniform in 1 … N, and says at each b whether another b follows, or the end E. While it
-reads a's the next symbol cannot be known, and before the first it is; neither is asked. It has accepted a word when all
-n answers are right. An answer without memory knows only that one b in (N + 1)/2 is the last: with p = 2/(N + 1) its
-loss is
+The network reads S aⁿ bⁿ, n uniform in 1 … N, and predicts at each b the next symbol, b or the end E. Nothing is asked
+at S, after which there is always an a, nor at an a, after which either may follow. A word is accepted when all n
+answers are right. An answer without memory knows only that one b in (N + 1)/2 is the last: with p = 2/(N + 1) its loss
+is
 
     -p ln p - (1 - p) ln (1 - p)
 """

@@ -10,7 +10,7 @@ Array = jax.Array
 
 
 class Sequence(NamedTuple):
-    """One sequence of S steps, or many with a further axis.
+    """Sequence of S steps, or N of them, with an axis N in front.
 
     Attributes:
       x: input ids, integer [S], or real vectors [S, I].

@@ -186,8 +186,6 @@ EXHIBIT = Exhibit(
         "Bits for each parameter grow from 73 to 121 parameters and hardly from there to 208; the paper too takes the "
         "values of small networks for less reliable. ReLU stores less than tanh, as in its figure 2a.",
     ),
-    seeds=30,
-    quick_seeds=5,
     quick={"updates": 5_000},
     quick_arms=("RNN, 73 parameters", "RNN, 121 parameters"),
 )

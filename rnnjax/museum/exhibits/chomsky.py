@@ -292,8 +292,6 @@ EXHIBIT = Exhibit(
         "million updates where these have 6,000. The RNNs, which have no counter, come to it more easily.",
         "The score of the best of ten networks, as the paper reports it, hides how many of them fail.",
     ),
-    seeds=30,
-    quick_seeds=5,
     quick={"updates": 1000},
     quick_arms=("RNN, even pairs", "LSTM, even pairs"),
 )

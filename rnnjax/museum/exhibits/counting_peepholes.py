@@ -246,8 +246,6 @@ EXHIBIT = Exhibit(
         "The count of weights told what the settings at hand did not: only with weights from inputs to outputs are "
         "there 38, and without them no network of six learned aⁿbⁿ in a pilot.",
     ),
-    seeds=30,
-    quick_seeds=5,
     quick={"words": 100_000},
     quick_arms=("aⁿbⁿ",),
 )

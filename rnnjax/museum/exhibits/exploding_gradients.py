@@ -247,7 +247,6 @@ EXHIBIT = Exhibit(
         "steps and more: what keeps their memory is not an attractor like that with which the paper's, trained to 200 "
         "steps, reach 5,000.",
     ),
-    seeds=30,
     quick_seeds=10,
     quick_arms=tuple(f"{method}, T = 20" for method in METHODS),
 )

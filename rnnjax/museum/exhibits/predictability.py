@@ -178,7 +178,5 @@ EXHIBIT = Exhibit(
         "With 32 units one network in eight is told wrongly. A small network may be chaotic for a while before it "
         "settles; the iterations count that time, and the exponent, a mean over the whole window, does not show it.",
     ),
-    seeds=30,
-    quick_seeds=5,
     quick_arms=("D = 32",),
 )
