@@ -19,9 +19,10 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.machine import busy_seconds, describe
-from benchmarks.peers import DIVIDED, PEERS
-from benchmarks.problem import GATES, SIZES
+from benchmarks.peers import DIVIDED, KERNEL, PEERS
+from benchmarks.problem import GATES, SIZES, Size
 from benchmarks.programs import Program, Worker, WorkerFailed
+from rnnjax.gradients import fused
 from rnnjax.run.device import PRODUCTS
 
 BLOCK_SECONDS = 0.5
@@ -93,8 +94,7 @@ def device_of(settings: dict[str, str]) -> str:
 def measure(cell: str, size: str, peers: list[str], repetitions: int, settings: dict[str, str]) -> report.Case:
     """All programs of one cell and size, built one after another, then timed in turns with the calibration."""
     styles = [(peer, style) for peer in peers for style in PEERS[peer].styles]
-    divides = SIZES[size].batch > 1 and settings["JAX_PLATFORMS"] == "cpu"
-    programs = [Program(*style) for style in styles if divides or DIVIDED not in style]
+    programs = [Program(*style) for style in styles if has_style(style[1], cell, SIZES[size], settings["JAX_PLATFORMS"])]
     calibration = Worker("calibration", cell, size, "-", settings=settings)
     floors = []
     try:
@@ -113,6 +113,14 @@ def measure(cell: str, size: str, peers: list[str], repetitions: int, settings: 
             program.close()
     gemm, loop = max(floor["gemm"] for floor in floors), min(floor["loop"] for floor in floors)
     return report.Case(cell, size, gemm, loop, others, programs)
+
+
+def has_style(style: str, cell: str, size: Size, platform: str) -> bool:
+    """True of a style that there is for a cell and size on a platform."""
+    if style == DIVIDED:
+        return size.batch > 1 and platform == "cpu"
+    is_layer = cell == "lstm" and size.hidden % fused.MULTIPLE == 0
+    return style != KERNEL or (is_layer and platform == "cpu" and fused.installed())
 
 
 def measure_once(program: Program) -> None:

@@ -24,7 +24,7 @@ class Peer(NamedTuple):
       cells: the cells that it has with the same equations.
       products: how precisely its matrix products can be asked to read their factors.
       styles: `documented`, as its documentation trains such a network, and `best`, as fast as we could make it without
-        rewriting the library's own layer; for rnnjax the gradient methods, and one with the streams divided.
+        rewriting the library's own layer; for rnnjax the gradient methods, one with numba's kernel and one with the streams divided.
     """
 
     title: str
@@ -38,8 +38,11 @@ class Peer(NamedTuple):
 DIVIDED = "manual, 2 devices"
 """The style of rnnjax in which each half of the streams has a device of its own: half of a CPU's threads, or a GPU."""
 
+KERNEL = "manual, kernel"
+"""The style of rnnjax in which numba's kernel computes the loops, where there is one."""
+
 PEERS = {
-    "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", "autodiff", DIVIDED)),
+    "rnnjax": Peer("rnnjax", "rnnjax_", ("rnnjax",), styles=("manual", KERNEL, "autodiff", DIVIDED)),
     "tf1": Peer(
         "TensorFlow 1 graph", "tf1", ("tensorflow",), cells=("rnn",), products=("float32",), styles=("documented",)
     ),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers import DIVIDED, Run
+from benchmarks.peers import DIVIDED, KERNEL, Run
 from benchmarks.problem import CLIP_NORM, LEARNING_RATE, STEPS_PER_DISPATCH, VOCABULARY, Size, Text
 from benchmarks.weights import Weights
 from rnnjax.build import make_text_model
@@ -22,13 +22,16 @@ CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
-    """The style is a gradient method, alone or with settings as in manual scan_unroll=4 threads=1; or it is DIVIDED."""
+    """The style is a gradient method, alone or with settings as in manual scan_unroll=4 threads=1; or it is DIVIDED or KERNEL."""
     devices = 2 if style == DIVIDED else 1
     method, *settings = style.partition(",")[0].split()
     chosen = {name: int(value) for name, value in (setting.split("=") for setting in settings)}
     threads = chosen.pop("threads", 0)
     config = make_config(cell, size, method, devices=devices, threads=threads)
-    config = replace(config, model=replace(config.model, **chosen))
+    kernel = "numba" if style == KERNEL else "none"
+    config = replace(
+        config, model=replace(config.model, **chosen), gradient=replace(config.gradient, kernel=kernel)
+    )
     set_up("auto", "float32", devices, compilation_cache=False, threads=threads_for(config))
     model = make_text_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
     state = init_state(config, model, jnp.dtype("float32"))

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
-from rnnjax.gradients import reverse
+from rnnjax.gradients import fused, reverse
 from rnnjax.gradients.claim import Claim
 from rnnjax.gradients.effort import noted
 from rnnjax.gradients.method import Gradient, Method, Window
@@ -91,10 +91,13 @@ class Adjoints(NamedTuple):
     own: Array | None
 
 
-def gradient(recurrence: Recurrence, window: Window) -> Gradient:
+def gradient(recurrence: Recurrence, window: Window, kernel: fused.Kernel | None = None) -> Gradient:
     """Loss and gradient of one window by the recurrence above, its initial state held constant between windows.
 
     Cost: O(T·H²) time and O(T·H) memory a stream. Exact within the window.
+
+    Args:
+      kernel: computes the loops of the layers that it knows, in place of `forward` and `backward`.
     """
     if recurrence.model is None:
         return reverse.gradient(recurrence, window)
@@ -102,7 +105,7 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
     refuse_resets(model, batch)
     check_given(model, params, carry, batch)
     way = noted(recurrence, window.trace)
-    x, readings, tapes, states = embed(params, batch.x), [], [], []
+    x, readings, tapes, states, loops = embed(params, batch.x), [], [], [], []
     for level in range(model.layers):
         outputs = []
         for index, order in passes(model, level):
@@ -110,7 +113,9 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
             a, reading = read(layer, x)
             inputs = order(Inputs(a, batch.valid, batch.reset))
             along = way.solve(model.cell, layer, hyper, carry[index], inputs).states if way else None
-            state, hs, tape = forward(model.cell, layer, hyper, carry[index], inputs, model.scan_unroll, along)
+            loops.append((kernel and kernel(model.cell, layer, inputs)) or (forward, backward))
+            over_time, _ = loops[index]
+            state, hs, tape = over_time(model.cell, layer, hyper, carry[index], inputs, model.scan_unroll, along)
             readings.append(reading)
             tapes.append(tape)
             states.append(state)
@@ -126,7 +131,8 @@ def gradient(recurrence: Recurrence, window: Window) -> Gradient:
         d_x = d_x if model.residual and level else jnp.zeros((), d_x.dtype)
         for (index, order), d_h in zip(passes(model, level), jnp.split(d_hs, model.directions, -1), strict=True):
             layer, tape, end = params.layers[index], tapes[index], jnp.zeros_like(states[index])
-            found = backward(model.cell, layer, hyper, tape, end, order(d_h), model.scan_unroll)
+            _, back_in_time = loops[index]
+            found = back_in_time(model.cell, layer, hyper, tape, end, order(d_h), model.scan_unroll)
             d_layer = recurrent_weights(layer, tape, found)
             d_layers[index], d_below = input_weights(layer, readings[index], order(found.a), d_layer)
             d_carry[index] = found.state
@@ -290,4 +296,7 @@ def input_weights(layer: Layer, reading: InputTape, d_a: Array, d_layer: Layer) 
 
 
 def method(config: GradientConfig) -> Method:
-    return Method(gradient, claim=Claim("exact", adjoints=True))
+    claim = Claim("exact", adjoints=True)
+    if config.kernel != "numba":
+        return Method(gradient, claim=claim)
+    return Method(partial(gradient, kernel=fused.kernel()), refuse=fused.refuse, claim=claim)
