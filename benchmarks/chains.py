@@ -22,7 +22,8 @@ from benchmarks import saving
 from benchmarks.machine import describe
 from benchmarks.peers.rnnjax_ import make_config
 from benchmarks.problem import GATES, VOCABULARY, Size, make_text
-from rnnjax.build import make_text_model
+from rnnjax.build import make_cell, make_text_model
+from rnnjax.config import Config
 from rnnjax.model import streams
 from rnnjax.quantities import in_time
 from rnnjax.run.device import set_up
@@ -69,19 +70,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(cell: str, text: str, size: Size, repetitions: int) -> Row:
     """One cell and size, in one chain and divided."""
-    operations = 6 * size.batch * size.length * size.hidden**2 * GATES[cell]
+    config, programs = make_config(cell, size, "manual"), []
+    for chains in (1, streams.CHAINS):
+        with mock.patch.object(streams, "chains_for", return_value=chains):
+            programs.append(make_program(config, size))
+    return Row(cell, text, *in_turns(programs, repetitions))
+
+
+def in_turns(programs: list[Callable[[], float]], repetitions: int) -> list[float]:
+    """The median of what each of some programs returns, called in turns."""
+    found = [[program() for program in programs] for _ in range(repetitions)]
+    return [statistics.median(times) for times in zip(*found, strict=True)]
+
+
+def make_program(config: Config, size: Size) -> Callable[[], float]:
+    """A function that takes some training steps and returns the seconds that one of them took; compiled."""
+    operations = 6 * size.batch * size.length * size.hidden**2 * len(make_cell(config.model).gates)
     steps = int(np.clip(SECONDS * OPERATIONS / operations, 1, 200))
-    programs = [make_program(cell, size, chains, steps) for chains in (1, streams.CHAINS)]
-    times: tuple[list[float], ...] = tuple([] for _ in programs)
-    for _ in range(repetitions):
-        for program, found in zip(programs, times, strict=True):
-            found.append(program() / steps)
-    return Row(cell, text, *map(statistics.median, times))
-
-
-def make_program(cell: str, size: Size, chains: int, steps: int) -> Callable[[], float]:
-    """A function that takes some training steps and returns the seconds that they took; compiled."""
-    config = make_config(cell, size, "manual")
     config = replace(config, training=replace(config.training, steps_per_dispatch=steps))
     model = make_text_model(config, range(VOCABULARY))
     state, chunk = init_state(config, model, jnp.dtype("float32")), make_chunk(config, model)
@@ -91,10 +96,9 @@ def make_program(cell: str, size: Size, chains: int, steps: int) -> Callable[[],
         nonlocal state
         start = time.perf_counter()
         state, _ = jax.block_until_ready(chunk(state, text, count))
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) / steps
 
-    with mock.patch.object(streams, "chains_for", return_value=chains):
-        run()
+    run()
     return run
 
 

@@ -14,6 +14,7 @@ On a GPU, with PyTorch's cuDNN beside it, no TF32 in any of them; again with --p
 import argparse
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -93,8 +94,8 @@ def device_of(settings: dict[str, str]) -> str:
 
 def measure(cell: str, size: str, peers: list[str], repetitions: int, settings: dict[str, str]) -> report.Case:
     """All programs of one cell and size, built one after another, then timed in turns with the calibration."""
-    styles = [(peer, style) for peer in peers for style in PEERS[peer].styles]
-    programs = [Program(*style) for style in styles if has_style(style[1], cell, SIZES[size], settings["JAX_PLATFORMS"])]
+    there = partial(has_style, cell=cell, size=SIZES[size], platform=settings["JAX_PLATFORMS"])
+    programs = [Program(peer, style) for peer in peers for style in filter(there, PEERS[peer].styles)]
     calibration = Worker("calibration", cell, size, "-", settings=settings)
     floors = []
     try:

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from rnnjax import own_cell
 from rnnjax.config import Config, ModelConfig
+from rnnjax.config.gradient import Kernel
 from rnnjax.config.memory import check_weights
 from rnnjax.errors import UserError
+from rnnjax.gradients import fused
 from rnnjax.gradients.deer import make_solver
 from rnnjax.model.cells import Cell, Hyper, find
 from rnnjax.model.initializers import init_params
@@ -22,6 +24,11 @@ SCAN_UNROLL = {"gpu": 16}
 """Time steps in one turn of the compiled loop by platform, one elsewhere; `python -m benchmarks.settings` measures it.
 On an H100 sixteen took 0.3 to 0.8 of the time of one, from the book's size to 512 units, and 8 to 16 seconds to the
 first step, where one took 3 to 19. On CPUs one is best."""
+
+
+FEWEST_STREAMS, MOST_UNITS = 4, 1024
+"""Streams of a batch from which, and units up to which, numba's kernel is faster than XLA's loop on a CPU:
+`python -m benchmarks.kernels` measures it."""
 
 
 def make_text_model(config: Config, vocabulary: Sized) -> Model:
@@ -79,6 +86,19 @@ def make_way(config: Config) -> InParallel | None:
 def scan_unroll_of(config: ModelConfig) -> int:
     """Time steps in one turn of the compiled loop: the config's, or as many as pay on the device at hand."""
     return config.scan_unroll or SCAN_UNROLL.get(jax.default_backend(), 1)
+
+
+def kernel_of(config: Config) -> Kernel:
+    """Program of the loops over time of the method manual: the config's choice, or numba's kernel where it pays."""
+    if config.gradient.kernel != "auto":
+        return config.gradient.kernel
+    model, run = config.model, config.run
+    known = config.gradient.method == "manual" and model.cell == "lstm" and model.unroll == "sequential"
+    whole = config.task.is_text and run.precision == "float32" and run.products != "bfloat16"
+    together = run.devices == 1 and not run.coordinator
+    pays = config.training.batch_size >= FEWEST_STREAMS and model.hidden_size <= MOST_UNITS
+    chosen = known and whole and together and pays and fused.installed() and not fused.refuse(make_model(config, 1))
+    return "numba" if chosen else "none"
 
 
 def make_cell(config: ModelConfig) -> Cell:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from rnnjax import own_cell
-from rnnjax.build import scan_unroll_of
+from rnnjax.build import kernel_of, scan_unroll_of
 from rnnjax.conclusion import finish
 from rnnjax.config import Config
 from rnnjax.model.initializers import count_parameters
@@ -76,7 +76,8 @@ def settled(config: Config, run: Path) -> Config:
     """The config as its run began; in a new run, with the fastest scan_unroll where the config leaves it open."""
     config = as_begun(config, run, origin_of(run).get("config"))
     here = int(hosts.share(scan_unroll_of(config.model)))
-    return replace(config, model=replace(config.model, scan_unroll=config.model.scan_unroll or here))
+    model = replace(config.model, scan_unroll=config.model.scan_unroll or here)
+    return replace(config, model=model, gradient=replace(config.gradient, kernel=kernel_of(config)))
 
 
 def open_run(config: Config, task: Task, path: Path, opened: ExitStack) -> tuple[RunDirectory, Checkpoints]:

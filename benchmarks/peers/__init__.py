@@ -24,7 +24,8 @@ class Peer(NamedTuple):
       cells: the cells that it has with the same equations.
       products: how precisely its matrix products can be asked to read their factors.
       styles: `documented`, as its documentation trains such a network, and `best`, as fast as we could make it without
-        rewriting the library's own layer; for rnnjax the gradient methods, one with numba's kernel and one with the streams divided.
+        rewriting the library's own layer; for rnnjax the gradient methods, one with numba's kernel, and one with the
+        streams divided.
     """
 
     title: str

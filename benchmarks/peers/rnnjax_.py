@@ -22,16 +22,14 @@ CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
-    """The style is a gradient method, alone or with settings as in manual scan_unroll=4 threads=1; or it is DIVIDED or KERNEL."""
+    """The style is a gradient method, perhaps with settings, as manual scan_unroll=4 threads=1; or DIVIDED, or KERNEL."""
     devices = 2 if style == DIVIDED else 1
     method, *settings = style.partition(",")[0].split()
     chosen = {name: int(value) for name, value in (setting.split("=") for setting in settings)}
     threads = chosen.pop("threads", 0)
     config = make_config(cell, size, method, devices=devices, threads=threads)
     kernel = "numba" if style == KERNEL else "none"
-    config = replace(
-        config, model=replace(config.model, **chosen), gradient=replace(config.gradient, kernel=kernel)
-    )
+    config = replace(config, model=replace(config.model, **chosen), gradient=replace(config.gradient, kernel=kernel))
     set_up("auto", "float32", devices, compilation_cache=False, threads=threads_for(config))
     model = make_text_model(config, range(VOCABULARY))  # of a vocabulary it asks the length alone
     state = init_state(config, model, jnp.dtype("float32"))

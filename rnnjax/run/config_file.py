@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from rnnjax.config import OLDER, RENAMED, Config
+from rnnjax.config.gradient import Kernel
 from rnnjax.errors import UserError
 from rnnjax.files import read_text
 from rnnjax.run.progress import warn
@@ -22,7 +23,7 @@ FREE_TO_CHANGE = {
 
 
 def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> Config:
-    """Config to go on with: a scan_unroll that it leaves open, and fields younger than the run, are as the run began.
+    """Config to go on with: scan_unroll and kernel that it leaves open, and fields younger than the run, are as it began.
 
     Args:
       kept: the run's config by its checkpoints, where they have it.
@@ -36,9 +37,12 @@ def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> C
     if not recorded:
         return config
     config = with_older_fields(config, recorded, run)
-    unroll = begun["model"]["scan_unroll"]
+    unroll, kernel = begun["model"]["scan_unroll"], begun["gradient"]["kernel"]
     chosen = config.model.scan_unroll or (unroll if isinstance(unroll, int) and unroll > 0 else 0)
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=chosen))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, scan_unroll=chosen))
+    if config.gradient.kernel != "auto" or kernel not in get_args(Kernel):
+        return config
+    return dataclasses.replace(config, gradient=dataclasses.replace(config.gradient, kernel=kernel))
 
 
 def with_older_fields(config: Config, recorded: dict, run: Path) -> Config:
@@ -46,7 +50,7 @@ def with_older_fields(config: Config, recorded: dict, run: Path) -> Config:
     for section, fields in OLDER.items():
         then = {name: value for name, value in fields.items() if name not in recorded.get(section, {})}
         for name, value in then.items():
-            if getattr(getattr(config, section), name) != value:
+            if getattr(getattr(config, section), name) not in (value, "auto"):
                 warn(f"{run} is older than {section}.{name}; it goes on with {value}, as it began")
         config = dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **then)})
     return config

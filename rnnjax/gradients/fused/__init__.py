@@ -7,7 +7,6 @@ import platform
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
 
 import jax
 
@@ -33,9 +32,7 @@ def kernel() -> Kernel:
       UserError: without numba.
     """
     if not installed():
-        raise UserError(
-            "gradient.kernel is numba, which is not installed: pip install 'rnnjax[kernels]' (a run goes on as it began)"
-        )
+        raise UserError("gradient.kernel is numba, which is not installed: pip install 'rnnjax[kernels]'")
     from rnnjax.gradients.fused.layer import loops
 
     return loops
@@ -50,7 +47,7 @@ def refuse(model: Model) -> str | None:
         f"the kernel numba computes the cell lstm, and this is {model.cell.name}": model.cell.name != "lstm",
         "the kernel numba normalises no product": model.layer_norm,
         "the kernel numba learns no initial state": model.learned_state,
-        f"the kernel numba needs a multiple of {MULTIPLE} units, and these are {model.hidden}": model.hidden % MULTIPLE != 0,
+        f"the kernel numba needs a multiple of {MULTIPLE} units": model.hidden % MULTIPLE != 0,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
 

@@ -6,6 +6,7 @@ milliseconds, a thread microseconds.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from llvmlite import ir
@@ -114,7 +115,7 @@ def divided(part: Callable, streams: tuple[int, int], memory: int) -> Callable:
     return divide
 
 
-def address_of(run: Callable) -> Callable:
+def address_of(run: Any) -> Callable:
     """The address, for numba, of a function of a job, as the function of C that a thread begins with."""
     kind, integer = types.int64(types.int64), ir.IntType(64)
 
@@ -146,6 +147,6 @@ def answered(frame):
     return True
 
 
-def register(name: str, function: object) -> None:
+def register(name: str, function: Any) -> None:
     """Makes a compiled function known to XLA's programs of a CPU."""
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(function.ctypes), platform="cpu")

@@ -34,5 +34,6 @@ def backward(
     cell: Cell, layer: Layer, hyper: Hyper, tape: Tape, d_state: Array, d_hs: Array, scan_unroll: int
 ) -> Adjoints:
     """`manual.backward`; `hyper` and `scan_unroll` are of no use here."""
-    d_a, *d_first = steps.backward(layer.W, *tape.saved.cell, d_hs, *split(d_state, cell))
+    gates, c_prev, tanh_c = tape.saved.cell
+    d_a, *d_first = steps.backward(layer.W, gates, c_prev, tanh_c, d_hs, *split(d_state, cell))
     return Adjoints(a=d_a, z=d_a, state=join(tuple(d_first)), s0=None, own=None)

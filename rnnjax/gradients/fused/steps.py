@@ -16,7 +16,7 @@ Array = jax.Array
 
 
 class Steps(NamedTuple):
-    """All steps of a layer: h after and before each, the gates i, f, g, o, c before and tanh c after, and the last c."""
+    """All steps of a layer: h after and before each, the gates i, f, g, o, c before, tanh c after; and the last c."""
 
     hs: Array
     h_prev: Array
@@ -60,9 +60,7 @@ def call(name: str, results: list, aliases: dict[int, int]):
     """
     ready()
     shapes = [jax.ShapeDtypeStruct(result.shape, result.dtype) for result in results]
-    return jax.ffi.ffi_call(
-        f"rnnjax_lstm_{name}", shapes, vmap_method="sequential", input_output_aliases=aliases
-    )
+    return jax.ffi.ffi_call(f"rnnjax_lstm_{name}", shapes, vmap_method="sequential", input_output_aliases=aliases)
 
 
 @cache
