@@ -89,16 +89,30 @@ def scan_unroll_of(config: ModelConfig) -> int:
 
 
 def kernel_of(config: Config) -> Kernel:
-    """Program of the loops over time of the method manual: the config's choice, or numba's kernel where it pays."""
-    if config.gradient.kernel != "auto":
-        return config.gradient.kernel
-    model, run = config.model, config.run
-    known = config.gradient.method == "manual" and model.cell == "lstm" and model.unroll == "sequential"
-    whole = config.task.is_text and run.precision == "float32" and run.products != "bfloat16"
-    together = run.devices == 1 and not run.coordinator
-    pays = config.training.batch_size >= FEWEST_STREAMS and model.hidden_size <= MOST_UNITS
-    chosen = known and whole and together and pays and fused.installed() and not fused.refuse(make_model(config, 1))
-    return "numba" if chosen else "none"
+    """Program of the loops over time of the method manual: the config's choice, or numba's kernel where it pays.
+
+    Raises:
+      UserError: with the reason, where the config asks for a kernel and there is none.
+    """
+    asked = config.gradient.kernel
+    if asked == "none" or config.gradient.method != "manual":
+        return asked if asked == "numba" else "none"
+    reason = no_kernel(config)
+    if asked == "numba" and reason:
+        raise UserError(f"gradient.kernel numba: {reason}")
+    pays = config.training.batch_size >= FEWEST_STREAMS and config.model.hidden_size <= MOST_UNITS
+    return "numba" if reason is None and (pays or asked == "numba") else "none"
+
+
+def no_kernel(config: Config) -> str | None:
+    """The reason why numba's kernel cannot compute a config's loops; None where it can."""
+    if not config.task.is_text or config.model.unroll != "sequential":
+        return "it is for the task text and model.unroll sequential"
+    if config.run.precision != "float32" or config.run.products == "bfloat16":
+        return "it computes in float32, products too"
+    if config.run.devices != 1 or config.run.coordinator:
+        return "it is for a run on one device"
+    return fused.refusal(make_model(config, 1))
 
 
 def make_cell(config: ModelConfig) -> Cell:

@@ -22,7 +22,7 @@ CELLS = {"rnn": "vanilla", "gru": "gru", "lstm": "lstm"}
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
-    """The style is a gradient method, perhaps with settings, as manual scan_unroll=4 threads=1; or DIVIDED, or KERNEL."""
+    """The style is a gradient method, with settings or none, as manual scan_unroll=4 threads=1; DIVIDED; or KERNEL."""
     devices = 2 if style == DIVIDED else 1
     method, *settings = style.partition(",")[0].split()
     chosen = {name: int(value) for name, value in (setting.split("=") for setting in settings)}

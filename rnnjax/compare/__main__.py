@@ -7,6 +7,7 @@ the list of the identities, writes both as JSON and as a figure, and exits with 
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     import jax
     from rich.console import Console
 
-    from rnnjax.build import check_writes_text, make_text_model
+    from rnnjax.build import check_writes_text, kernel_of, make_text_model
     from rnnjax.certificate.certificate import certify
     from rnnjax.compare import figures, tables
     from rnnjax.compare.report import Report
@@ -51,6 +52,7 @@ def compare(config: Config, names: list[str], out: Path) -> int:
     from rnnjax.run.results import make_directory
 
     check_writes_text(config)
+    config = replace(config, gradient=replace(config.gradient, kernel=kernel_of(config)))
     make_directory(out)
     corpus = load_corpus(config.data)
     model = make_text_model(config, corpus.vocabulary)

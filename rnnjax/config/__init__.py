@@ -57,9 +57,6 @@ class Config:
         both_ways = task in ("many_to_one", "many_to_many", "tagging")
         check(both_ways or not model.bidirectional, "model.bidirectional", True, f"false for the task {task}")
         check(task == "seq2seq" or model.attention == "none", "model.attention", model.attention, f"none for {task}")
-        plain = self.run.devices == 1 and not self.run.coordinator and self.run.products != "bfloat16"
-        elsewhere = "none over several devices and with run.products bfloat16"
-        check(plain or self.gradient.kernel != "numba", "gradient.kernel", self.gradient.kernel, elsewhere)
         check(task == "many_to_one" or self.data.path != "digits", "data.path", "digits", f"another for {task}")
         of_arrays = f"one of {', '.join(SERIES)} for the arrays of data.path {self.data.path}"
         check(self.task.is_series or not self.data.path.lower().endswith(".npz"), "task.name", task, of_arrays)

@@ -296,7 +296,5 @@ def input_weights(layer: Layer, reading: InputTape, d_a: Array, d_layer: Layer) 
 
 
 def method(config: GradientConfig) -> Method:
-    claim = Claim("exact", adjoints=True)
-    if config.kernel != "numba":
-        return Method(gradient, claim=claim)
-    return Method(partial(gradient, kernel=fused.kernel()), refuse=fused.refuse, claim=claim)
+    kernel = fused.kernel() if config.kernel == "numba" else None
+    return Method(partial(gradient, kernel=kernel), claim=Claim("exact", adjoints=True))

@@ -3,10 +3,10 @@
 Numba is an extra: it is imported where a kernel is asked for, and nowhere else.
 """
 
-import platform
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from platform import machine
 
 import jax
 
@@ -18,6 +18,12 @@ Kernel = Callable[..., tuple[Callable, Callable] | None]
 
 MULTIPLE = 64
 """Units of a layer that one panel of Wᵀ has; a layer has a multiple."""
+
+
+TRIED = ("linux", "x86_64")
+"""System and processors on which the kernel was tried."""
+
+MISSING = "numba is not installed: pip install 'rnnjax[kernels]'"
 
 
 def installed() -> bool:
@@ -32,26 +38,20 @@ def kernel() -> Kernel:
       UserError: without numba.
     """
     if not installed():
-        raise UserError("gradient.kernel is numba, which is not installed: pip install 'rnnjax[kernels]'")
+        raise UserError(f"gradient.kernel numba: {MISSING}")
     from rnnjax.gradients.fused.layer import loops
 
     return loops
 
 
-def refuse(model: Model) -> str | None:
-    """The reason why the kernel cannot be applied to a network; None where it can."""
-    here = jax.default_backend()
+def refusal(model: Model) -> str | None:
+    """The reason why the kernel cannot compute a network here; None where it can."""
     reasons = {
-        f"the kernel numba is for a CPU, and this is a {here}": here != "cpu",
-        f"the kernel numba is for Linux on x86-64, and this is {sys.platform} on {platform.machine()}": not known(),
-        f"the kernel numba computes the cell lstm, and this is {model.cell.name}": model.cell.name != "lstm",
-        "the kernel numba normalises no product": model.layer_norm,
-        "the kernel numba learns no initial state": model.learned_state,
-        f"the kernel numba needs a multiple of {MULTIPLE} units": model.hidden % MULTIPLE != 0,
+        MISSING: not installed(),
+        f"it is for a CPU, and this is a {jax.default_backend()}": jax.default_backend() != "cpu",
+        f"it is for Linux on x86-64, and this is {sys.platform} on {machine()}": (sys.platform, machine()) != TRIED,
+        f"it is for the cell lstm, not {model.cell.name}": model.cell.name != "lstm",
+        "it has no layer norm and no learned state": model.layer_norm or model.learned_state,
+        f"it is for a multiple of {MULTIPLE} units, not {model.hidden}": model.hidden % MULTIPLE != 0,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
-
-
-def known() -> bool:
-    """True of the systems on which the kernel was tried."""
-    return sys.platform == "linux" and platform.machine() == "x86_64"

@@ -1,7 +1,9 @@
 """The kernels of `lstm` as functions of JAX's arrays."""
 
 import os
+import zlib
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -65,6 +67,8 @@ def call(name: str, results: list, aliases: dict[int, int]):
 
 @cache
 def ready() -> None:
-    """Makes the kernels known to XLA, once."""
-    register("rnnjax_lstm_forward", lstm.forward)
-    register("rnnjax_lstm_backward", lstm.backward)
+    """Makes the kernels known to XLA, once; compiles them, where no earlier start has."""
+    sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    kernels = lstm.compiled(version=zlib.crc32(sources) or 1)
+    for name, kernel in zip(("forward", "backward"), kernels, strict=True):
+        register(f"rnnjax_lstm_{name}", kernel)

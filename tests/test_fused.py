@@ -1,0 +1,143 @@
+"""The fused kernel of an LSTM's loops, against the loop over the cell in float64, which `test_cells.py` holds against
+plain NumPy."""
+
+import sys
+from platform import machine
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+
+from rnnjax import loop
+from rnnjax.config import Config, GradientConfig, ModelConfig, RunConfig, TrainingConfig
+from rnnjax.errors import UserError
+from rnnjax.gradients import fused, make_method, manual
+from rnnjax.gradients.method import Window
+from rnnjax.model.initializers import init_params
+from rnnjax.model.network import Batch, Model
+from rnnjax.model.recurrence import of_network
+
+needs_numba = pytest.mark.skipif(not fused.installed(), reason="numba is not installed")
+
+KERNEL = GradientConfig(kernel="numba")
+
+
+def window(dtype, T=9, B=7, H=128, layers=2, seed=0, **masks):
+    """A network of LSTM units with weights far from their start, and a window of it."""
+    model = Model(vocabulary=5, hidden=H, layers=layers, cell="lstm")
+    params = init_params(jax.random.key(seed), model, "uniform", 1.0, jnp.float64)
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf + rng.normal(size=leaf.shape) / H**0.5, dtype), params)
+    carry = tuple(jnp.asarray(rng.normal(size=(B, 2 * H)), dtype) for _ in range(layers))
+    x, y = rng.integers(5, size=(2, T, B))
+    return model, Window(params, None, carry, Batch(x, y, **masks))
+
+
+def computed(method, model, given):
+    return jax.jit(lambda given: method.gradient(of_network(model), given))(given)
+
+
+def errors(found, exact):
+    """Root of the mean square error of each array, as a share of its own root mean square."""
+    norm = lambda leaf: np.sqrt(np.mean(np.square(leaf)))
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True)
+    return np.array([norm(np.asarray(a, np.float64) - b) / norm(b) for a, b in pairs])
+
+
+@needs_numba
+@pytest.mark.parametrize("shape", [{}, {"T": 1, "B": 1, "H": 64}, {"T": 40, "B": 13, "H": 192, "layers": 1}], ids=str)
+def test_kernel_rounds_no_more_than_the_loop(shape):
+    exact = computed(make_method(GradientConfig()), *window("float64", **shape))
+    by_kernel, by_loop = (
+        errors(computed(make_method(config), *window("float32", **shape)), exact)
+        for config in (KERNEL, GradientConfig())
+    )
+    assert by_kernel.max() < 2e-6
+    assert (by_kernel < 1.5 * by_loop + 1e-7).all(), (by_kernel, by_loop)
+
+
+@needs_numba
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_kernel_is_the_same_to_the_bit_on_any_number_of_threads(threads, monkeypatch):
+    model, given = window("float32")
+    one = computed(make_method(KERNEL), model, given)
+    monkeypatch.setenv("PJRT_NPROC", threads)
+    for _ in range(3):
+        jax.tree.map(np.testing.assert_array_equal, computed(make_method(KERNEL), model, given), one)
+
+
+@needs_numba
+def test_side_by_side_kernels_keep_apart():
+    model, given = window("float32", layers=1)
+    several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 2 if leaf.dtype == jnp.float32 else leaf]), given)
+    of = lambda given: make_method(KERNEL).gradient(of_network(model), given)
+    both = jax.jit(jax.vmap(of))(several)
+    for n in range(2):
+        alone = jax.jit(of)(jax.tree.map(lambda leaf: leaf[n], several))  # noqa: B023
+        np.testing.assert_allclose(both.params.layers[0].W[n], alone.params.layers[0].W, rtol=1e-5, atol=1e-8)
+
+
+@needs_numba
+def test_windows_with_masks_and_other_layers_take_the_loop():
+    from rnnjax.gradients.fused.layer import loops
+
+    valid = np.random.default_rng(1).random((9, 7)) < 0.8
+    for dtype, masks in (("float32", {"valid": jnp.asarray(valid)}), ("float64", {})):
+        model, given = window(dtype, **masks)
+        one, other = (computed(make_method(config), model, given) for config in (KERNEL, GradientConfig()))
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+    model, given = window("float32", H=96)
+    inputs = manual.Inputs(jnp.zeros((9, 7, 384), jnp.float32))
+    assert loops(model.cell, given.params.layers[0], inputs) is None
+
+
+def settled(tmp_path, kernel="auto", **changes):
+    config = Config(
+        model=ModelConfig(**{"cell": "lstm", "hidden_size": 128} | changes),
+        gradient=GradientConfig(kernel=kernel),
+        training=TrainingConfig(batch_size=8),
+        run=RunConfig(root=str(tmp_path), name="r"),
+    )
+    return loop.settled(config, tmp_path / "r").gradient.kernel
+
+
+def test_a_run_takes_the_kernel_where_it_is_there_and_keeps_what_it_began_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(fused, "installed", lambda: True)
+    here = "numba" if jax.default_backend() == "cpu" and (sys.platform, machine()) == fused.TRIED else "none"
+    assert settled(tmp_path) == here
+    assert settled(tmp_path, kernel="none") == "none"
+    others = ({"cell": "gru"}, {"hidden_size": 100}, {"hidden_size": 2048}, {"layer_norm": True}, {"unroll": "deer"})
+    assert {settled(tmp_path, **other) for other in others} == {"none"}
+    (tmp_path / "r").mkdir()
+    for said, kept in (({"kernel": "none"}, "none"), ({"kernel": "numba"}, "numba"), ({}, "none")):
+        (tmp_path / "r" / "config.yaml").write_text(yaml.safe_dump({"gradient": {"method": "manual", **said}}))
+        assert settled(tmp_path) == kept
+    monkeypatch.setattr(fused, "installed", lambda: False)
+    assert settled(tmp_path / "new") == "none"
+    for ask in (lambda: settled(tmp_path / "new", kernel="numba"), lambda: make_method(KERNEL)):
+        with pytest.raises(UserError, match=r"gradient.kernel numba: .*pip install 'rnnjax\[kernels\]'"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"cell": "gru"}, "for the cell lstm, not gru"), ({"hidden_size": 100}, "a multiple of 64 units, not 100")],
+)
+def test_a_kernel_that_there_is_not_is_refused(changes, reason, tmp_path, monkeypatch):
+    monkeypatch.setattr(fused, "installed", lambda: True)
+    with pytest.raises(UserError, match=reason):
+        settled(tmp_path, kernel="numba", **changes)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", ["d_a", "d_h0", "d_c0"])
+def test_a_wrong_kernel_is_seen(name, monkeypatch):
+    from rnnjax.gradients.fused import steps
+
+    place, true = ["d_a", "d_h0", "d_c0"].index(name), steps.backward
+    wrong = lambda *given: tuple(part * (1.001 if n == place else 1) for n, part in enumerate(true(*given)))
+    exact = computed(make_method(GradientConfig()), *window("float64"))
+    monkeypatch.setattr(steps, "backward", wrong)
+    assert errors(computed(make_method(KERNEL), *window("float32")), exact).max() > 1e-4
