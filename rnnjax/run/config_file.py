@@ -23,7 +23,7 @@ FREE_TO_CHANGE = {
 
 
 def as_begun(config: Config, run: Path, kept: dict[str, Any] | None = None) -> Config:
-    """Config to go on with: scan_unroll and kernel that it leaves open, and fields younger than the run, are as it began.
+    """Config to go on with: scan_unroll and kernel, where left open, and fields younger than the run, are as it began.
 
     Args:
       kept: the run's config by its checkpoints, where they have it.
