@@ -9,6 +9,9 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnnjax"
+FOUND_FIRST = 4
+"""Weight in the search of a page written by hand; that of a docstring is 1."""
+
 MATHJAX = "static/mathjax/es5/tex-svg-full.js"
 """All of MathJax in one file, which draws glyphs as paths and so needs no fonts."""
 
@@ -74,6 +77,8 @@ def find_mathjax():
 def on_page_markdown(markdown, page, config, files):
     """Turns names of this package into links: `gradients.manual.backward` leads to its docstring. Links to files from
     outside, and from there, right in the repository, are made right in the site."""
+    if not page.file.src_uri.startswith("api/"):
+        page.meta.setdefault("search", {"boost": FOUND_FIRST})
     markdown = markdown.replace("](docs/", "](")
     for path, place in OUTSIDE.items():
         markdown = markdown.replace(f"](../{path}", f"]({place}")
@@ -93,7 +98,7 @@ def link_name(match):
 
 
 def is_file(name):
-    return name.endswith((".py", ".yaml", ".md", ".json"))
+    return name.endswith((".py", ".ipynb", ".yaml", ".md", ".json"))
 
 
 def is_field(name):

@@ -15,9 +15,9 @@
 # # The chapter, alive
 #
 # The chapter's road in its own order: the forward pass, back-propagation through time, vanishing and exploding
-# gradients, clipping, the data, training, songs, four architectures. Every number below comes from a function of
-# `rnnjax`, named beside the equation it computes; this notebook draws, and defines no mathematics of its own. It runs
-# from top to bottom in about two minutes on two cores.
+# gradients, clipping, the data, training, songs. Every number below comes from a function of `rnnjax`, named beside the
+# equation it computes; this notebook draws, and defines no mathematics of its own. It runs from top to bottom in a
+# minute. The chapter's four architectures are in `architectures.ipynb`.
 #
 # The letters are the chapter's: `U` from input to hidden, `W` from hidden to hidden, `V` from hidden to output, `h`
 # the hidden state, `ŷ` the output. Vectors are rows here, so what the chapter writes $W h$ is `h @ W`.
@@ -130,6 +130,7 @@ right.set(xlabel="steps kept", ylabel="relative error of the gradient", title="w
 right.set_ylim(0, 1.5)
 left.legend()
 right.legend()
+plt.show()
 
 # %% [markdown]
 # ## Clipping
@@ -153,6 +154,7 @@ for vector, label, color in (
     ax.plot([], [], color=color, label=f"{label}: length {float(jnp.linalg.norm(vector)):.2f}, turned {angle:.1f}°")
 ax.set(xlim=(0, 9), ylim=(0, 5), xlabel="first element", ylabel="second element", title="threshold 5")
 ax.legend(loc="upper left")
+plt.show()
 
 # %% [markdown]
 # ## The data
@@ -189,13 +191,14 @@ ax.bar(list(bits), list(bits.values()))
 ax.axhline(np.log2(len(corpus.vocabulary)), color="C3", ls="--", label="equally likely characters")
 ax.set(xlabel="order of the n-gram model (characters of context)", ylabel="held-out bits per character")
 ax.legend()
+plt.show()
 bar = min(bits.values())
 
 # %% [markdown]
 # ## Training
 #
 # One training step is window, gradient, clipping, Adam (`training.step.make_step`); a chunk of steps is one compiled
-# program. The state goes from window to window, as the chapter's `hprev` does. A small GRU for two minutes' sake:
+# program. The state goes from window to window, as the chapter's `hprev` does. A small GRU, which learns in a minute:
 
 # %%
 from rnnjax.build import make_text_model
@@ -233,6 +236,7 @@ ax.plot(list(validation), list(validation.values()), "o-", label="held-out")
 ax.axhline(bar, color="C3", ls="--", label=f"best n-gram model, held-out: {bar:.2f}")
 ax.set(xlabel="training step", ylabel="bits per character")
 ax.legend()
+plt.show()
 
 # %% [markdown]
 # ## Songs
@@ -260,12 +264,8 @@ line = Batch(ids[:-1], ids[1:])
 before, after = trajectory(model, state.params, state.hyper, initial_carry(model, state.params, ()), line)
 gates = values(model, state.params, state.hyper, before, line)[0]
 
-fig, axes = plt.subplots(3, 1, figsize=(11, 7), sharex=True)
-shown = {
-    "h": (after[0], "RdBu", -1),
-    "reset gate": (gates["gate r"], "viridis", 0),
-    "update gate (1 keeps the state)": (gates["gate u"], "viridis", 0),
-}
+fig, axes = plt.subplots(2, 1, figsize=(11, 5), sharex=True)
+shown = {"h": (after[0], "RdBu", -1), "update gate (1 keeps the state)": (gates["gate u"], "viridis", 0)}
 for ax, (title, (array, colors, low)) in zip(axes, shown.items(), strict=True):
     picture = ax.imshow(np.asarray(array)[:, :24].T, aspect="auto", cmap=colors, vmin=low, vmax=1)
     ax.set(ylabel="unit", title=title)
@@ -273,27 +273,17 @@ for ax, (title, (array, colors, low)) in zip(axes, shown.items(), strict=True):
     fig.colorbar(picture, ax=ax, pad=0.01)
 axes[-1].set_xticks(range(len(text) - 1), [c if c != "\n" else "↵" for c in text[:-1]], fontsize=8)
 axes[-1].set_xlabel("character read")
+plt.show()
 
 # %% [markdown]
-# ## The four architectures
+# ## One to one
 #
-# They differ in three things: which steps are given an input, which are asked for an output, and where the first state
-# comes from. The layers are the same, and so is the training (`model.architectures`; `s` is a state):
+# $$x_0 \to \hat y_0 = x_1 \to \hat y_1 = x_2 \dots$$
 #
-# | | | function |
-# |---|---|---|
-# | one to one | $x_0 \to \hat y_0 = x_1 \to \hat y_1 = x_2 \dots$ | `model.sampling.fed_back` |
-# | one to many | $c \to s_{-1} \to \hat y_0, \hat y_1, \dots$ | `one_to_many` |
-# | many to one | $x_0 \dots x_{n-1} \to \hat y$ | `many_to_one` |
-# | many to many, aligned | $x_t \to \hat y_t$ | `many_to_many` |
-# | many to many, unequal | $x_0 \dots x_{n-1} \to s \to \hat y_0 \dots \hat y_{m-1}$ | `encode`, `decode` |
-#
-# ### One to one
-#
-# Each output is the next input: the network above, writing. In training it is told the true character after each
-# guess; alone it reads what it drew itself, and drifts away from the true text. Both losses on the same held-out
-# characters, k steps after the last true one that the second was told (`tasks.one_to_one.compare`). The second soon is
-# worse than knowing nothing: the network is as sure of its own text as of the true one.
+# Each output is the next input (`model.sampling.fed_back`): the network above, writing. In training it is told the true
+# character after each guess; alone it reads what it drew itself, and drifts away from the true text. Both losses on the
+# same held-out characters (`tasks.one_to_one.compare`): left alone, the network soon does worse than knowing nothing,
+# as it is as sure of its own text as of the true one.
 
 # %%
 from rnnjax.tasks import one_to_one
@@ -307,176 +297,4 @@ ax.plot(np.asarray(alone) / np.log(2), label="reading its own (free running)")
 ax.axhline(bits["0"], color="0.4", ls="--", lw=1, label="characters by their frequency alone")
 ax.set(xlabel="characters since it was left alone", ylabel="bits at the true character", ylim=(0, 12))
 ax.legend(loc="upper right")
-
-# %% [markdown]
-# The other four learn from examples. `tasks.make_task` reads them and pairs them with a loss; the chunk of steps is the
-# one that trained the network above. Small networks and few steps here; `configs/` has the full ones.
-
-# %%
-from rnnjax.config import TaskConfig
-from rnnjax.tasks import make_task
-from rnnjax.training.step import chunk_of
-
-slow, fast = (
-    OptimizerConfig(learning_rate=rate, clip_threshold=1.0, decay="cosine", warmup_steps=20) for rate in (5e-3, 1e-2)
-)
-small_runs = {
-    "one to many": Config(
-        task=TaskConfig("one_to_many", max_length=64),
-        data=DataConfig(test_fraction=0.4),  # the songs that the judge of its songs learns from
-        model=ModelConfig(cell="gru", hidden_size=96),
-        optimizer=slow,
-        training=TrainingConfig(steps=200),
-        sampling=SamplingConfig(length=120, temperature=0.7),
-    ),
-    "many to one": Config(
-        task=TaskConfig("many_to_one"),
-        data=DataConfig("digits"),
-        model=ModelConfig(cell="gru", hidden_size=64),
-        optimizer=fast,
-        training=TrainingConfig(steps=700),
-    ),
-    "many to many": Config(
-        task=TaskConfig("many_to_many", max_length=48),
-        model=ModelConfig(cell="gru", hidden_size=48, bidirectional=True),
-        optimizer=slow,
-        training=TrainingConfig(steps=250),
-    ),
-    "unequal lengths": Config(
-        task=TaskConfig("seq2seq", numbers=3_000),
-        data=DataConfig("numbers", validation_fraction=0, test_fraction=0.03),
-        model=ModelConfig(cell="gru", hidden_size=48, embedding_size=16, attention="general"),
-        optimizer=slow,
-        training=TrainingConfig(steps=400),
-    ),
-}
-tasks, ends, learned = {}, {}, {}
-for name, small_run in small_runs.items():
-    tasks[name] = make_task(small_run)
-    ends[name], examples = tasks[name].start(), jax.tree.map(jnp.asarray, tasks[name].data)
-    chunk, most = chunk_of(small_run, tasks[name].step), small_run.training.steps_per_dispatch
-    for done in range(0, small_run.training.steps, most):
-        ends[name], _ = chunk(ends[name], examples, np.int32(min(most, small_run.training.steps - done)))
-    learned[name] = tasks[name].conclude(ends[name], examples)
-    print(tasks[name].summary)
-
-# %% [markdown]
-# ### One to many
-#
-# $$s_{-1} = S_c \qquad s_t = \mathrm{cell}(x_t, s_{t-1}) \qquad \hat y_t = \mathrm{softmax}(V h_t + b_y)$$
-#
-# The one input is a band's name, $c$; it chooses the row $S_c$ of a learned table as the state to begin from
-# (`one_to_many`), and all after that is text. Every band is given the same first input here, and from its own state
-# expects another beginning; that one of the bands writes no capitals is learned first. To be recognised by a classifier
-# takes more steps than these:
-
-# %%
-from rnnjax.model.architectures import one_to_many
-from rnnjax.tasks import one_to_many as songs_of_bands
-
-run, task, end = (of["one to many"] for of in (small_runs, tasks, ends))
-characters, bands = task.names["characters"], task.names["labels"]
-first = jnp.full((1, len(bands)), characters.index(songs_of_bands.START))
-logits = one_to_many(
-    songs_of_bands.shape_of(run, task.names), end.params, end.hyper, jnp.arange(len(bands)), Batch(first, first)
-)
-p = np.asarray(jax.nn.softmax(logits[0]))
-likeliest = np.argsort(-p.max(axis=0))[:24]
-
-fig, ax = plt.subplots(figsize=(9, 4.6))
-picture = ax.imshow(100 * p[:, likeliest], cmap="viridis", aspect="auto", vmin=0)
-ax.set_xticks(range(len(likeliest)), [(characters + "?")[i].replace(" ", "␣").replace("\n", "↵") for i in likeliest])
-ax.set_yticks(range(len(bands)), bands)
-ax.set(xlabel="first character of a piece", title="one input, another state")
-ax.grid(False)
-fig.colorbar(picture, ax=ax, label="probability (%)")
-
-# %%
-print("\n".join(task.report(learned["one to many"].result)))
-
-# %% [markdown]
-# ### Many to one
-#
-# $$h_t = \mathrm{cell}(x_t, h_{t-1}) \qquad \hat y = \mathrm{softmax}(V h_{n-1} + b_y)$$
-#
-# A handwritten digit is read pixel by pixel, row by row, and named after the last of 64 (`many_to_one`). Sequences that
-# end earlier are padded, and the state is held there. So one batch of the same image, cut off after 1, 2, … 64 pixels,
-# shows when the network makes up its mind:
-
-# %%
-from rnnjax.model.architectures import many_to_one, steps_within
-from rnnjax.tasks import many_to_one as labels_of
-
-run, task, end = (of["many to one"] for of in (small_runs, tasks, ends))
-shape, held_out_images = labels_of.shape_of(run, task.names), task.held_out
-fig, axes = plt.subplots(2, 3, figsize=(11, 4.6), height_ratios=(1, 1.3), layout="constrained")
-for (above, below), image in zip(axes.T, (0, 1, 2), strict=True):
-    pixels, digit = held_out_images.x[image], int(held_out_images.label[image])
-    x = jnp.tile(pixels[:, None, None], (1, 64, 1))
-    prefixes = Batch(x, x, valid=steps_within(jnp.arange(1, 65), 64))
-    p = np.asarray(jax.nn.softmax(many_to_one(shape, end.params, end.hyper, prefixes)))
-    above.imshow(pixels.reshape(8, 8), cmap="gray_r")
-    above.set(xticks=[], yticks=[], title=f"a held-out {digit}")
-    picture = below.imshow(p.T, cmap="viridis", aspect="auto", vmin=0, vmax=1, extent=(0.5, 64.5, 9.5, -0.5))
-    below.set(xlabel="pixels read", ylabel="digit", yticks=range(10))
-    below.grid(False)
-fig.colorbar(picture, ax=axes, label="probability")
-print("\n".join(task.report(learned["many to one"].result)))
-
-# %% [markdown]
-# ### Many to many, aligned
-#
-# $$\hat y_t = \mathrm{softmax}([\overrightarrow{h_t}, \overleftarrow{h_t}] V + b_y)$$
-#
-# An output for each input. The lyrics model above is one; here each character gets a tag: whether it belongs to its
-# word's first syllable, ends it, or comes later. The character alone does not tell, and what decides stands partly
-# after it, so that one half of the layer reads backward (`many_to_many`). A held-out line:
-
-# %%
-from rnnjax.data.tags import TAGS
-from rnnjax.model.architectures import many_to_many
-from rnnjax.tasks import many_to_many as tags_of
-
-run, task, end = (of["many to many"] for of in (small_runs, tasks, ends))
-rows = jax.tree.map(np.asarray, task.held_out)
-line = int(np.argmax(rows.length))
-ids = jnp.asarray(rows.x[line, : rows.length[line]])
-p = np.asarray(jax.nn.softmax(many_to_many(tags_of.shape_of(run, task.names), end.params, end.hyper, Batch(ids, ids))))
-
-fig, ax = plt.subplots(figsize=(11, 2.4))
-picture = ax.imshow(p.T, cmap="viridis", aspect="auto", vmin=0, vmax=1)
-ax.plot(rows.y[line, : rows.length[line]], "wx", ms=5)
-ax.set_xticks(range(len(ids)), [task.names["characters"][i].replace(" ", "␣") for i in ids])
-ax.set_yticks(range(len(TAGS)), TAGS)
-ax.set(xlabel="character read", title="probability of each tag; crosses: the true ones")
-ax.grid(False)
-fig.colorbar(picture, ax=ax)
-print("\n".join(task.report(learned["many to many"].result)))
-
-# %% [markdown]
-# ### Many to many, unequal lengths
-#
-# An encoder reads the source, and the decoder goes on from the state that it leaves (`encode`, `decode`). At each
-# step the decoder also looks back at all of the encoder's states, weighted by how well they fit its own (`attend`):
-#
-# $$a_{ts} = \mathrm{softmax}_s(h_t A \bar h_s) \qquad c_t = \sum_s a_{ts} \bar h_s \qquad
-# \tilde h_t = \tanh([c_t, h_t] M + m) \qquad \hat y_t = \mathrm{softmax}(V \tilde h_t + b_y)$$
-#
-# Numbers below a million in words and back, by one network. So few steps are too few to be right about most of them;
-# the weights $a$ begin to follow what is written:
-
-# %%
-task, found = tasks["unequal lengths"], learned["unequal lengths"]
-task.figures(found.result)["attention.png"]
-
-# %% [markdown]
-# What it writes is found by a search (`model.beam_search.beam_search`). Greedily, the likeliest character is taken at
-# every step; a beam follows several beginnings side by side, so that a step that was not the likeliest can still be
-# part of the likeliest text.
-
-# %%
-shown = [row for row in found.predictions if len(row["source"]) < 4 or len(row["truth"]) < 4]
-pd.DataFrame(shown or found.predictions).head(8)
-
-# %%
-print("\n".join(task.report(found.result)))
+plt.show()

@@ -101,7 +101,7 @@ def exists(name):
 
 
 def is_file(name):
-    return name.endswith((".py", ".yaml", ".md", ".json"))
+    return name.endswith((".py", ".ipynb", ".yaml", ".md", ".json"))
 
 
 def is_field(name):
@@ -258,6 +258,7 @@ def test_the_picture_of_the_floors_is_the_linters():
     ]
     table = re.search(r"\| Rooms of a floor.*?\n\n", PAGES["docs/architecture.md"], re.S)[0].rstrip().splitlines()[2:]
     assert [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table] == floors
+    assert set().union(*floors) == ROOMS
 
 
 def test_every_gradient_method_is_named_where_one_looks_for_it():
