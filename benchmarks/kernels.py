@@ -1,4 +1,4 @@
-"""Time of a training step of an LSTM with and without numba's kernel: python -m benchmarks.kernels.
+"""Time of a training step with and without numba's kernel: python -m benchmarks.kernels.
 
 Over sizes around those of `benchmarks.training`, in turns in one process; `build.kernel_of` decides by it.
 """
@@ -25,9 +25,13 @@ SIZES = (
 )
 
 
+CELLS = ("rnn", "lstm")
+
+
 class Row(NamedTuple):
     """Median seconds of a training step."""
 
+    cell: str
     size: str
     xla: float
     kernel: float
@@ -35,28 +39,29 @@ class Row(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("benchmarks.kernels", description=__doc__)
+    parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS)
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="B x T x H, such as 32x64x256")
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
     options = parser.parse_args(argv)
     set_up("cpu", "float32", 1, compilation_cache=False)
-    rows = [measure(size, options.repetitions) for size in options.sizes]
+    rows = [measure(cell, size, options.repetitions) for cell in options.cells for size in options.sizes]
     saving.save(options.out / "kernels", {"machine": describe(), "rows": [row._asdict() for row in rows]})
-    table = make_table("A training step of an LSTM", "B x T x H", "XLA's loop", "kernel", "ratio")
+    table = make_table("A training step", "cell", "B x T x H", "XLA's loop", "kernel", "ratio", words=2)
     for row in rows:
-        table.add_row(row.size, in_time(row.xla), in_time(row.kernel), f"{row.kernel / row.xla:.2f}")
+        table.add_row(row.cell, row.size, in_time(row.xla), in_time(row.kernel), f"{row.kernel / row.xla:.2f}")
     Console(highlight=False).print(table)
     return 0
 
 
-def measure(text: str, repetitions: int) -> Row:
-    """One size, by XLA's loop and by the kernel."""
+def measure(cell: str, text: str, repetitions: int) -> Row:
+    """One cell and size, by XLA's loop and by the kernel."""
     size, programs = Size(*map(int, text.split("x"))), []
     for kernel in ("none", "numba"):
-        config = make_config("lstm", size, "manual")
+        config = make_config(cell, size, "manual")
         config = replace(config, gradient=replace(config.gradient, kernel=kernel))
         programs.append(make_program(config, size))
-    return Row(text, *in_turns(programs, repetitions))
+    return Row(cell, text, *in_turns(programs, repetitions))
 
 
 if __name__ == "__main__":

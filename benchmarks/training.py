@@ -120,7 +120,7 @@ def has_style(style: str, cell: str, size: Size, platform: str) -> bool:
     """True of a style that there is for a cell and size on a platform."""
     if style == DIVIDED:
         return size.batch > 1 and platform == "cpu"
-    is_layer = cell == "lstm" and size.hidden % fused.MULTIPLE == 0
+    is_layer = cell in ("rnn", "lstm") and size.hidden % fused.MULTIPLE == 0
     return style != KERNEL or (is_layer and platform == "cpu" and fused.installed())
 
 

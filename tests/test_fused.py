@@ -1,4 +1,4 @@
-"""The fused kernel of an LSTM's loops, against the loop over the cell in float64, which `test_cells.py` holds against
+"""The fused kernels of a layer's loops, against the loop over the cell in float64, which `test_cells.py` holds against
 plain NumPy."""
 
 import sys
@@ -24,13 +24,13 @@ needs_numba = pytest.mark.skipif(not fused.installed(), reason="numba is not ins
 KERNEL = GradientConfig(kernel="numba")
 
 
-def window(dtype, T=9, B=7, H=128, layers=2, seed=0, **masks):
-    """A network of LSTM units with weights far from their start, and a window of it."""
-    model = Model(vocabulary=5, hidden=H, layers=layers, cell="lstm")
+def window(dtype, T=9, B=7, H=128, layers=2, seed=0, cell="lstm", **masks):
+    """A network with weights far from their start, and a window of it."""
+    model = Model(vocabulary=5, hidden=H, layers=layers, cell=cell)
     params = init_params(jax.random.key(seed), model, "uniform", 1.0, jnp.float64)
     rng = np.random.default_rng(seed)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf + rng.normal(size=leaf.shape) / H**0.5, dtype), params)
-    carry = tuple(jnp.asarray(rng.normal(size=(B, 2 * H)), dtype) for _ in range(layers))
+    carry = tuple(jnp.asarray(rng.normal(size=(B, H * len(model.cell.states))), dtype) for _ in range(layers))
     x, y = rng.integers(5, size=(2, T, B))
     return model, Window(params, None, carry, Batch(x, y, **masks))
 
@@ -47,8 +47,10 @@ def errors(found, exact):
 
 
 @needs_numba
+@pytest.mark.parametrize("cell", ["lstm", "vanilla"])
 @pytest.mark.parametrize("shape", [{}, {"T": 1, "B": 1, "H": 64}, {"T": 40, "B": 13, "H": 192, "layers": 1}], ids=str)
-def test_kernel_rounds_no_more_than_the_loop(shape):
+def test_kernel_rounds_no_more_than_the_loop(shape, cell):
+    shape = shape | {"cell": cell}
     exact = computed(make_method(GradientConfig()), *window("float64", **shape))
     by_kernel, by_loop = (
         errors(computed(make_method(config), *window("float32", **shape)), exact)
@@ -123,7 +125,10 @@ def test_a_run_takes_the_kernel_where_it_is_there_and_keeps_what_it_began_with(t
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"cell": "gru"}, "for the cell lstm, not gru"), ({"hidden_size": 100}, "a multiple of 64 units, not 100")],
+    [
+        ({"cell": "gru"}, "for the cells lstm and vanilla with tanh, not gru"),
+        ({"hidden_size": 100}, "a multiple of 64 units, not 100"),
+    ],
 )
 def test_a_kernel_that_there_is_not_is_refused(changes, reason, tmp_path, monkeypatch):
     monkeypatch.setattr(fused, "installed", lambda: True)
@@ -134,10 +139,14 @@ def test_a_kernel_that_there_is_not_is_refused(changes, reason, tmp_path, monkey
 @needs_numba
 @pytest.mark.parametrize("name", ["d_a", "d_h0", "d_c0"])
 def test_a_wrong_kernel_is_seen(name, monkeypatch):
-    from rnnjax.gradients.fused import steps
+    from rnnjax.gradients.fused import layer
 
-    place, true = ["d_a", "d_h0", "d_c0"].index(name), steps.backward
-    wrong = lambda *given: tuple(part * (1.001 if n == place else 1) for n, part in enumerate(true(*given)))
+    def wrong(cell, name_of, *shapes, **aliases):
+        run = true(cell, name_of, *shapes, **aliases)
+        changed = lambda *given: tuple(part * (1.001 if n == place else 1) for n, part in enumerate(run(*given)))
+        return changed if name_of == "backward" else run
+
+    place, true = ["d_a", "d_h0", "d_c0"].index(name), layer.kernel
     exact = computed(make_method(GradientConfig()), *window("float64"))
-    monkeypatch.setattr(steps, "backward", wrong)
+    monkeypatch.setattr(layer, "kernel", wrong)
     assert errors(computed(make_method(KERNEL), *window("float32")), exact).max() > 1e-4

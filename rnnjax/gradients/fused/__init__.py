@@ -1,4 +1,4 @@
-"""Loops over time of a layer of LSTM units, product and gates fused into one kernel that numba compiles for a CPU.
+"""Loops over time of a layer, product and units fused into one kernel that numba compiles for a CPU.
 
 Numba is an extra: it is imported where a kernel is asked for, and nowhere else.
 """
@@ -11,6 +11,7 @@ from platform import machine
 import jax
 
 from rnnjax.errors import UserError
+from rnnjax.model.cells import CELLS, Cell
 from rnnjax.model.network import Model
 
 Kernel = Callable[..., tuple[Callable, Callable] | None]
@@ -24,6 +25,11 @@ TRIED = ("linux", "x86_64")
 """System and processors on which the kernel was tried."""
 
 MISSING = "numba is not installed: pip install 'rnnjax[kernels]'"
+
+
+def knows(cell: Cell) -> bool:
+    """True of a cell that the kernel computes; one of a user may have the same name."""
+    return cell in (CELLS["lstm", "tanh"], CELLS["vanilla", "tanh"])
 
 
 def installed() -> bool:
@@ -50,7 +56,7 @@ def refusal(model: Model) -> str | None:
         MISSING: not installed(),
         f"it is for a CPU, and this is a {jax.default_backend()}": jax.default_backend() != "cpu",
         f"it is for Linux on x86-64, and this is {sys.platform} on {machine()}": (sys.platform, machine()) != TRIED,
-        f"it is for the cell lstm, not {model.cell.name}": model.cell.name != "lstm",
+        f"it is for the cells lstm and vanilla with tanh, not {model.cell.name}": not knows(model.cell),
         "it has no layer norm and no learned state": model.layer_norm or model.learned_state,
         f"it is for a multiple of {MULTIPLE} units, not {model.hidden}": model.hidden % MULTIPLE != 0,
     }

@@ -1,11 +1,14 @@
-"""The two loops of `gradients.manual` for a layer of LSTM units, by the kernels."""
+"""The two loops of `gradients.manual` for a layer of one of the known cells, by the kernels."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.gradients.fused import MULTIPLE, steps
+from rnnjax.gradients.fused import MULTIPLE, knows
+from rnnjax.gradients.fused.custom_call import kernel
+from rnnjax.gradients.fused.product import VECTORS, WIDTH
+from rnnjax.gradients.fused.vectors import LANES
 from rnnjax.gradients.manual import Adjoints, Tape
 from rnnjax.model.cells import Cell, Hyper
 from rnnjax.model.network import Layer
@@ -15,25 +18,57 @@ Array = jax.Array
 
 
 def loops(cell: Cell, layer: Layer, inputs: Inputs) -> tuple[Callable, Callable] | None:
-    """The two loops of a plain layer of LSTM units in float32, whose streams are read whole; None for others."""
-    plain = cell.name == "lstm" and layer.gain_z is None and layer.s0 is None and layer.W.shape[0] % MULTIPLE == 0
+    """The two loops of a plain layer of a known cell in float32, whose streams are read whole; None for others."""
+    plain = knows(cell) and layer.gain_z is None and layer.s0 is None and layer.W.shape[0] % MULTIPLE == 0
     whole = inputs.valid is None and inputs.reset is None and inputs.a.ndim == 3
-    return (forward, backward) if plain and whole and inputs.a.dtype == jnp.float32 else None
+    return LOOPS[cell.name] if plain and whole and inputs.a.dtype == jnp.float32 else None
 
 
-def forward(
-    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, scan_unroll: int, states: Array | None = None
+def lstm_forward(
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, *unread: object
 ) -> tuple[Array, Array, Tape]:
-    """`manual.forward`; `hyper`, `scan_unroll` and `states` are of no use here."""
-    found = steps.forward(layer.W, inputs.a, *split(state, cell))
-    saved = Saved((found.gates, found.c_prev, found.tanh_c), None)
-    return join((found.hs[-1], found.c)), found.hs, Tape(found.h_prev, saved, None, None)
+    """`manual.forward` of LSTM units."""
+    H, (h, c) = layer.W.shape[0], split(state, cell)
+    panels = layer.W.reshape(H, VECTORS, H // LANES, LANES).transpose(2, 0, 1, 3)  # a vector of every gate in each
+    steps = jax.ShapeDtypeStruct((*inputs.a.shape[:2], H), h.dtype)
+    run = kernel("lstm", "forward", (steps, steps, inputs.a, steps, steps, c), aliases={1: 2})
+    hs, h_prev, *saved, last = run(panels, inputs.a, h, c)
+    return join((hs[-1], last)), hs, Tape(h_prev, Saved(tuple(saved), None), None, None)
 
 
-def backward(
+def lstm_backward(
     cell: Cell, layer: Layer, hyper: Hyper, tape: Tape, d_state: Array, d_hs: Array, scan_unroll: int
 ) -> Adjoints:
-    """`manual.backward`; `hyper` and `scan_unroll` are of no use here."""
+    """`manual.backward` of LSTM units."""
     gates, c_prev, tanh_c = tape.saved.cell
-    d_a, *d_first = steps.backward(layer.W, gates, c_prev, tanh_c, d_hs, *split(d_state, cell))
+    d_h, d_c = split(d_state, cell)
+    run = kernel("lstm", "backward", (gates, d_h, d_c), aliases={1: 0})
+    d_a, *d_first = run(transposed(layer.W), gates, c_prev, tanh_c, d_hs, d_h, d_c)
     return Adjoints(a=d_a, z=d_a, state=join(tuple(d_first)), s0=None, own=None)
+
+
+def vanilla_forward(
+    cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, *unread: object
+) -> tuple[Array, Array, Tape]:
+    """`manual.forward` of simple tanh units."""
+    H = layer.W.shape[0]
+    panels = layer.W.reshape(H, H // WIDTH, WIDTH).transpose(1, 0, 2)
+    hs, h_prev = kernel("vanilla", "forward", (inputs.a, inputs.a), aliases={1: 0})(panels, inputs.a, state)
+    return hs[-1], hs, Tape(h_prev, Saved(hs, None), None, None)
+
+
+def vanilla_backward(
+    cell: Cell, layer: Layer, hyper: Hyper, tape: Tape, d_state: Array, d_hs: Array, scan_unroll: int
+) -> Adjoints:
+    """`manual.backward` of simple tanh units."""
+    run = kernel("vanilla", "backward", (d_hs, d_state), aliases={2: 0})
+    d_a, d_first = run(transposed(layer.W), tape.saved.cell, d_hs, d_state)
+    return Adjoints(a=d_a, z=d_a, state=d_first, s0=None, own=None)
+
+
+def transposed(W: Array) -> Array:
+    """Wᵀ [G·H, H] in panels [H / WIDTH, G·H, WIDTH]."""
+    return W.reshape(W.shape[0] // WIDTH, WIDTH, W.shape[1]).transpose(0, 2, 1)
+
+
+LOOPS = {"lstm": (lstm_forward, lstm_backward), "vanilla": (vanilla_forward, vanilla_backward)}
