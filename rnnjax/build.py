@@ -26,9 +26,9 @@ On an H100 sixteen took 0.3 to 0.8 of the time of one, from the book's size to 5
 first step, where one took 3 to 19. On CPUs one is best."""
 
 
-FEWEST_STREAMS, MOST_UNITS = 4, 1024
-"""Streams of a batch from which, and units up to which, numba's kernel is faster than XLA's loop on a CPU:
-`python -m benchmarks.kernels` measures it."""
+FEWEST_STREAMS, FEWEST_STATES, MOST_UNITS = 4, {"lstm": 512, "vanilla": 2048}, 1024
+"""Streams of a batch and numbers in h by cell from which, and units up to which, numba's kernel is faster than XLA's
+loop on a CPU: `python -m benchmarks.kernels` measures it."""
 
 
 def make_text_model(config: Config, vocabulary: Sized) -> Model:
@@ -100,8 +100,13 @@ def kernel_of(config: Config) -> Kernel:
     reason = no_kernel(config)
     if asked == "numba" and reason:
         raise UserError(f"gradient.kernel numba: {reason}")
-    pays = config.training.batch_size >= FEWEST_STREAMS and config.model.hidden_size <= MOST_UNITS
-    return "numba" if reason is None and (pays or asked == "numba") else "none"
+    return "numba" if reason is None and (asked == "numba" or kernel_pays(config)) else "none"
+
+
+def kernel_pays(config: Config) -> bool:
+    """True of a size at which numba's kernel, for a cell that it knows, is faster than XLA's loop."""
+    streams, units = config.training.batch_size, config.model.hidden_size
+    return streams >= FEWEST_STREAMS and streams * units >= FEWEST_STATES[config.model.cell] and units <= MOST_UNITS
 
 
 def no_kernel(config: Config) -> str | None:

@@ -110,7 +110,16 @@ def test_a_run_takes_the_kernel_where_it_is_there_and_keeps_what_it_began_with(t
     here = "numba" if jax.default_backend() == "cpu" and (sys.platform, machine()) == fused.TRIED else "none"
     assert settled(tmp_path) == here
     assert settled(tmp_path, kernel="none") == "none"
-    others = ({"cell": "gru"}, {"hidden_size": 100}, {"hidden_size": 2048}, {"layer_norm": True}, {"unroll": "deer"})
+    assert settled(tmp_path, cell="vanilla", hidden_size=256) == here
+    others = (
+        {"cell": "gru"},
+        {"cell": "vanilla"},
+        {"cell": "vanilla", "activation": "relu", "hidden_size": 256},
+        {"hidden_size": 100},
+        {"hidden_size": 2048},
+        {"layer_norm": True},
+        {"unroll": "deer"},
+    )
     assert {settled(tmp_path, **other) for other in others} == {"none"}
     (tmp_path / "r").mkdir()
     for said, kept in (({"kernel": "none"}, "none"), ({"kernel": "numba"}, "numba"), ({}, "none")):
