@@ -44,8 +44,8 @@ class GradientConfig:
         on average). From forward passes: forward_gradient (right on average), spsa (evolution strategies).
       insist: go on where a method is refused for the memory or the time that it is estimated to take.
       kernel: manual: the program of a layer's loops over time. none: XLA's. numba: a kernel for plain layers of LSTM or
-        simple tanh units on a CPU, in float32 and without masks (pip install 'rnnjax[kernels]'); other loops are as with
-        none. auto: numba where it is installed and pays, else none; a run keeps what it began with.
+        simple tanh units on a CPU, in float32 and without masks (pip install 'rnnjax[kernels]'); others take XLA's.
+        auto: numba where it is installed and pays, else none; a run keeps what it began with.
       segments: checkpointed: sqrt (the square root of T segments), or recursive (halves of halves).
       k1_steps: truncated: steps after which the errors of as many steps are taken back.
       k2_steps: truncated: steps that they are taken back.
