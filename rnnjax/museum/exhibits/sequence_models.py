@@ -68,7 +68,7 @@ def draw_copy(key: Array, T: int, B: int) -> Batch:
     digits = jax.random.randint(key, (LENGTH, B), 1, DIGITS + 1)
     blank = lambda steps: jnp.zeros((steps, B), jnp.int32)
     x = jnp.concatenate([digits, blank(T - 1), blank(LENGTH + 1) + GO])
-    return Batch(x[..., None].astype(jnp.float32), jnp.concatenate([blank(T + LENGTH), digits]))
+    return Batch(x[..., None].astype(float), jnp.concatenate([blank(T + LENGTH), digits]))
 
 
 TASKS = {
@@ -116,7 +116,7 @@ def train(
 
 def draw_params(key: Array, model: Model, forget_bias: float) -> Params:
     """Every weight and bias uniform in ±1/√units, as PyTorch draws them; the bias of a forget gate raised."""
-    leaves, tree = jax.tree.flatten(param_shapes(model))
+    leaves, tree = jax.tree.flatten(param_shapes(model, jnp.result_type(float)))
     bound = model.hidden**-0.5
     draw = lambda key, leaf: jax.random.uniform(key, leaf.shape, leaf.dtype, -bound, bound)
     params = jax.tree.unflatten(tree, list(map(draw, jax.random.split(key, len(leaves)), leaves)))
