@@ -25,6 +25,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REPORTS = "docs/studies/"
 """Its pages, but for the index, are what `rnnjax.report` wrote."""
 
+STUDIES = [Path(page).stem for page in PAGES if page.startswith(REPORTS) and page != f"{REPORTS}index.md"]
+
 MUSEUM = {page for page in PAGES if page.startswith("docs/museum/")}
 """Pages that `rnnjax.museum` wrote; the site's hook puts them into the navigation."""
 
@@ -264,6 +266,12 @@ def test_the_picture_of_the_floors_is_the_linters():
 def test_every_gradient_method_is_named_where_one_looks_for_it():
     for text in (gradient.__doc__ or "", PAGES["docs/gradients.md"]):
         assert [name for name in METHODS if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_table_of_studies_counts_their_runs():
+    rows = re.findall(r"^\| \[\w+\]\((\w+)\.md\) \| .* \| (\d+) x (\d+) \|", PAGES["docs/studies/index.md"], re.M)
+    counts = {name: f"{arms} arms, {int(arms) * int(seeds)} runs" for name, arms, seeds in rows}
+    assert counts == {page: re.search(r"\d+ arms, \d+ runs", PAGES[f"{REPORTS}{page}.md"])[0] for page in STUDIES}
 
 
 def test_the_version_is_the_same_everywhere():
