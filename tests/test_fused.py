@@ -2,6 +2,7 @@
 plain NumPy."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from platform import machine
 
 import jax
@@ -63,7 +64,7 @@ def test_kernel_rounds_no_more_than_the_loop(shape, cell):
 @needs_numba
 @pytest.mark.parametrize("threads", ["1", "2", "5"])
 def test_kernel_is_the_same_to_the_bit_on_any_number_of_threads(threads, monkeypatch):
-    model, given = window("float32")
+    model, given = window("float32", B=25)
     one = computed(make_method(KERNEL), model, given)
     monkeypatch.setenv("PJRT_NPROC", threads)
     for _ in range(3):
@@ -71,7 +72,19 @@ def test_kernel_is_the_same_to_the_bit_on_any_number_of_threads(threads, monkeyp
 
 
 @needs_numba
-def test_side_by_side_kernels_keep_apart():
+def test_kernels_that_run_at_the_same_time_keep_apart():
+    model, given = window("float32", B=25)
+    run = jax.jit(lambda given: make_method(KERNEL).gradient(of_network(model), given))
+    times = lambda scale: given._replace(params=jax.tree.map(lambda leaf: leaf * scale, given.params))
+    several = [times(scale) for scale in (0.5, 1, 2, 3)]
+    alone = [jax.block_until_ready(run(window)) for window in several]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            jax.tree.map(np.testing.assert_array_equal, list(pool.map(run, several)), alone)
+
+
+@needs_numba
+def test_vmap_has_one_kernel_after_the_other():
     model, given = window("float32", layers=1)
     several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 2 if leaf.dtype == jnp.float32 else leaf]), given)
     of = lambda given: make_method(KERNEL).gradient(of_network(model), given)
