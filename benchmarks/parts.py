@@ -1,4 +1,4 @@
-"""Time of each part of a training step: python -m benchmarks.parts --cells lstm --sizes M L.
+"""Time of each part of a training step: python -m benchmarks.parts --cells lstm --sizes M L --kernel numba.
 
 The parts of `gradients.manual`, each compiled alone and called in turns, beside the products that they cannot do
 without (`prod` and `prodT`: the loop over time with nothing but h W, or d Wᵀ) and what these would take at the rate of
@@ -19,7 +19,7 @@ from benchmarks.peers.rnnjax_ import make_config
 from benchmarks.problem import GATES, SIZES, VOCABULARY, Size, make_text, readout_flops, recurrent_flops
 from benchmarks.spread import seconds, spread
 from rnnjax.build import make_text_model
-from rnnjax.gradients import manual
+from rnnjax.gradients import fused, manual
 from rnnjax.model.network import Batch
 from rnnjax.model.rnn import Inputs
 from rnnjax.screen import make_table
@@ -30,17 +30,18 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("benchmarks.parts", description=__doc__.splitlines()[0])
     parser.add_argument("--cells", nargs="+", default=list(GATES), choices=GATES)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--kernel", default="none", choices=("none", "numba"), help="gradient.kernel")
     parser.add_argument("--repetitions", type=int, default=15)
     options = parser.parse_args(argv)
     for cell in options.cells:
         for name in options.sizes:
-            Console(highlight=False).print(measure(cell, name, options.repetitions))
+            Console(highlight=False).print(measure(cell, name, options.kernel, options.repetitions))
 
 
-def measure(cell: str, name: str, repetitions: int) -> Table:
+def measure(cell: str, name: str, kernel: str, repetitions: int) -> Table:
     """Median milliseconds of each part, and of its products at the rate of a large one."""
     size = SIZES[name]
-    parts, work = make_parts(cell, size), flops(cell, size)
+    parts, work = make_parts(cell, size, kernel), flops(cell, size)
     times: dict[str, list[float]] = {part: [] for part in parts}
     for _ in range(repetitions):
         for part, run in parts.items():
@@ -56,7 +57,7 @@ def measure(cell: str, name: str, repetitions: int) -> Table:
     return table
 
 
-def make_parts(cell: str, size: Size) -> dict[str, Callable]:
+def make_parts(cell: str, size: Size, kernel: str) -> dict[str, Callable]:
     """The parts in the order of a step, compiled, with their arguments."""
     config = make_config(cell, size, "manual")
     model = make_text_model(config, range(VOCABULARY))
@@ -72,14 +73,16 @@ def make_parts(cell: str, size: Size) -> dict[str, Callable]:
         return jax.lax.fori_loop(0, size.length, turn, first)
 
     read = jax.jit(lambda layer, x: manual.read(layer, x)[0])
-    forward = jax.jit(lambda layer, s, a: manual.forward(model.cell, layer, hyper, s, Inputs(a), 1))
+    a = read(layer, batch.x)
+    known = fused.kernel()(model.cell, layer, Inputs(a)) if kernel == "numba" else None
+    over_time, back_in_time = known or (manual.forward, manual.backward)
+    forward = jax.jit(lambda layer, s, a: over_time(model.cell, layer, hyper, s, Inputs(a), 1))
     readout = jax.jit(lambda params, hs, batch: manual.readout(params, hs, batch, "cross_entropy", batch.y.size))
-    backward = jax.jit(lambda layer, *found: manual.backward(model.cell, layer, hyper, *found, 1))
+    backward = jax.jit(lambda layer, *found: back_in_time(model.cell, layer, hyper, *found, 1))
     recurrent = jax.jit(manual.recurrent_weights)
     inputs = jax.jit(lambda layer, x, d_a, d: manual.input_weights(layer, manual.InputTape(x, None), d_a, d))
     products = jax.jit(loop)
 
-    a = read(layer, batch.x)
     last, hs, tape = forward(layer, state.carry[0], a)
     _, d_hs, *_ = readout(params, hs, batch)
     end, W_transposed = jnp.zeros_like(last), layer.W.T
