@@ -162,16 +162,22 @@ def output(shape: Shape, weights: Weights, seen: Seen) -> Array:
 
 def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target: Array) -> Weights:
     """∂/∂W and ∂/∂V of Σ (target - output)² / 2 at one step, cut at the gates."""
-    found = output(shape, weights, seen)
-    d_net = (found - target) * (found * (1 - found) if shape.read_out == "logistic" else 1)
-    d_cells = (d_net @ weights.output)[:-1].reshape(shape.blocks, shape.size)
-    d_s = d_cells * seen.gate[:, None] * shape.h / 2 * (1 - seen.h**2)
-    d_gate = jnp.sum(d_cells * shape.h * seen.h, axis=1) * seen.gate * (1 - seen.gate)
+    d_net, d_s, d_gate = errors(shape, weights, seen, target)
     by_cell = (d_s[..., None] * memory.by_cell).reshape(shape.cells, -1)
     by_gate = jnp.sum(d_s[..., None] * memory.by_gate, axis=1)
     masks = has_bias(shape)
     d_hidden = jnp.concatenate([by_cell, by_gate, d_gate[:, None] * seen.v])
     return Weights(masks[0] * d_hidden, masks[1] * d_net[:, None] * seen.cells)
+
+
+def errors(shape: Shape, weights: Weights, seen: Seen, target: Array) -> tuple[Array, Array, Array]:
+    """Errors at the net inputs of the output units [K], at the internal states [blocks, size], and at the net inputs of
+    the output gates [blocks]."""
+    found = output(shape, weights, seen)
+    d_net = (found - target) * (found * (1 - found) if shape.read_out == "logistic" else 1)
+    d_cells = (d_net @ weights.output)[: shape.cells].reshape(shape.blocks, shape.size)
+    d_s = d_cells * seen.gate[:, None] * shape.h / 2 * (1 - seen.h**2)
+    return d_net, d_s, jnp.sum(d_cells * shape.h * seen.h, axis=1) * seen.gate * (1 - seen.gate)
 
 
 def read_to_end(shape: Shape, weights: Weights, xs: Array, length: Array) -> tuple[Memory, Seen]:

@@ -64,3 +64,31 @@ def table(strings: list[str], longest: int) -> Strings:
         for t, following in enumerate(allowed(string)):
             may[row, t, [SYMBOLS.index(symbol) for symbol in following]] = True
     return Strings(symbols, may, np.array([len(string) for string in strings], np.int32))
+
+
+class Stream(NamedTuple):
+    """The grammar of string after string without a mark between them, as a table of its 20 states.
+
+    State 0 is that between two strings, state 1 that after the first symbol of a string.
+
+    Attributes:
+      symbols: index of each of the two symbols that may be next [20, 2], twice the same where there is one.
+      following: the state after each [20, 2].
+      allowed: the same as `symbols`, a 1 for each that may be next [20, 7].
+    """
+
+    symbols: np.ndarray
+    following: np.ndarray
+    allowed: np.ndarray
+
+
+def stream() -> Stream:
+    """The table of the states: 0 and 1, then those of a Reber string, its letter and E for T, and the same for P."""
+    edges = [{"B": 1}, {"T": 2, "P": 11}]
+    for letter, first in (("T", 2), ("P", 11)):
+        edges += [{symbol: first + state for symbol, state in of.items()} for of in REBER]
+        edges += [{letter: first + 8}, {"E": 0}]
+    pairs = [sorted(of.items()) * (2 // len(of)) for of in edges]
+    symbols = np.array([[SYMBOLS.index(symbol) for symbol, _ in of] for of in pairs], np.int32)
+    following = np.array([[state for _, state in of] for of in pairs], np.int32)
+    return Stream(symbols, following, np.eye(len(SYMBOLS), dtype=np.float32)[symbols].max(axis=1))

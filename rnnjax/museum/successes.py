@@ -1,22 +1,38 @@
 """The share of trials that succeed, as the number of sequences grows."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from rnnjax.museum.exhibit import Results
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def draw_successes(axes: "Axes", results: Results, measure: str, first: float, last: float) -> None:
-    """Draws for each arm the share of its trials that have succeeded, as steps from `first` to `last`.
+def draw_successes(
+    figure: "Figure",
+    results: Results,
+    measure: str,
+    means: Mapping[str, float],
+    span: tuple[float, float],
+    scale: Literal["linear", "log"] = "linear",
+) -> None:
+    """Draws for each arm the share of its trials that have succeeded, as steps, and the paper's mean as a dashed line.
 
     Args:
-      measure: sequences or strings until a trial succeeded [n]; nan for a trial without success.
+      measure: sequences until a trial succeeded [n]; nan for a trial without success. Its first word is the unit.
+      means: means of the paper for the arms that have one.
+      span: the least and the most sequences of the picture.
     """
-    for arm, of in results.items():
+    axes, unit = figure.subplots(), measure.split(",")[0]
+    for index, (arm, of) in enumerate(results.items()):
         ends = np.sort(of[measure][np.isfinite(of[measure])])
         shares = np.arange(len(ends) + 1) / len(of[measure])
-        axes.step([first, *ends, last], [*shares, shares[-1]], where="post", label=arm)
+        axes.step([span[0], *ends, span[1]], [*shares, shares[-1]], where="post", color=f"C{index}", label=arm)
+        if arm in means:
+            axes.axvline(means[arm], color=f"C{index}", linestyle="--", linewidth=1)
+    axes.set(xlabel=f"{unit} presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")
+    axes.set(xscale=scale, xlim=span, ylim=(-0.02, 1.02))
+    figure.legend(fontsize="small", loc="outside right upper")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum import lstm_1997
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.lstm_1997 import Shape, Weights
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
@@ -105,16 +105,6 @@ def count_right(trial: Tree, shape: Shape, q: int) -> Array:
     return jax.lax.while_loop(goes_on, test, (jnp.int32(0), jnp.bool_(True)))[0]
 
 
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
-    axes = figure.subplots()
-    draw_successes(axes, results, "sequences", 0, BUDGET)
-    axes.axvline(30_000, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 20 trials")
-    axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET))
-    axes.set_ylim(-0.02, 1.02)
-    figure.legend(fontsize="small", loc="outside right upper")
-
-
 BUDGET, EVERY = 150_000, 500
 
 EXHIBIT = Exhibit(
@@ -164,7 +154,7 @@ EXHIBIT = Exhibit(
             published=Published(30_000, "Table 3"),
         ),
     ),
-    picture=draw,
+    picture=partial(draw_successes, measure="sequences", means={"q = p = 50": 30_000}, span=(0, BUDGET)),
     learned=(
         "21 trials of 30 have learned it after 150,000 sequences, in 91,900 on average, thrice the paper's number. "
         "Of the other nine, six are right 300 to 3,050 times on end before they err.",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum import lstm_1997
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.exhibits.lstm_1997_adding import draw_marked
 from rnnjax.museum.lstm_1997 import Shape
 from rnnjax.museum.one_target import RECENT, TEST, Sequence, answered, errors_on
@@ -83,18 +83,6 @@ def test(trial: Tree, shape: Shape) -> tuple[Array, Array]:
     return jnp.sum(jnp.abs(errors) > RIGHT), jnp.mean(errors**2)
 
 
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have reached each stage, against the sequences presented, and the paper's means."""
-    axes = figure.subplots()
-    for index, (most, mean) in enumerate(MEANS.items()):
-        stage = {f"{arm}, {most} of 2,000 wrong": of for arm, of in results.items()}
-        draw_successes(axes, stage, f"sequences, {most}", 0, BUDGET)
-        axes.axvline(mean, color=f"C{len(results) * index}", linestyle="--", linewidth=1)
-    axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have come so far")
-    axes.set(xlim=(0, BUDGET), ylim=(-0.02, 1.02))
-    figure.legend(fontsize="small", loc="outside right upper")
-
-
 BUDGET = 725_000
 MEANS = {140: 482_000}
 
@@ -141,7 +129,7 @@ EXHIBIT = Exhibit(
             "wrong of 2,560 then", "T = 100", "wrong of 2,560, 140", 90, 210, published=Published(139, "Table 8")
         ),
     ),
-    picture=draw,
+    picture=partial(draw_successes, measure="sequences, 140", means={"T = 100": 482_000}, span=(0, BUDGET)),
     learned=(
         "After 725,000 sequences 26 trials of 30 have learned to multiply, with 218 to 860 of 2,560 answers off by "
         "more than 0.04; one of them has come below 140 of 2,000. They are on their way, slower than in the paper. The "

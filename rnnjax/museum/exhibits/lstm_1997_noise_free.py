@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
@@ -107,17 +107,6 @@ def largest_error(trial: Tree, net: str, p: int, g: str) -> Array:
     return jnp.max(jnp.abs(jnp.stack(both)))
 
 
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have succeeded, against the sequences presented."""
-    axes = figure.subplots()
-    draw_successes(axes, results, "sequences", 1, 5e6)
-    for published, index in ((5_040, 0), (1_043_000, 2)):
-        axes.axvline(published, color=f"C{index}", linestyle="--", linewidth=1)
-    axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")
-    axes.set(xscale="log", xlim=(100, 5e6), ylim=(-0.02, 1.02))
-    figure.legend(fontsize="small", loc="outside right upper")
-
-
 LSTM = {"net": "LSTM", "p": 100, "rate": 1.0, "budget": 20_000, "every": 20}
 RTRL = {"net": "recurrent", "rate": 1.0, "every": 1000}
 EXHIBIT = Exhibit(
@@ -196,7 +185,13 @@ EXHIBIT = Exhibit(
             "RTRL, p = 10: share of trials", "RTRL, p = 10", "solved", 0, 0.15, published=Published(0, "Table 2")
         ),
     ),
-    picture=draw,
+    picture=partial(
+        draw_successes,
+        measure="sequences",
+        means={"LSTM, p = 100": 5_040, "RTRL, p = 4": 1_043_000},
+        span=(100, 5e6),
+        scale="log",
+    ),
     learned=(
         "With the paper's squashing no trial succeeds. g in [0, 1] lets the state of the cell only grow, by about 1/4 "
         "a step, and by the end of a sequence it is the largest number in the network: a rate of 1 then throws the "

@@ -4,22 +4,11 @@ As in the two-sequence problem the first N numbers tell the class, whose target 
 has its target with Gaussian noise of variance 0.1, and the network must come to give the mean.
 """
 
-from typing import Any
+from functools import partial
 
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.exhibits.lstm_1997_two_sequences import run
 from rnnjax.museum.successes import draw_successes
-
-
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
-    axes = figure.subplots()
-    draw_successes(axes, results, "sequences", 1000, BUDGET)
-    axes.axvline(269_650, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 10 trials")
-    axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", ylim=(-0.02, 1.02))
-    axes.set(xscale="log", xlim=(10_000, BUDGET))
-    figure.legend(fontsize="small", loc="outside right upper")
-
 
 BUDGET, ANY = 450_000, float("inf")
 
@@ -84,7 +73,7 @@ EXHIBIT = Exhibit(
             published=Published(0.014, "Table 6"),
         ),
     ),
-    picture=draw,
+    picture=partial(draw_successes, measure="sequences", means={"N = 3": 269_650}, span=(10_000, BUDGET), scale="log"),
     learned=(
         "After 450,000 sequences the outputs are still 0.27 away from targets that lie 0.3 from their middle: the "
         "trials have hardly begun to tell the classes apart, and it is not yet the noise that holds them up.",

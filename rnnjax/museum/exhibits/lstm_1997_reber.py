@@ -5,6 +5,7 @@ stood second, at least 7 steps before. A trial has succeeded when the symbols th
 outputs after every symbol of 256 training and 256 test strings.
 """
 
+from functools import partial
 from itertools import chain
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum import lstm_1997, reber
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.lstm_1997 import Shape, Weights
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
@@ -125,17 +126,6 @@ def share_right(shape: Shape, weights: Weights, strings: reber.Strings, asks: st
     return 1 - wrong / jnp.sum(strings.length - 1)
 
 
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have succeeded, against the strings presented, and the paper's mean."""
-    axes = figure.subplots()
-    draw_successes(axes, results, "strings", 1000, LONGEST)
-    axes.axvline(8440, color="0.5", linestyle="--", linewidth=1, label="the paper's mean, 3 x 2")
-    axes.axvline(21_730, color="0.5", linestyle=":", linewidth=1, label="the paper's mean, rate 0.1")
-    axes.set(xlabel="strings presented", ylabel="share of trials that have succeeded", ylim=(0, 1.02))
-    axes.set(xscale="log", xlim=(2000, LONGEST))
-    figure.legend(fontsize="small", loc="outside right upper")
-
-
 BUDGET, LONGEST = 25_000, 100_000
 BOTTOM_ROW = {"blocks": 3, "size": 2, "rate": 0.5, "budget": BUDGET}
 
@@ -225,7 +215,13 @@ EXHIBIT = Exhibit(
             "4 x 1, rate 0.1: share of trials", "4 x 1, rate 0.1", "solved", 0.9, published=Published(1, "Table 1")
         ),
     ),
-    picture=draw,
+    picture=partial(
+        draw_successes,
+        measure="strings",
+        means={"3 x 2": 8440, "3 x 2, rate 0.1": 21_730},
+        span=(2000, LONGEST),
+        scale="log",
+    ),
     learned=(
         "In this reading of the paper the networks come to predict most symbols rightly, and then stay where a few "
         "contexts are wrong: where P and V may follow, say, another symbol is more active than one of them. No trial "

@@ -5,13 +5,14 @@ X or Y, one at a place from 10 to 20 and one from 50 to 60. At its end the netwo
 XX, XY, YX or YY.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.lstm_1997 import Shape
 from rnnjax.museum.one_target import Rule, Sequence, learn
 from rnnjax.museum.successes import draw_successes
@@ -41,16 +42,6 @@ def draw_sequence(key: Array) -> Sequence:
     symbols = symbols.at[0].set(SYMBOLS.index("E")).at[length - 1].set(SYMBOLS.index("B"))
     target = jax.nn.one_hot(2 * order[0] + order[1], 4)
     return Sequence(jax.nn.one_hot(symbols, len(SYMBOLS)), length, target)
-
-
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have succeeded, against the sequences presented, and the paper's mean."""
-    axes = figure.subplots()
-    draw_successes(axes, results, "sequences", 0, BUDGET)
-    axes.axvline(31_390, color="0.5", linestyle="--", linewidth=1, label="the paper's mean of 20 trials")
-    axes.set(xlabel="sequences presented", ylabel="share of trials that have succeeded", xlim=(0, BUDGET))
-    axes.set_ylim(0, 1.02)
-    figure.legend(fontsize="small", loc="outside right upper")
 
 
 BUDGET = 150_000
@@ -97,7 +88,7 @@ EXHIBIT = Exhibit(
         ),
         Criterion("wrong of 2,560 afterwards", "6a", "wrong of 2,560", 0, 10, published=Published(1, "Table 9")),
     ),
-    picture=draw,
+    picture=partial(draw_successes, measure="sequences", means={"6a": 31_390}, span=(0, BUDGET)),
     learned=(
         "The errors cut at the gates suffice: the two symbols are kept by the cells alone, over 40 to 100 steps, and "
         "every trial succeeds.",

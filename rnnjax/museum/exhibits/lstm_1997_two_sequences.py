@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum import lstm_1997
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.lstm_1997 import Shape
 from rnnjax.museum.one_target import Sequence, answered, errors_on
 from rnnjax.museum.successes import draw_successes
@@ -97,17 +97,6 @@ def is_passed(trial: Tree, stage: tuple[int, float], task: str, N: int) -> Array
     """True where a trial's test set has at most as many wrong as a stage allows, and a smaller mean error."""
     wrong, difference = test(trial, TEST_SET, 256, task, N)
     return (wrong <= stage[0]) & (difference < stage[1])
-
-
-def draw(figure: Any, results: Results) -> None:
-    """The share of trials that have passed the last stage, against the sequences presented, and the paper's means."""
-    axes = figure.subplots()
-    draw_successes(axes, results, "sequences", 1000, 2 * BUDGET)
-    for index, arm in enumerate(results):
-        axes.axvline(MEANS[arm], color=f"C{index}", linestyle="--", linewidth=1)
-    axes.set(xlabel="sequences presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")
-    axes.set(xscale="log", xlim=(3_000, 2 * BUDGET), ylim=(-0.02, 1.02))
-    figure.legend(fontsize="small", loc="outside right upper")
 
 
 BUDGET = 250_000
@@ -203,7 +192,7 @@ EXHIBIT = Exhibit(
             published=Published(43_250, "Table 5"),
         ),
     ),
-    picture=draw,
+    picture=partial(draw_successes, measure="sequences", means=MEANS, span=(3_000, 2 * BUDGET), scale="log"),
     learned=(
         "The three first numbers are found in about the time that the paper has, and afterwards 2 of 2,560 answers are "
         "wrong. But the trials are far apart, from 10,000 to 183,000 sequences, and 3 of 30 not done after 250,000: "
