@@ -55,7 +55,12 @@ def learn(
       solved; sequences until then, the last 2,000 among them; wrong answers to 2,560 new sequences, and their mean
       squared error; and wrong answers at the end of every trial, solved or not.
     """
-    trials = jax.vmap(lambda seed: begin(seed, shape, rule))(jnp.asarray(seeds))
+    trials = {
+        **jax.vmap(lambda seed: begin(seed, shape, rule.reach, rule.input_bias))(jnp.asarray(seeds)),
+        "right": jnp.zeros(len(seeds), int),
+        "errors": jnp.zeros(len(seeds)),
+        "solved_at": jnp.zeros(len(seeds), int),
+    }
     found = until_solved(
         trials,
         lambda trial, number: update(trial, number, draw, shape, rule),
@@ -64,7 +69,7 @@ def learn(
         every=500,
     )
     sequences = np.where(found.solved, found.states["solved_at"], np.nan)
-    wrong, error = jax.jit(jax.vmap(lambda trial: test(trial, draw, shape, rule)))(found.states)
+    wrong, error = jax.jit(jax.vmap(lambda trial: test(trial, draw, shape, rule.right)))(found.states)
     kept = lambda values: np.where(found.solved, values, np.nan)
     return {
         "solved": found.solved,
@@ -75,15 +80,15 @@ def learn(
     }
 
 
-def begin(seed: Array, shape: Shape, rule: Rule) -> Tree:
-    """A trial before its first sequence."""
+def begin(
+    seed: Array, shape: Shape, reach: float, input_bias: tuple[float, ...] = (), output_bias: tuple[float, ...] = ()
+) -> Tree:
+    """A trial before its first sequence: its weights, the key of its sequences and how many it has seen."""
     to_weights, to_sequences = jax.random.split(jax.random.key(seed))
     return {
-        "weights": lstm_1997.draw_weights(to_weights, shape, rule.reach, input_bias=rule.input_bias),
+        "weights": lstm_1997.draw_weights(to_weights, shape, reach, input_bias, output_bias),
         "key": jax.random.key_data(to_sequences),
-        "right": jnp.int32(0),
-        "errors": jnp.zeros(()),
-        "solved_at": jnp.int32(0),
+        "presented": jnp.int32(0),
     }
 
 
@@ -112,11 +117,11 @@ def answered(weights: Weights, sequence: Sequence, shape: Shape) -> tuple[Array,
     return lstm_1997.output(shape, weights, seen), gradient, sequence.target
 
 
-def test(trial: Tree, draw: Callable[[Array], Sequence], shape: Shape, rule: Rule) -> tuple[Array, Array]:
-    """Wrong answers to new sequences, and their mean squared error."""
+def test(trial: Tree, draw: Callable[[Array], Sequence], shape: Shape, right: float) -> tuple[Array, Array]:
+    """Wrong answers to 2,560 new sequences, off by `right` or more, and their mean squared error."""
     key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), 2**31 - 1)
     errors = errors_on(trial["weights"], draw, shape, key, TEST)
-    return jnp.sum(jnp.max(jnp.abs(errors), axis=-1) >= rule.right), jnp.mean(errors**2)
+    return jnp.sum(jnp.max(jnp.abs(errors), axis=-1) >= right), jnp.mean(errors**2)
 
 
 def errors_on(weights: Weights, draw: Callable[[Array], Sequence], shape: Shape, key: Array, count: int) -> Array:

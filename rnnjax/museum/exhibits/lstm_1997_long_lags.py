@@ -15,6 +15,7 @@ import numpy as np
 from rnnjax.museum import lstm_1997
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.lstm_1997 import Shape, Weights
+from rnnjax.museum.one_target import begin
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
@@ -39,7 +40,7 @@ def run(seeds: np.ndarray, q: int, p: int, rate: float, budget: int) -> dict[str
     """Trains a trial a seed, which draws the weights and the sequences."""
     shape = Shape(p + 4, 2, 1, 2, "none")
     found = until_solved(
-        jax.vmap(partial(begin, shape=shape))(jnp.asarray(seeds)),
+        jax.vmap(lambda seed: begin(seed, shape, 0.2))(jnp.asarray(seeds)),
         partial(update, shape=shape, q=q, rate=rate),
         lambda trial: count_right(trial, shape, q) >= TEST,
         budget=budget,
@@ -47,16 +48,6 @@ def run(seeds: np.ndarray, q: int, p: int, rate: float, budget: int) -> dict[str
     )
     right = jax.jit(jax.vmap(partial(count_right, shape=shape, q=q)))(found.states)
     return {"solved": found.solved, "sequences": found.updates, "right until the first error": np.asarray(right)}
-
-
-def begin(seed: Array, shape: Shape) -> Tree:
-    """A trial before its first sequence."""
-    to_weights, to_sequences = jax.random.split(jax.random.key(seed))
-    return {
-        "weights": lstm_1997.draw_weights(to_weights, shape, 0.2),
-        "key": jax.random.key_data(to_sequences),
-        "presented": jnp.int32(0),
-    }
 
 
 def draw_sequence(key: Array, q: int, p: int) -> Sequence:

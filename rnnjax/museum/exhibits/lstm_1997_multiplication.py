@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.museum import lstm_1997
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.exhibits.lstm_1997_adding import draw_marked
 from rnnjax.museum.lstm_1997 import Shape
-from rnnjax.museum.one_target import RECENT, TEST, Sequence, answered, errors_on
+from rnnjax.museum.one_target import RECENT, Sequence, answered, begin, test
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
@@ -26,33 +25,27 @@ T, RIGHT, RATE = 100, 0.04, 0.1
 
 
 def run(
-    seeds: np.ndarray, budget: int, stages: tuple[int, int], read_out: Literal["logistic", "linear"] = "logistic"
+    seeds: np.ndarray, budget: int, stages: tuple[int], read_out: Literal["logistic", "linear"] = "logistic"
 ) -> dict[str, Any]:
-    """Trains a trial a seed until fewer of the last 2,000 answers are wrong than each stage asks for, and tests it."""
-    shape = Shape(2, 2, 2, 1, "all", read_out=read_out)
-    trials = jax.vmap(partial(begin, shape=shape))(jnp.asarray(seeds))
-    test_all = jax.jit(jax.vmap(partial(test, shape=shape)))
-    solved, sequences = np.ones(len(seeds), bool), np.zeros(len(seeds))
-    found: dict[str, Any] = {}
-    for most in stages:
-        fewer = lambda trial, most=most: jnp.sum(trial["wrong"]) < most
-        ends = until_solved(trials, partial(update, shape=shape), fewer, budget=budget, every=500, among=solved)
-        trials, solved, sequences = ends.states, ends.solved, sequences + ends.updates
-        wrong, error = test_all(trials)
-        kept = {"sequences": sequences, "wrong of 2,560": wrong, "test error": error}
-        found |= {f"solved, {most}": solved, "wrong at the end": np.asarray(wrong)}
-        found |= {f"{name}, {most}": np.where(solved, values, np.nan) for name, values in kept.items()}
-    return found
-
-
-def begin(seed: Array, shape: Shape) -> Tree:
-    """A trial before its first sequence; `wrong` tells which of the last 2,000 answers were."""
-    to_weights, to_sequences = jax.random.split(jax.random.key(seed))
+    """Trains a trial a seed until fewer of the last 2,000 answers are wrong than its stage asks for, and tests it."""
+    shape, (most,) = Shape(2, 2, 2, 1, "all", read_out=read_out), stages
+    trials = jax.vmap(lambda seed: begin(seed, shape, 0.1))(jnp.asarray(seeds))
+    trials["wrong"] = jnp.ones((len(seeds), RECENT), bool)  # those of the last 2,000 answers that were
+    ends = until_solved(
+        trials,
+        partial(update, shape=shape),
+        lambda trial: jnp.sum(trial["wrong"]) < most,
+        budget=budget,
+        every=500,
+    )
+    wrong, error = jax.jit(jax.vmap(lambda trial: test(trial, draw_sequence, shape, RIGHT)))(ends.states)
+    kept = lambda values: np.where(ends.solved, values, np.nan)
     return {
-        "weights": lstm_1997.draw_weights(to_weights, shape, 0.1),
-        "key": jax.random.key_data(to_sequences),
-        "presented": jnp.int32(0),
-        "wrong": jnp.ones(RECENT, bool),
+        f"solved, {most}": ends.solved,
+        "wrong at the end": np.asarray(wrong),
+        f"sequences, {most}": ends.updates,
+        f"wrong of 2,560, {most}": kept(wrong),
+        f"test error, {most}": kept(error),
     }
 
 
@@ -74,13 +67,6 @@ def update(trial: Tree, number: Array, shape: Shape) -> Tree:
         "presented": trial["presented"] + 1,
         "wrong": trial["wrong"].at[trial["presented"] % RECENT].set(is_wrong),
     }
-
-
-def test(trial: Tree, shape: Shape) -> tuple[Array, Array]:
-    """Wrong answers to 2,560 new sequences, and their mean squared error."""
-    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), 2**31 - 1)
-    errors = errors_on(trial["weights"], draw_sequence, shape, key, TEST)
-    return jnp.sum(jnp.abs(errors) > RIGHT), jnp.mean(errors**2)
 
 
 BUDGET = 725_000

@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.museum import lstm_1997
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.lstm_1997 import Shape
-from rnnjax.museum.one_target import Sequence, answered, errors_on
+from rnnjax.museum.one_target import Sequence, answered, begin, errors_on
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
@@ -22,6 +21,8 @@ Array = jax.Array
 Tree = Any
 
 SHAPE = Shape(1, 3, 1, 1, "hidden")
+BIASES = (-1.0, -3.0, -5.0), (-2.0, -4.0, -6.0)
+"""Of input gates and of output gates."""
 NOISE, TARGET_NOISE = 0.2**0.5, 0.1**0.5
 EVERY = 1000
 TEST_SET, LAST_TEST = 2**31 - 1, 2**31 - 2
@@ -39,7 +40,7 @@ def run(
       last: the same of the last stage.
     """
     passes = lambda stage: lambda trial: is_passed(trial, stage, task, N)
-    trials = jax.vmap(begin)(jnp.asarray(seeds))
+    trials = jax.vmap(lambda seed: begin(seed, SHAPE, 0.1, *BIASES))(jnp.asarray(seeds))
     go = partial(until_solved, update=partial(update, task=task, N=N, rate=rate), budget=budget, every=EVERY)
     early = go(trials, solved=passes(first))
     late = go(early.states, solved=passes(last), among=early.solved)
@@ -52,16 +53,6 @@ def run(
         "share misclassified": np.where(solved, wrong / 2560, np.nan),
         "mean difference": np.where(solved, difference, np.nan),
         "difference at the end": np.asarray(difference),
-    }
-
-
-def begin(seed: Array) -> Tree:
-    """A trial before its first sequence."""
-    to_weights, to_sequences = jax.random.split(jax.random.key(seed))
-    return {
-        "weights": lstm_1997.draw_weights(to_weights, SHAPE, 0.1, (-1.0, -3.0, -5.0), (-2.0, -4.0, -6.0)),
-        "key": jax.random.key_data(to_sequences),
-        "presented": jnp.int32(0),
     }
 
 
