@@ -75,7 +75,9 @@ def product(rows, x, stride, panel, length, sums):
     """sums[r, :] = Σₖ x[r·stride + k] panel[k, :] for rows of x, from 1 to ROWS.
 
     Args:
-      x, panel [length, WIDTH], sums [ROWS, WIDTH]: addresses of float32.
+      x: address of the rows, float32.
+      panel: address of [length, WIDTH], float32.
+      sums: address of [ROWS, WIDTH], float32.
     """
     for k in range(0, length, CHUNK):
         here, below, numbers = x + 4 * k, panel + 4 * k * WIDTH, min(CHUNK, length - k)
