@@ -95,6 +95,19 @@ def test_vmap_has_one_kernel_after_the_other():
 
 
 @needs_numba
+@pytest.mark.parametrize("cell", ["lstm", "vanilla"])
+def test_a_number_that_is_not_finite_stays_so(cell):
+    model, given = window("float32", cell=cell, layers=1)
+    W = given.params.layers[0].W
+    for value, everywhere in ((np.nan, True), (1e30, False)):
+        layer = given.params.layers[0]._replace(W=W.at[3, 5].set(value))
+        found = computed(make_method(KERNEL), model, given._replace(params=given.params._replace(layers=(layer,))))
+        assert np.isnan(found.loss) == everywhere
+        assert np.isnan(found.new_carry[0]).any() == everywhere
+        assert np.isfinite(found.params.V).all() != everywhere
+
+
+@needs_numba
 def test_windows_with_masks_and_other_layers_take_the_loop():
     from rnnjax.gradients.fused.layer import loops
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from rnnjax.gradients.fused.vectors import larger, multiply_add, repeat, smaller
+from rnnjax.gradients.fused.vectors import multiply_add, repeat, within
 
 FLAT = np.float32(8.8)
 """From here on tanh is 1 in float32."""
@@ -15,8 +15,8 @@ Q = tuple(map(np.float32, (1, 0.46425776, 2.4532744e-2, 2.5599740e-4)))
 
 @njit(inline="always")
 def tanh(x):
-    """tanh of a vector, to 3e-7 of itself."""
-    x = smaller(larger(x, repeat(-FLAT)), repeat(FLAT))
+    """tanh of a vector, to 3e-7 of itself and never beyond 1."""
+    x = within(x, repeat(FLAT))
     s = x * x
     p = multiply_add(repeat(P[6]), s, repeat(P[5]))
     p = multiply_add(p, s, repeat(P[4]))
@@ -27,7 +27,7 @@ def tanh(x):
     q = multiply_add(repeat(Q[3]), s, repeat(Q[2]))
     q = multiply_add(q, s, repeat(Q[1]))
     q = multiply_add(q, s, repeat(Q[0]))
-    return x * p / q
+    return within(x * p / q, repeat(np.float32(1)))
 
 
 @njit(inline="always")

@@ -88,17 +88,24 @@ def repeat(context, number):
     return vector(types.float32), lambda context, builder, signature, given: repeated(builder, *given)
 
 
-def function(name: str, arguments: int) -> Callable:
-    """A function of vectors that LLVM has itself, for numba."""
-    kinds = [vector] * arguments
-    code = lambda context, builder, signature, given: of_llvm(builder, name, given)
-    if arguments == 2:
-        return intrinsic(lambda context, x, y: (vector(*kinds), code))
-    return intrinsic(lambda context, x, y, z: (vector(*kinds), code))
+@intrinsic
+def multiply_add(context, x, y, z):
+    """x y + z, lane by lane, in one rounding."""
+    code = lambda context, builder, signature, given: of_llvm(builder, "fma", given)
+    return vector(vector, vector, vector), code
 
 
-multiply_add, smaller, larger = function("fma", 3), function("minnum", 2), function("maxnum", 2)
-"""x y + z in one rounding, the smaller and the larger of two numbers, lane by lane."""
+@intrinsic
+def within(context, x, bound):
+    """x, lane by lane, where it is below -bound or above bound replaced by these; nan stays nan."""
+
+    def code(context, builder, signature, given):
+        x, bound = given
+        for limit, beyond in ((bound, ">"), (builder.fneg(bound), "<")):
+            x = builder.select(builder.fcmp_ordered(beyond, x, limit), limit, x)
+        return x
+
+    return vector(vector, vector), code
 
 
 def define(symbol: Callable, instruction: str) -> None:
