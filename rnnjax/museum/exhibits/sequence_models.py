@@ -249,6 +249,18 @@ EXHIBIT = Exhibit(
         of_table("copy", "RNN", 0.0202, 0.0194, 0.0214),
     ),
     picture=draw,
+    learned=(
+        "With a 57th of the weights and a fifteenth of the updates the table's order comes out: GRU learns to add over "
+        "600 steps in all of 30 runs, most of them after 300 to 500 updates, while LSTM and RNN answer 1 until the end.",
+        "That a network fails is the weaker half of this, here and in the table: it was trained as long as the GRU, and "
+        "at the best of three rates, but a longer run may still learn. A forget gate that begins with a bias of 5 did "
+        "not help two LSTMs in a pilot of 800 updates.",
+        "The published losses of copy memory are within 4% of 10 ln 8 / 1,020 = 0.0204, which takes no memory at all: "
+        "they say that the networks know where the blanks are and not one of the ten digits. The mean over 1,020 steps "
+        "hides it, as a loss of 0.02 looks small.",
+        "LSTM comes to this loss more slowly than the others and still falls after 300 updates, which is the likeliest "
+        "reason why it is above the range.",
+    ),
     seeds=30,
     batch=10,
     quick_seeds=5,
