@@ -4,6 +4,7 @@ plain NumPy."""
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from platform import machine
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -185,3 +186,19 @@ def test_a_wrong_kernel_is_seen(name, monkeypatch):
     exact = computed(make_method(GradientConfig()), *window("float64"))
     monkeypatch.setattr(layer, "kernel", wrong)
     assert errors(computed(make_method(KERNEL), *window("float32")), exact).max() > 1e-4
+
+
+@needs_numba
+def test_a_kernel_does_without_its_cache(monkeypatch):
+    from rnnjax.gradients.fused import custom_call
+
+    def compiled(version, cache):
+        if cache:
+            raise OSError("No space left on device")
+        return 1, 2
+
+    found = {}
+    monkeypatch.setitem(custom_call.KERNELS, "vanilla", SimpleNamespace(compiled=compiled))
+    monkeypatch.setattr(custom_call, "register", found.__setitem__)
+    custom_call.ready.__wrapped__("vanilla")
+    assert found == {"rnnjax_vanilla_forward": 1, "rnnjax_vanilla_backward": 2}

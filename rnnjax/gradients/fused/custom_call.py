@@ -44,6 +44,10 @@ def memory(streams: int) -> jax.ShapeDtypeStruct:
 def ready(cell: str) -> None:
     """Makes the kernels of a cell known to XLA, once; compiles them, where no earlier start has."""
     sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
-    kernels = KERNELS[cell].compiled(version=zlib.crc32(sources) or 1)
+    version = zlib.crc32(sources) or 1
+    try:
+        kernels = KERNELS[cell].compiled(version, cache=True)
+    except Exception:  # no place for the cache, a full disk or a damaged file: it can do without
+        kernels = KERNELS[cell].compiled(version, cache=False)
     for name, function in zip(("forward", "backward"), kernels, strict=True):
         register(f"rnnjax_{cell}_{name}", function)

@@ -102,25 +102,26 @@ forward_divided = divided(forward_part, streams=(1, 1), memory=6)
 backward_divided = divided(backward_part, streams=(2, 1), memory=3)
 
 
-def compiled(version: int) -> tuple[Any, Any]:
-    """The custom calls, kept on disk by numba from one start to the next.
+def compiled(version: int, cache: bool) -> tuple[Any, Any]:
+    """The custom calls.
 
     Args:
       version: number of the sources, not 0. Numba compares the file of a function and what it encloses, not what it
         calls.
+      cache: kept on disk by numba, from one start to the next.
 
     Returns:
       (panels, a, h0, c0) -> (hs, h_prev, gates, c_prev, tanh_c, c, memory), and
       (panels, gates, c_prev, tanh_c, d_hs, d_h, d_c) -> (d_a, d_h0, d_c0, memory).
     """
 
-    @cfunc(types.int64(types.int64), cache=True)
+    @cfunc(types.int64(types.int64), cache=cache)
     def forward(frame):
         if version and not answered(frame):
             forward_divided(frame)
         return 0
 
-    @cfunc(types.int64(types.int64), cache=True)
+    @cfunc(types.int64(types.int64), cache=cache)
     def backward(frame):
         if version and not answered(frame):
             backward_divided(frame)

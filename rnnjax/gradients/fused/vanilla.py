@@ -71,20 +71,20 @@ forward_divided = divided(forward_part, streams=(1, 1), memory=2)
 backward_divided = divided(backward_part, streams=(1, 1), memory=2)
 
 
-def compiled(version: int) -> tuple[Any, Any]:
+def compiled(version: int, cache: bool) -> tuple[Any, Any]:
     """The custom calls, as those of `fused.lstm`.
 
     Returns:
       (panels, a, h0) -> (hs, h_prev, memory), and (panels, hs, d_hs, d_h) -> (d_a, d_h0, memory).
     """
 
-    @cfunc(types.int64(types.int64), cache=True)
+    @cfunc(types.int64(types.int64), cache=cache)
     def forward(frame):
         if version and not answered(frame):
             forward_divided(frame)
         return 0
 
-    @cfunc(types.int64(types.int64), cache=True)
+    @cfunc(types.int64(types.int64), cache=cache)
     def backward(frame):
         if version and not answered(frame):
             backward_divided(frame)
