@@ -28,11 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         help="local: programs run here, one after the other; ray: side by side over a Ray cluster",
     )
     parser.add_argument("--address", default="auto", help="host:port of the Ray cluster; auto: that of this machine")
-    parser.add_argument(
-        "--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below"
-    )
-    parser.add_class_arguments(Study, as_group=False)
-    parser.add_class_arguments(Config, as_group=False)
+    add_config(parser, Study)
     given = parser.parse_args(argv, defaults=False)
     for name in ("axes", "tune", *SECTIONS):
         if name in given and given[name] is not None:

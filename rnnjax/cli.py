@@ -74,12 +74,13 @@ def make_parser(command: str, description: str) -> Parser:
     return Parser(prog=f"python -m rnnjax.{command}", description=description, default_env=False, allow_abbrev=False)
 
 
-def add_config(parser: Parser) -> None:
-    """Gives a parser `--config FILE` and an option for every field of `Config`."""
+def add_config(parser: Parser, *more: type) -> None:
+    """Gives a parser `--config FILE` and an option for every field of `Config`, after those of more dataclasses."""
     parser.add_argument(
         "--config", action=jsonargparse.ActionConfigFile, help="a YAML file with any of the fields below"
     )
-    parser.add_class_arguments(Config, as_group=False)
+    for kind in (*more, Config):
+        parser.add_class_arguments(kind, as_group=False)
 
 
 def add_run(parser: Parser, example: str = "runs/lyrics") -> None:

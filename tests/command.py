@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import pytest
 
 from rnnjax import cli, train
 from rnnjax.config import Config, DataConfig, ModelConfig, RunConfig, SamplingConfig, TrainingConfig
+from rnnjax.errors import UserError
 from rnnjax.run.checkpoint import Checkpoints
 from rnnjax.run.directory import RunDirectory
 
@@ -163,6 +165,23 @@ def trained_in(place, *options, count=12):
         answer = call(train.main, *TINY, *options)
     assert answer.code == 0, answer.stderr
     return place
+
+
+def outcome(run):
+    """All that two equal runs must share, to the bit: step, arrays, metrics but for the clock, samples, results."""
+    run = Path(run)
+    step, arrays = saved_arrays(run)
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in read_rows(run)]
+    files = [*sorted((run / "samples").iterdir()), *run.glob("result.json"), *run.glob("predictions.jsonl")]
+    return {"step": step, "arrays": arrays, "metrics": rows, "files": {file.name: file.read_text() for file in files}}
+
+
+def complaint(function, *arguments, **options):
+    """The one line of the UserError with which a function refuses its arguments."""
+    with pytest.raises(UserError) as raised:
+        function(*arguments, **options)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
 def read_rows(run):

@@ -85,20 +85,26 @@ CASES = ("counter", "labels", "ids", "trees")
 def by_a_loop(case, params, state, reduce="mean"):
     """The loss of a window: loops over streams and steps, and nothing of the library but a loss with a name."""
     loss = getattr(rnnjax.losses, case.loss) if isinstance(case.loss, str) else case.loss
-    valid, reset, weight = (case.masks.get(name) for name in ("valid", "reset", "weight"))
-    total = divisor = 0.0
+    weight, total, divisor = case.masks.get("weight"), 0.0, 0.0
     for stream in itertools.product(*map(range, case.B)):
-        now = of(state, stream)
-        for t in range(T):
-            at = (t, *stream)
-            if reset is not None and reset[at]:
-                now = jax.tree.map(jnp.zeros_like, now)
-            new, out = case.step(params, now, of(case.xs, at))
-            holds = valid is not None and not valid[at]
-            w = float(not holds) if weight is None else weight[at]
+        for at, counts, _, out in steps(case, params, state, stream):
+            w = float(counts) if weight is None else weight[at]
             total, divisor = total + w * loss(out, of(case.ys, at)), divisor + w
-            now = now if holds else new
     return total / divisor if reduce == "mean" else total
+
+
+def steps(case, params, state, stream):
+    """Yields (t, *stream), True where the step is valid, the state after it, and its output, of one stream."""
+    valid, reset = (case.masks.get(name) for name in ("valid", "reset"))
+    now = of(state, stream)
+    for t in range(T):
+        at = (t, *stream)
+        if reset is not None and reset[at]:
+            now = jax.tree.map(jnp.zeros_like, now)
+        new, out = case.step(params, now, of(case.xs, at))
+        is_valid = valid is None or bool(valid[at])
+        now = new if is_valid else now
+        yield at, is_valid, now, out
 
 
 def of(tree, index):

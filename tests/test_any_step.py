@@ -1,4 +1,4 @@
-"""Gradients of steps that anybody may write, against `jax.grad` of a plain loop in Python, in float64."""
+"""Gradients of steps of any form, against `jax.grad` of a plain loop in Python, in float64."""
 
 import doctest
 import itertools
@@ -12,10 +12,12 @@ import pytest
 from step_cases import CASES, T, close, make, of, truth
 
 import rnnjax
+from rnnjax.compare import certify
 from rnnjax.errors import UserError
-from rnnjax.gradients import arguments, of_step, online
+from rnnjax.gradients import arguments, of_step, online, over_time
 from rnnjax.gradients.artbp import Cuts
 from rnnjax.gradients.method import Window
+from rnnjax.lags import forecast
 from rnnjax.model import loss as losses
 from rnnjax.model.network import Batch
 
@@ -223,7 +225,7 @@ def test_where_no_step_counts_nothing_is_learned_and_a_held_state_is_carried():
 
 
 def test_examples_print_what_they_say():
-    for module in (of_step, online, losses):
+    for module in (of_step, online, losses, over_time, forecast, certify):
         found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
         assert found.attempted
         assert not found.failed

@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from command import TINY, call, door, message, printed, saved_arrays, write_songs
+from command import TINY, call, message, saved_arrays, trained_in
 
 from rnnjax import sample, train
 from rnnjax.errors import UserError
@@ -27,10 +27,7 @@ RUN = [
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     """A directory with a tiny run that was trained to its end."""
-    place = tmp_path_factory.mktemp("place")
-    write_songs(place / "songs.csv")
-    printed(door("train", *RUN, cwd=place))
-    return place
+    return trained_in(tmp_path_factory.mktemp("place"), *RUN)
 
 
 @pytest.fixture

@@ -35,6 +35,11 @@ RUN = [
 ]
 
 
+def near(found, expected, atol=1e-11, words=""):
+    """Two trees agree as far as a solver goes."""
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9, atol=atol, err_msg=words), found, expected)
+
+
 @pytest.mark.slow
 def test_a_run_is_the_same_in_parallel_and_logs_its_iterations(here):
     write_songs("songs.csv")
@@ -82,8 +87,7 @@ def test_no_option_changes_the_gradient():
     ways = [GradientConfig("deer", **options) for options in OPTIONS]
     expected, *found = compute(("autodiff", *ways), model, *arrays)[1]
     for way, gradient in zip(ways, found, strict=True):
-        for a, e in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-10, err_msg=str(way))
+        near(gradient, expected, 1e-10, str(way))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "min_gru"])
@@ -98,17 +102,13 @@ def test_a_network_that_runs_in_parallel_has_the_same_gradient(cell):
             lambda name=name, model=at_once: METHODS[name](GradientConfig()).gradient(of_network(model), window)
         )()
         assert 1 < found.spent.iterations <= (2 if cell == "min_gru" else 8)
-        for a, e in zip(jax.tree.leaves(found._replace(spent=None)), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-11)
+        near(found._replace(spent=None), expected)
     sum_of = lambda unroll, at: jnp.sum(jnp.sin(rnn.apply(model, *at, carry, batch, unroll=unroll)[1]))
     by_hand, at_once = (
         jax.jit(jax.grad(partial(sum_of, way)))
         for way in (layer_over_time.unroll, layer_over_time.unroll_by(Noted(InParallel(Solver()))))
     )
-    for a, e in zip(
-        jax.tree.leaves(at_once((params, HYPER))[0]), jax.tree.leaves(by_hand((params, HYPER))[0]), strict=True
-    ):
-        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-11)
+    near(at_once((params, HYPER))[0], by_hand((params, HYPER))[0])
 
 
 def test_layers_back_in_time_are_solved_too():
@@ -117,8 +117,7 @@ def test_layers_back_in_time_are_solved_too():
     found = jax.jit(method.gradient, static_argnums=0)(of_network(model), Window(params, HYPER, carry, batch))
     assert 1 < found.spent.iterations <= 8
     expected = compute_one("autodiff", model, params, carry, batch)
-    for a, e in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12)
+    near(found.params, expected.params, 1e-12)
 
 
 def by_loop(instance):
@@ -152,8 +151,7 @@ def test_the_certificate_allows_a_solver_what_the_window_amplifies_and_no_more(m
     exactly, moved = gradient(0 * states), jax.jacfwd(gradient)(0 * states)
     bounds = jax.tree.map(lambda leaf: jnp.sum(jnp.abs(leaf) * allowed, axis=(-3, -2, -1)), moved)
     (off,) = bench.pushed((tolerance, 0.0))
-    for a, e in zip(jax.tree.leaves((off.params, off.carry)), jax.tree.leaves(bounds), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-18)
+    near(jax.tree.leaves((off.params, off.carry)), jax.tree.leaves(bounds), 1e-18)
 
     shares = [
         float(jnp.max(b) / jnp.max(jnp.abs(g))) for b, g in zip(*map(jax.tree.leaves, (bounds, exactly)), strict=True)

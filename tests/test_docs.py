@@ -83,7 +83,7 @@ def test_every_named_function_exists():
 
 
 def exists(name):
-    """Whether rnnjax has a module of this name, or one with such an attribute."""
+    """True of a module of rnnjax, or of an attribute of one, by its dotted name."""
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
         module = "rnnjax." + ".".join(parts[:cut])
@@ -107,7 +107,7 @@ def is_file(name):
 
 
 def is_field(name):
-    """Whether it is a field of the config, such as run.devices."""
+    """True of a field of the config, such as run.devices."""
     group, _, field = name.partition(".")
     return hasattr(getattr(Config(), group, None), field)
 

@@ -1,7 +1,5 @@
 """The forecast of a run in parallel over time: exponents that are known, counts, and the window from which it pays."""
 
-import doctest
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ import pytest
 import rnnjax
 from rnnjax.analysis.lyapunov import largest
 from rnnjax.errors import UserError
-from rnnjax.gradients import over_time
 from rnnjax.lags import forecast
 from rnnjax.model.network import Batch
 from rnnjax.model.recurrence import of_step
@@ -53,10 +50,3 @@ def test_chaos_is_told_from_what_forgets():
     assert "for no T" in str(wild)
     with pytest.raises(UserError, match="the number of steps is 8, but must be 16 or more"):
         rnnjax.forecast(*units(0.8)[:3], jnp.zeros((8, 1, 32)))
-
-
-def test_examples_print_what_they_say():
-    for module in (forecast, over_time):
-        found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
-        assert found.attempted
-        assert not found.failed

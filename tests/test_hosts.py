@@ -36,17 +36,9 @@ def both(place, *command, at=None):
     started = []
     for process in range(2):
         watched = ["-c", SIGNAL_AT, *at, str(int(signal.SIGINT)), "train"] if at and process == 1 else None
-        program = [
-            sys.executable,
-            *(watched or ["-m", "rnnjax.train"]),
-            *command,
-            *meeting,
-            "--run.process",
-            str(process),
-        ]
-        started.append(
-            subprocess.Popen(program, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        )
+        program = [*(watched or ["-m", "rnnjax.train"]), *command, *meeting, "--run.process", str(process)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen([sys.executable, *program], cwd=place, env=env, **pipes))
     try:
         said = [process.communicate(timeout=240) for process in started]
     finally:

@@ -40,21 +40,17 @@ def arrays():
     return x, (x[:, 0, 0] > 0).astype(int), lengths
 
 
-def options(sections):
-    """The fields as a command line has them."""
-    return [
-        text
-        for name, fields in sections.items()
-        for key, value in fields.items()
-        for text in (f"--{name}.{key}", str(value))
-    ]
+def flags(fields):
+    """Fields as a command line has them."""
+    return [text for name, value in fields.items() for text in (f"--{name}", str(value))]
 
 
 def test_arrays_train_as_their_file_does(here, as_a_door_computes):
     x, y, lengths = arrays()
     found = rnnjax.train(x, y, lengths, out="runs/mine", **QUICK)
     np.savez("a.npz", x=x, y=y, lengths=lengths)
-    printed(call(train_main, *options(QUICK), "--data.path", "a.npz", "--run.name", "file", "--run.platform", "cpu"))
+    fields = {f"{section}.{name}": value for section, given in QUICK.items() for name, value in given.items()}
+    printed(call(train_main, *flags(fields), "--data.path", "a.npz", "--run.name", "file", "--run.platform", "cpu"))
     assert saved_arrays(Path("runs/mine")) == saved_arrays(Path("runs/file"))
     assert found.path == Path("runs/mine")
     assert found.metrics["step"].tolist() == [6, 12]
@@ -127,10 +123,6 @@ def test_a_loaded_network_writes_what_the_command_writes(here):
         network.answer("la")
     with pytest.raises(UserError, match="not of series"):
         network.predict(np.ones((1, 2, 1)))
-
-
-def flags(asked):
-    return [text for name, value in asked.items() for text in (f"--{name}", str(value))]
 
 
 def test_the_doors_modules_are_called_like_functions_in_any_order():

@@ -1,13 +1,12 @@
 """A run trained longer, a run that begins with another's weights, an average of checkpoints, data that moved."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import TINY, call, message, printed, read_rows, saved_arrays, write_songs
+from command import TINY, call, message, outcome, printed, read_rows, trained_in
 
 from rnnjax import checkpoints, export, load, sample, train
 from rnnjax.run.checkpoint import Checkpoints
@@ -29,12 +28,7 @@ def run(steps, *more):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     """A directory with a run of 40 steps."""
-    place = tmp_path_factory.mktemp("place")
-    write_songs(place / "songs.csv")
-    with contextlib.chdir(place):
-        answer = run(40)
-    assert answer.code == 0, answer.stderr
-    return place
+    return trained_in(tmp_path_factory.mktemp("place"), *RUN, "--training.steps", "40")
 
 
 def test_a_run_of_20_steps_trained_on_to_40_is_the_run_of_40(straight, tmp_path, monkeypatch):
@@ -45,10 +39,7 @@ def test_a_run_of_20_steps_trained_on_to_40_is_the_run_of_40(straight, tmp_path,
     assert (answer.code, answer.stderr) == (0, "")
     assert "training.steps is 40 now, where it was 20; the learning rate stays as it was" in answer.stdout
     there, here = straight / "runs/run", tmp_path / "runs/run"
-    assert saved_arrays(here) == saved_arrays(there)
-    assert (here / "result.json").read_bytes() == (there / "result.json").read_bytes()
-    told = [[{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(place)] for place in (here, there)]
-    assert told[0] == told[1]
+    assert outcome(here) == outcome(there)
     assert "training.steps: 40 -> 30" in message(run(30))
     last, result = answer.stdout.split("step 40/40")[1].splitlines()[0], json.loads((here / "result.json").read_text())
     assert f"validation {read_rows(here)[-1]['validation_loss']:#.4g}" in last

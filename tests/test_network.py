@@ -1,4 +1,4 @@
-"""Networks of cells by `rnnjax.network`, through the doors of anybody's step."""
+"""Networks of cells by `rnnjax.network`, through the doors of any step."""
 
 import doctest
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from step_cases import close
 
 import rnnjax
 from rnnjax.errors import UserError
@@ -29,11 +30,6 @@ def written_out(params):
         h = 0.7 * h + 0.3 * jnp.tanh(x @ layer.U + layer.bh + h @ layer.W)
         total += jnp.sum((h @ params.V + params.by - y) ** 2)
     return total
-
-
-def close(found, truth):
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(truth), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.slow

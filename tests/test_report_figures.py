@@ -6,7 +6,7 @@ import numpy as np
 from study_folder import write_study
 from test_report import read
 
-from rnnjax.report import figures, maps, tables
+from rnnjax.report import drawing, figures, maps, tables
 from rnnjax.report.labels import named
 
 
@@ -103,5 +103,5 @@ def test_a_value_out_of_all_proportion_leaves_the_picture(tmp_path):
     assert axes.get_ylim()[1] < 6
     figure = maps.over(study, list(found.values()), ("x", "y"))
     assert figure.axes[0].images[0].norm.vmax == 2.5
-    assert figures.within([1e20, 2e20]) == [1e20, 2e20]
-    assert figures.within([-1.0, 1e20]) == [-1.0, 1e20]
+    assert drawing.within([1e20, 2e20]) == [1e20, 2e20]
+    assert drawing.within([-1.0, 1e20]) == [-1.0, 1e20]

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from command import TINY, call, check_refusals, message, printed, read_rows, saved_arrays
+from command import TINY, call, check_refusals, message, outcome, printed, read_rows
 
 from rnnjax import predict, sample, train
 from rnnjax.compare import __main__ as compare
@@ -51,7 +51,7 @@ def many_to_one_run(tmp_path_factory):
     path = tmp_path_factory.mktemp("many_to_one")
     write_labelled(path / "songs.csv")
     with contextlib.chdir(path):
-        return path, printed(learn("many_to_one", *DROPOUT)), outcome()
+        return path, printed(learn("many_to_one", *DROPOUT)), outcome("runs/run")
 
 
 @pytest.fixture
@@ -225,15 +225,6 @@ def test_one_to_one(here):
     assert call(sample.main, "--run", "runs/run", "--length", "5").code == 0
 
 
-def outcome():
-    """All that two equal runs must share, to the bit."""
-    run = Path("runs/run")
-    step, arrays = saved_arrays(run)
-    files = [*sorted((run / "samples").iterdir()), run / "result.json", run / "predictions.jsonl"]
-    metrics = [{key: value for key, value in row.items() if key != "seconds"} for row in read_rows(run)]
-    return step, arrays, metrics, {file.name: file.read_text() for file in files}
-
-
 def test_a_task_that_ctrl_c_stopped_goes_on_bit_for_bit(many_to_one_run, here, monkeypatch):
     write_sample = RunDirectory.write_sample
 
@@ -249,7 +240,7 @@ def test_a_task_that_ctrl_c_stopped_goes_on_bit_for_bit(many_to_one_run, here, m
     assert "stopped at step 6 of 12, saved at 6; the same command goes on from there" in answer.stdout
     assert not Path("runs/run/result.json").exists()
     assert "going on from step 6" in printed(learn("many_to_one", *DROPOUT))
-    assert outcome() == many_to_one_run[2]
+    assert outcome("runs/run") == many_to_one_run[2]
 
     Path("songs.csv").write_text(Path("songs.csv").read_text().replace("pale", "dark"))
     assert "the text is not the one that runs/run was started with" in message(learn("many_to_one", *DROPOUT))

@@ -43,8 +43,13 @@ def tables(text):
         if line.startswith("┏"):
             found.append([])
         elif line.startswith("│"):
-            found[-1].append([cell.strip() for cell in line.strip("│").split("│")])
+            found[-1].append(cells(line))
     return found
+
+
+def cells(line):
+    """The cells of a line of a table."""
+    return [cell.strip() for cell in line.strip("│").split("│")]
 
 
 def floats(cell):
@@ -144,7 +149,7 @@ def formula_blocks(text):
     """The rows of the table of formulas, of several lines each."""
     table = text[text.index("The chapter's formulas") :].split("└")[0]
     blocks = re.split(r"├[─┼]*┤", table.split("┩")[1])
-    return [[[cell.strip() for cell in line.strip("│").split("│")] for line in b.strip().splitlines()] for b in blocks]
+    return [[cells(line) for line in block.strip().splitlines()] for block in blocks]
 
 
 def test_the_terms_add_up(gradients_text):

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
@@ -13,9 +13,9 @@ from rnnjax.certificate.of_step import product
 from rnnjax.compare.names import methods_of
 from rnnjax.compare.report import Report
 from rnnjax.config import Config, GradientConfig, ModelConfig, TrainingConfig
-from rnnjax.config.checks import check
+from rnnjax.config.checks import check, check_options
 from rnnjax.errors import UserError
-from rnnjax.gradients.of_step import gradient
+from rnnjax.gradients.of_step import OPTIONS, gradient
 from rnnjax.model import recurrence as recurrences
 from rnnjax.model.cells import Cell
 from rnnjax.model.loss import Loss
@@ -113,9 +113,7 @@ def heading_of(step: Step, found: certificate.Certificate) -> list[str]:
 
 def of_letters(names: list[str], which: Cell | Network, options: dict[str, Any]) -> Report:
     """The certificate of a small network of cells on random letters."""
-    allowed = [field.name for field in fields(GradientConfig) if field.name != "method"]
-    for option in options:
-        check(option in allowed, "an option", option, f"one of {', '.join(allowed)}")
+    check_options(options, OPTIONS)
     plain = Model(vocabulary=LETTERS, hidden=UNITS, cell=which) if isinstance(which, Cell) else which.model
     model = replace(plain, vocabulary=LETTERS, hidden=min(plain.hidden, UNITS), inputs=0)
     config = Config(

@@ -3,6 +3,7 @@
 import math
 import types
 import typing
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rnnjax.errors import UserError
@@ -18,6 +19,12 @@ def check(condition: bool, field_name: str, value: object, demand: str) -> None:
     """Raises UserError, in one line, where a field does not hold what it must."""
     if not condition:
         raise UserError(f"{field_name} is {shown(value)}, but must be {demand}")
+
+
+def check_options(given: Iterable[str], allowed: Sequence[str]) -> None:
+    """Raises UserError for the first option, by name, that is not allowed."""
+    for option in given:
+        check(option in allowed, "an option", option, f"one of {', '.join(allowed)}")
 
 
 def shown(value: object) -> str:

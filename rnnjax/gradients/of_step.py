@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
-from rnnjax.config.checks import check
+from rnnjax.config.checks import check, check_options
 from rnnjax.errors import UserError
 from rnnjax.gradients import make_applicable, make_method
 from rnnjax.gradients.arguments import check_key, check_one_type, read
@@ -21,6 +21,9 @@ from rnnjax.model.stack import network_of
 
 Array = jax.Array
 Tree = Any
+
+OPTIONS = [field.name for field in fields(GradientConfig) if field.name != "method"]
+"""Options of a gradient method, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +168,7 @@ def gradient(
     Raises:
       UserError: for a method or an option that is not there, and for a method that cannot be applied to a step.
     """
-    allowed = [field.name for field in fields(GradientConfig) if field.name != "method"]
-    for option in options:
-        check(option in allowed, "an option", option, f"one of {', '.join(allowed)}")
+    check_options(options, OPTIONS)
     check(reduce in ("mean", "sum"), "reduce", reduce, "mean or sum")
     check(isinstance(batch_axes, int) and batch_axes >= 0, "batch_axes", batch_axes, "an integer of at least 0")
     check(callable(step), "step", step, "a function (params, state, x) -> (state, output)")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.config import GradientConfig
-from rnnjax.config.checks import check
+from rnnjax.config.checks import check, check_options
 from rnnjax.gradients import deer
 from rnnjax.gradients.arguments import (
     arrays,
@@ -91,9 +91,7 @@ def unroll(
       UserError: for an argument that does not fit, and for a state that is not real and depends on real numbers.
     """
     check(method in METHODS, "method", method, f"one of {', '.join(METHODS)}")
-    allowed = ("tolerance", "iterations", "damping", "chunk_steps", "start_steps")
-    for option in options:
-        check(option in allowed, "an option", option, f"one of {', '.join(allowed)}")
+    check_options(options, ("tolerance", "iterations", "damping", "chunk_steps", "start_steps"))
     params, state, batch = read(step, batch_axes, params, state, xs, valid, reset)
     recurrence = of_step(step, nothing, batch_axes=batch_axes, initial=initial)
     if method == "sequential":

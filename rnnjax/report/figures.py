@@ -1,14 +1,13 @@
 """The pictures of a study: learning curves with bands, and the metric along each axis."""
 
-import io
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rnnjax.figure import make_panels, save_png
+from rnnjax.figure import make_panels
+from rnnjax.report.drawing import MOST_PANELS, ink_color, is_wide, logarithmic, places_on, within
 from rnnjax.report.labels import named, setting
 from rnnjax.report.read import Record, are_numbers
 from rnnjax.report.statistics import Interval, t_interval
@@ -25,62 +24,8 @@ FEW_SEEDS = 3
 
 FLOOR = "the task's floor, without memory"
 
-MOST_PANELS = 8
-"""Most panels of a heat map, and most lines along an axis; with more lines its arms are drawn as points."""
-
-WIDE = 20
-"""Ratio of the largest to the smallest positive value above which a scale is logarithmic."""
-
-MOST_LETTERS = 60
-"""Most letters below an axis before its words are slanted."""
-
-FAR = 1000
-"""Largest multiple of the median that a picture has room for."""
-
 BESIDE = 0.4
 """Share of the room between two values over which lines stand side by side."""
-
-PALE = ["#6fb3ff", "#ffb55a", "#7ddb7d", "#ff7b7b", "#c7a3f0", "#d0a898", "#f5a3d6", "#b5b5b5"]
-"""Colors of curves on a dark page."""
-
-LIGHT: dict[Any, Any] = {"text.parse_math": False}
-DARK: dict[Any, Any] = {
-    "text.parse_math": False,
-    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), "#16181c"),
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#e3e5e8"),
-    "grid.color": "#787f88",
-    "axes.prop_cycle": f"cycler(color={PALE})",
-}
-
-
-def drawn(draw: Callable[..., Any], *arguments: Any) -> tuple[bytes, bytes]:
-    """Draws a picture as PNG, for a light page and for a dark one."""
-    import matplotlib
-
-    found = []
-    for colors in (LIGHT, DARK):
-        file = io.BytesIO()
-        with matplotlib.rc_context(colors):
-            save_png(draw(*arguments), file)
-        found.append(file.getvalue())
-    return found[0], found[1]
-
-
-def ink_color() -> str:
-    """Colour of the text on the page at hand."""
-    import matplotlib
-
-    return matplotlib.rcParams["text.color"]
-
-
-def is_wide(values: list[float]) -> bool:
-    """True if all values are positive and far apart."""
-    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
-
-
-def within(values: list[float]) -> list[float]:
-    """The values that fit into a picture; a single loss of 1e20 would leave the others no height."""
-    return [value for value in values if value <= FAR * np.median(values)] if min(values, default=0) > 0 else values
 
 
 def of_seeds(study: Record, arm: ArmSummary, column: str) -> pd.DataFrame:
@@ -167,14 +112,6 @@ def _scale(axes: Any, values: list[float], floors: list[float]) -> None:
         axes.set_title(f"cut off above: up to {max(values):.2g}", fontsize="medium")
 
 
-def logarithmic(axes: Any, which: str) -> None:
-    """Makes an axis logarithmic, with plain numbers at the powers of ten."""
-    axes.set(**{f"{which}scale": "log"})
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("")
-
-
 def _floors(axes: Any, column: str, shown: list[ArmSummary]) -> list[float]:
     """Draws and returns the floors of a column."""
     floors = floors_of(shown, column)
@@ -223,12 +160,11 @@ def _lines(
 
 def side_by_side(at: dict[str, float], is_log: bool, index: int, count: int) -> dict[str, float]:
     """Places of one of several lines, moved a little, so that points at the same value do not hide each other."""
-    if not is_log:
-        values = sorted({*at.values()})
-        gap = min((b - a for a, b in pairwise(values)), default=1.0)
-        return {name: place + BESIDE * gap * ((index + 0.5) / count - 0.5) for name, place in at.items()}
-    logs = side_by_side({name: float(np.log(place)) for name, place in at.items()}, False, index, count)
-    return {name: float(np.exp(place)) for name, place in logs.items()}
+    there, back = (np.log, np.exp) if is_log else (float, float)
+    moved = {name: there(place) for name, place in at.items()}
+    gap = min((b - a for a, b in pairwise(sorted({*moved.values()}))), default=1.0)
+    shift = BESIDE * gap * ((index + 0.5) / count - 0.5)
+    return {name: float(back(place + shift)) for name, place in moved.items()}
 
 
 def _cut_off(axes: Any, intervals: list[tuple[float, Interval, str]]) -> None:
@@ -282,23 +218,3 @@ def _lost(axes: Any, arms: list[ArmSummary], at: dict[str, float], color: str) -
     if where:
         style = {"color": color, "markersize": 9, "clip_on": False, "transform": axes.get_xaxis_transform()}
         axes.plot(where, [0.98] * len(where), "x", label="lost seeds: no mean", **style)
-
-
-def places_on(axes: Any, which: str, field: str, values: list[Any]) -> dict[str, float]:
-    """Places the values of a field on an axis: a number at itself, anything else in its turn."""
-    import matplotlib.ticker
-
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_label_text(field)
-    if not are_numbers(values):
-        words = [str(value) for value in values]
-        axis.set_ticks(range(len(values)), words)
-        axis.axes.set(**{f"{which}lim": (-0.5, len(values) - 0.5)})
-        axes.tick_params(axis="x", rotation=0 if sum(map(len, words)) < MOST_LETTERS else 20)
-        return {str(value): float(place) for place, value in enumerate(values)}
-    if is_wide(values):
-        logarithmic(axes, which)
-    if len(values) <= MOST_PANELS:
-        axis.set_ticks(values, [f"{value:g}" for value in values])
-        axis.set_minor_locator(matplotlib.ticker.NullLocator())
-    return {str(value): float(value) for value in values}

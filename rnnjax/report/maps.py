@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnjax.figure import make_figure
-from rnnjax.report.figures import MOST_PANELS, ink_color, is_wide, places_on, within
+from rnnjax.report.drawing import MOST_PANELS, ink_color, is_wide, places_on, within
 from rnnjax.report.labels import named, setting
 from rnnjax.report.read import Record
 from rnnjax.report.summary import ArmSummary

@@ -10,7 +10,7 @@ import yaml
 
 from rnnjax.quantities import UNKNOWN, in_bytes, in_time
 from rnnjax.report import figures, maps, summary, tables
-from rnnjax.report.figures import drawn
+from rnnjax.report.drawing import drawn
 from rnnjax.report.page import Block, Code, Heading, Paragraph, Picture, Table
 from rnnjax.report.read import Record
 from rnnjax.report.rounding import rounded
