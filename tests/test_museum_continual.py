@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnjax.museum import lstm_2000, reber
-from rnnjax.museum.streams import SHAPE, STREAM, Place, follow
+from rnnjax.museum import lstm_2000, reber, streams
+from rnnjax.museum.exhibits import continual_reber
+from rnnjax.museum.streams import SHAPE, STREAM, Place, Rule, follow
 
 KEEP = pytest.mark.parametrize("keep", [None, 0.9], ids=["forget gates", "state decay"])
 
@@ -71,3 +72,39 @@ def test_a_stream_is_string_after_string_of_the_grammar():
     assert len(strings) > 200
     assert np.mean([len(string) for string in strings]) == pytest.approx(11.5, abs=0.7)  # section 4.1
     assert {string[1] for string in strings} == {"T", "P"}
+
+
+def test_a_symbol_changes_the_weights_by_its_gradient_and_a_wrong_one_ends_the_stream():
+    rule = Rule(None, decay=0.5)
+    trial = streams.begin(jnp.int32(3), rule) | {"age": jnp.int32(3)}
+    x, target = streams.read(trial["place"])
+    assert target.tolist() == [symbol in "TP" for symbol in reber.SYMBOLS]
+    memory, seen = lstm_2000.step(SHAPE, trial["weights"], trial["memory"], x, None)
+    gradient = lstm_2000.gradient(SHAPE, trial["weights"], memory, seen, target)
+    after = jax.jit(lambda trial: streams.learn(trial, jnp.int32(1), rule))(trial)
+    for new, old, slope in zip(after["weights"], trial["weights"], gradient, strict=True):
+        np.testing.assert_allclose(new, old - 0.5**4 * slope, atol=1e-6)
+    assert (int(after["streams"]), int(after["age"]), bool(after["new"])) == (1, 0, True)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(after["memory"]))
+    assert after["place"] == trial["place"]
+
+
+def test_the_symbols_of_ten_streams_are_counted_up_to_the_first_wrong_prediction(monkeypatch):
+    monkeypatch.setattr(streams, "LONGEST", 200)
+    trial = streams.begin(jnp.int32(0), Rule(None)) | {"new": jnp.bool_(True)}
+    for bound, length in ((1.1, 200), (0.49, 0)):
+        monkeypatch.setattr(streams, "RIGHT", bound)
+        assert float(streams.mean_length(trial, Rule(None))) == length
+        assert bool(streams.is_perfect(trial, Rule(None))) == (length == 200)
+    assert not streams.is_perfect(trial | {"new": jnp.bool_(False)}, Rule(None))
+
+
+@pytest.mark.slow
+def test_a_hundredth_of_the_rate_learns_no_string():
+    options = {"keep": 1.0, "reset": "outside", "budget": 30_000}
+    right, wrong = (
+        continual_reber.run(np.arange(4), **options, rate=rate)["symbols until an error, if not perfect"]
+        for rate in (0.5, 0.005)
+    )
+    assert right.min() > 5
+    assert wrong.max() < 4
