@@ -54,7 +54,7 @@ FACE = {
     "sample": "rnnjax.sample",
     "load": "rnnjax.trained:load",
 }
-"""Where each name of the library is: a module, or a name in one. `train`, `sample`, `fixed_points` are called."""
+"""The place of each name of the library: a module, or a name in one. `train`, `sample`, `fixed_points` are called."""
 
 __all__ = [
     "Cell",

@@ -41,7 +41,7 @@ def saved_arrays(run):
 
 
 class Answer(NamedTuple):
-    """What a command leaves behind."""
+    """Exit code of a command, and the text of its two streams."""
 
     code: int
     stdout: str

@@ -45,7 +45,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _settings():
-    """What a test lets the process compute in is not what the next one computes in."""
+    """Sets JAX back after a test, so that the next one computes as if alone."""
     yield
     for setting, wanted in SETTINGS.items():
         jax.config.update(setting, wanted)

@@ -61,7 +61,7 @@ def rows(place):
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    """Where the study ran that nothing stopped."""
+    """The directory of a study that nothing stopped."""
     place = begin(tmp_path_factory.mktemp("straight") / "place")
     with contextlib.chdir(place):
         answer = call(ablate.main, "--config", "study.yaml")

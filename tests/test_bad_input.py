@@ -1,4 +1,4 @@
-"""What a user can mend is told in one line, with exit code 2, and nothing already saved is lost."""
+"""Faults that a user can mend are told in one line, with exit code 2, and nothing already saved is lost."""
 
 from dataclasses import fields
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What the benchmarks decide without measuring: who disagrees, who has failed, what can be measured here."""
+"""Decisions of the benchmarks that need no measurement: who disagrees, who has failed, what can be measured here."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What clipping does to real gradients: the measures against plain NumPy, and the door."""
+"""Clipping of real gradients: the measures against plain NumPy, and the door."""
 
 import json
 from types import SimpleNamespace
@@ -130,7 +130,7 @@ def test_a_fresh_network_is_clipped_in_a_directory_of_its_own(trained, monkeypat
 
 
 def measured(grads, threshold):
-    """What the door finds of gradients [N, ...] at the config's threshold, and its last two sentences."""
+    """Findings of the door on gradients [N, ...] at the config's threshold, and its last two sentences."""
     config = Config(optimizer=OptimizerConfig(clip_threshold=threshold), model=ModelConfig(hidden_size=2))
     params = jax.tree.map(lambda leaf: leaf[0], grads)
     network = SimpleNamespace(name="g", trained=SimpleNamespace(config=config, params=params))

@@ -28,7 +28,7 @@ SMALLER = {  # appended to the commands of a door
     "fixed_points": ["--starts", "4", "--steps", "40"],
 }
 NUMBERS = {"configs/seq2seq.yaml": ["--task.numbers", "200"]}
-"""What some tasks would take long for, whatever the network."""
+"""Options by config, for tasks that take long whatever the network."""
 
 NOT_HERE = {
     "--run.coordinator": "several hosts: test_hosts.py",

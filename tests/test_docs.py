@@ -209,7 +209,7 @@ def understand(command):
 
 
 def main_of(door):
-    """What runs a module from the command line."""
+    """The function that runs a module from the command line."""
     return import_module(f"{door}.__main__" if (ROOT / door.replace(".", "/")).is_dir() else door).main
 
 

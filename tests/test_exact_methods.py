@@ -21,7 +21,7 @@ EXACT = [
     if (claim := make_method(GradientConfig(name)).claim).kind == "exact" and claim.tolerance == ROUNDING
     for options in claim.variants or ({},)
 ]
-"""Those that are exact up to rounding, with each of their options."""
+"""Methods that are exact up to rounding, with each of their options."""
 
 CASES = {
     "two layers, two batch axes, a loss of one's own": Case(layers=2, masks="wvr", batch=(2, 2)),

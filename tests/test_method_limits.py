@@ -1,4 +1,4 @@
-"""What a method draws, and what it refuses."""
+"""Directions that a method draws, and networks and windows that it refuses."""
 
 import re
 from dataclasses import replace
@@ -131,7 +131,7 @@ def test_no_method_is_refused_for_what_plain_back_propagation_takes_too():
 
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name](GradientConfig()).price])
 def test_the_law_of_memory_is_about_what_the_compiler_plans(name):
-    """It decides when the compiler is asked, and tells how memory grows beyond what that can count."""
+    """The law decides when the compiler is asked, and tells how memory grows beyond what that can count."""
     model, T, B = Model(vocabulary=20, hidden=24), 32, 4
     method = METHODS[name](GradientConfig(name, directions=8))
     planned = limits.planned(method.price, method, model, T, B, "float64")

@@ -11,7 +11,7 @@ from rnnjax.training.state import StepInfo
 
 
 def infos(first, count, skipped=()):
-    """What steps first … first + count - 1 tell; the loss is the step's number."""
+    """Metrics of the steps first … first + count - 1; the loss is the step's number."""
     steps = np.arange(first, first + count, dtype=np.float32)
     values = dict.fromkeys(StepInfo._fields, steps * 0)
     lost = np.isin(steps, skipped)

@@ -54,7 +54,7 @@ def to_carry(h, c=None):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def compute(gradient, library, model, named, states, x, y):
-    """What a library would: logits, loss, last states; and our gradient, pulled back to its weights and states."""
+    """Logits, loss and last states as the library has them, and our gradient, pulled back to its weights and states."""
     params, pull_params = jax.vjp(functools.partial(to_params, library, model), named)
     carry, pull_carry = jax.vjp(to_carry, *states)
     batch = Batch(x, y)

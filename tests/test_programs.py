@@ -43,7 +43,7 @@ def _fresh(tmp_path, monkeypatch):
 
 
 def answer():
-    """What a program computes that is compiled anew or loaded: forty steps of a small network."""
+    """Forty steps of a small network, by a program that is compiled anew or loaded."""
     W = jnp.asarray(np.random.default_rng(0).normal(size=(8, 8)), jnp.float32)
     return jax.jit(lambda h: jax.lax.fori_loop(0, 40, lambda _, h: jnp.tanh(h @ W), h))(W).tobytes()
 

@@ -118,7 +118,7 @@ EXACT = [name for name in METHODS if make_method(GradientConfig(method=name)).cl
 
 
 BY_HAND = ["manual", "textbook"]
-"""Those that write out the derivative of each loss; the others take it from autodiff."""
+"""Methods that write out the derivative of each loss; the others take it from autodiff."""
 
 
 @pytest.mark.parametrize("case", CASES)

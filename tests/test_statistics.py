@@ -56,7 +56,7 @@ def test_bca_of_the_spatial_test_data():
 
 
 def test_bca_of_the_mean_by_enumeration():
-    """Of five values all 5⁵ resamples can be listed, and a = Σd³ / (6 (Σd²)^1.5) is the acceleration of a mean."""
+    """All 5⁵ resamples of five values can be listed, and a = Σd³ / (6 (Σd²)^1.5) is the acceleration of a mean."""
     means = np.sort([np.mean(drawn) for drawn in itertools.product(SKEWED, repeat=5)])
     d = np.array(SKEWED) - np.mean(SKEWED)
     a = np.sum(d**3) / (6 * np.sum(d**2) ** 1.5)

@@ -73,7 +73,7 @@ def asked(*options):
 
 
 def left(*figures):
-    """What a finished run has left: its result and its predictions."""
+    """Result and predictions of a finished run, whose other files are there."""
     run = Path("runs/run")
     for name in (*figures, "loss.png", "gradient_norm.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG"), name

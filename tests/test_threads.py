@@ -1,4 +1,4 @@
-"""What the machine chooses: threads for a small network, steps in a turn of the loop, and that a run keeps them."""
+"""Choices of the machine, which a run keeps: threads for a small network, steps in a turn of the loop."""
 
 import os
 from dataclasses import replace

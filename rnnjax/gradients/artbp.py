@@ -31,7 +31,7 @@ Array = jax.Array
 
 
 class Cuts(NamedTuple):
-    """Where no error passes from a step back to the one before it, bool [T, B]; and how probable that was [T, B]."""
+    """Steps from which no error passes to the one before, bool [T, B], and the probability of that [T, B]."""
 
     cut: Array
     probability: Array

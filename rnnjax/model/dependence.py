@@ -17,7 +17,7 @@ def needed(program: Any, wanted: set) -> set:
 
 
 def variables(atoms: list) -> set:
-    """Those of the inputs or outputs of an equation that are no constants."""
+    """Inputs or outputs of an equation that are no constants."""
     return {atom for atom in atoms if not isinstance(atom, Literal)}
 
 

@@ -22,7 +22,7 @@ Tree = Any
 
 SHAPE = Shape(1, 3, 1, 1, "hidden")
 BIASES = (-1.0, -3.0, -5.0), (-2.0, -4.0, -6.0)
-"""Of input gates and of output gates."""
+"""Biases of input gates and of output gates."""
 NOISE, TARGET_NOISE = 0.2**0.5, 0.1**0.5
 EVERY = 1000
 TEST_SET, LAST_TEST = 2**31 - 1, 2**31 - 2

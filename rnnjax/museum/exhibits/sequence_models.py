@@ -83,7 +83,7 @@ def run(
     """Trains a network a seed.
 
     Returns:
-      loss: that of 1,000 new sequences after training [n], infinite where it is not finite; learned: below half of
+      loss: mean of 1,000 new sequences after training [n], infinite where it is not finite; learned: below half of
       that without memory; and the mean of every 25 updates [n, updates / 25].
     """
     of = TASKS[task]
