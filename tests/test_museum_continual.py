@@ -30,7 +30,7 @@ def test_the_network_of_2000_has_424_weights_and_its_gates_the_biases_given():
 @KEEP
 def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_net_inputs(keep):
     with jax.enable_x64(True):
-        weights, T = draw_weights(keep), 9
+        weights, T = draw_weights(keep), 5
         symbols = jax.random.randint(jax.random.key(1), (T,), 0, 7)
         xs = jax.nn.one_hot(symbols, 7, dtype=float)
         targets = jax.random.bernoulli(jax.random.key(2), shape=(T, 7)).astype(float)

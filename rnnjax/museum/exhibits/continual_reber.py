@@ -186,6 +186,6 @@ EXHIBIT = Exhibit(
     ),
     seeds=30,
     quick_seeds=5,
-    quick={"budget": 150_000},
+    quick={"budget": 400_000},
     quick_arms=("reset from outside", "never reset"),
 )
