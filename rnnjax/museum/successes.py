@@ -30,9 +30,11 @@ def draw_successes(
     for index, (arm, of) in enumerate(results.items()):
         ends = np.sort(of[measure][np.isfinite(of[measure])])
         shares = np.arange(len(ends) + 1) / len(of[measure])
-        axes.step([span[0], *ends, span[1]], [*shares, shares[-1]], where="post", color=f"C{index}", label=arm)
+        colour, style = f"C{index % 10}", "-" if index < 10 else ":"
+        xs, ys = [span[0], *ends, span[1]], [*shares, shares[-1]]
+        axes.step(xs, ys, where="post", color=colour, linestyle=style, label=arm)
         if arm in means:
-            axes.axvline(means[arm], color=f"C{index}", linestyle="--", linewidth=1)
+            axes.axvline(means[arm], color=colour, linestyle="--", linewidth=1)
     axes.set(xlabel=f"{unit} presented (dashed: the paper's means)", ylabel="share of trials that have succeeded")
     axes.set(xscale=scale, xlim=span, ylim=(-0.02, 1.02))
     figure.legend(fontsize="small", loc="outside right upper")

@@ -38,9 +38,10 @@ def run(
     asks: Literal["all", "one"] = "all",
     g: float = 2.0,
     h: float = 1.0,
+    biased: lstm_1997.Biased = "gates",
 ) -> dict[str, Any]:
     """Trains a trial a seed, which draws the weights, both sets of strings and their order."""
-    shape = Shape(7, blocks, size, 7, "gates", g, h)
+    shape = Shape(7, blocks, size, 7, biased, g, h)
     trials = jax.vmap(lambda seed, strings: begin(seed, strings, shape))(jnp.asarray(seeds), draw_strings(seeds))
     ticks = STRINGS * MEAN_LENGTH
     found = until_solved(
@@ -145,7 +146,10 @@ EXHIBIT = Exhibit(
         ),
         Setting("Network", "7 inputs, 3 blocks x 2 cells, or 4 x 1, 7 outputs; 276 and 264 weights (Tables 1 and 10)"),
         Setting(
-            "Connections", "cells and gates see inputs, cells and gates; outputs see cells; gates alone are biased"
+            "Connections",
+            "cells and gates see inputs, cells and gates; outputs see cells; gates alone are biased",
+            "the same; biases on all units, and 4 x 2 cells, are arms",
+            "the network of Gers, Schmidhuber & Cummins (2000) has such biases and this size",
         ),
         Setting(
             "Squashing",
@@ -190,6 +194,9 @@ EXHIBIT = Exhibit(
         "3 x 2, after a symbol, all as target": {**BOTTOM_ROW, "after": "symbol", "target": "all that may follow"},
         "3 x 2, after a symbol, one suffices": {**BOTTOM_ROW, "after": "symbol", "asks": "one"},
         "3 x 2, after a symbol, Table 10": {**BOTTOM_ROW, "after": "symbol", "g": 1.0, "h": 2.0},
+        "3 x 2, after a symbol, all biased": {**BOTTOM_ROW, "after": "symbol", "biased": "all"},
+        "4 x 2, after a symbol": {**BOTTOM_ROW, "blocks": 4, "after": "symbol"},
+        "4 x 2, after a symbol, all biased": {**BOTTOM_ROW, "blocks": 4, "after": "symbol", "biased": "all"},
     },
     run=run,
     criteria=(
@@ -228,8 +235,14 @@ EXHIBIT = Exhibit(
         "in which the weights change after each string succeeds within 25,000 strings.",
         "The smaller rates of the table help little: at 0.1 two trials of 30 succeed with 3 x 2 cells, one with 4 x "
         "1, where the paper has all, after 21,730 and 39,740 strings.",
-        "The other arms are the likeliest other readings. None of them comes near 100%, and 30 trials do not tell them "
-        "apart.",
+        "The arms with 3 x 2 cells are the likeliest other readings. None of them comes near 100%, and 30 trials do "
+        "not tell them apart.",
+        "A larger network does learn the strings. With 4 x 2 cells, biases on cells and outputs too, and weights that "
+        "change after each symbol, 21 trials of 30 succeed, after 9,000 strings; with these biases and 3 x 2 cells one "
+        "does, with 4 x 2 cells and biases on the gates alone nine.",
+        "Gers, Schmidhuber & Cummins (2000) have 74% with 4 x 2 cells where strings are told apart from outside, and "
+        "there we come near them. So the blocks and their errors are not what fails: it is the size of Table 1, or "
+        "something that the text leaves out.",
         "The network has as many weights as the paper's tables say, and its gradient is held to autodiff with every "
         "path through a net input cut. The paper does not say when the weights change, and how often success is "
         "looked for.",

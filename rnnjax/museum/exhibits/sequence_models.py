@@ -205,7 +205,8 @@ EXHIBIT = Exhibit(
         Setting(
             "Forget gate",
             "begins with a bias of 1 for adding at T = 600, none named for copy memory (as remembered)",
-            "1",
+            "1 for both",
+            "one network for both tasks",
         ),
         Setting(
             "Training",
