@@ -39,21 +39,23 @@ class Memory(NamedTuple):
 
 
 def draw_weights(key: Array, shape: Shape, keep: Keep, reach: float) -> Weights:
-    """Weights from the uniform distribution on [-reach, reach]; biases of the gates -0.5, -1, -1.5 and so on, a block
-    each, of forget gates 0.5, 1, 1.5.
+    """Weights from the uniform distribution on [-reach, reach], and biases of the gates by blocks.
+
+    Those of input and output gates are -0.5, -1, -1.5 and so on, those of forget gates 0.5, 1, 1.5.
 
     Returns:
-      W [N, M] of cells, input gates, forget gates, if any, and output gates; V [K, cells + inputs + 1]."""
+      W [N, M] of cells, input gates, forget gates, if any, and output gates; V [K, cells + inputs + 1].
+    """
     to_hidden, to_output = jax.random.split(key)
     draw = lambda key, *size: jax.random.uniform(key, size, minval=-reach, maxval=reach)
     blockwise = 0.5 * jnp.arange(1, shape.blocks + 1)
     gates = [-blockwise, *([blockwise] if keep is None else []), -blockwise]
     bias = jnp.concatenate([jnp.zeros(shape.cells), *gates])
-    hidden = draw(to_hidden, len(bias), seen(shape)).at[:, -1].set(bias)
+    hidden = draw(to_hidden, len(bias), width(shape)).at[:, -1].set(bias)
     return Weights(hidden, draw(to_output, shape.outputs, shape.cells + shape.inputs + 1))
 
 
-def seen(shape: Shape) -> int:
+def width(shape: Shape) -> int:
     """M, the length of v."""
     return shape.inputs + shape.cells + 1
 
@@ -66,15 +68,15 @@ def count(shape: Shape, weights: Weights) -> int:
 def begin(shape: Shape, keep: Keep) -> Memory:
     """The memory before a stream: all zeros."""
     cells, learnt = (shape.blocks, shape.size), 3 if keep is None else 2
-    return Memory(jnp.zeros(shape.cells), jnp.zeros(cells), jnp.zeros((learnt, *cells, seen(shape))))
+    return Memory(jnp.zeros(shape.cells), jnp.zeros(cells), jnp.zeros((learnt, *cells, width(shape))))
 
 
 def step(shape: Shape, weights: Weights, memory: Memory, x: Array, keep: Keep) -> tuple[Memory, Seen]:
     """One step forward: the state, and its derivatives by the weights."""
-    s, of_step, kept = forward(shape, weights, memory.cells, memory.s, x, keep)
-    to = [of_step.to_cell, of_step.to_gate, *([kept * (1 - kept) * memory.s] if keep is None else [])]
-    by = kept[..., None] * memory.by + jnp.stack(to)[..., None] * of_step.v
-    return Memory(of_step.cells[: shape.cells], s, by), of_step
+    s, seen, kept = forward(shape, weights, memory.cells, memory.s, x, keep)
+    to = [seen.to_cell, seen.to_gate, *([kept * (1 - kept) * memory.s] if keep is None else [])]
+    by = kept[..., None] * memory.by + jnp.stack(to)[..., None] * seen.v
+    return Memory(seen.cells[: shape.cells], s, by), seen
 
 
 def forward(shape: Shape, weights: Weights, cells: Array, s: Array, x: Array, keep: Keep) -> tuple[Array, Seen, Array]:
@@ -83,14 +85,14 @@ def forward(shape: Shape, weights: Weights, cells: Array, s: Array, x: Array, ke
     net, first, blocks = jnp.sum(weights.hidden * v, axis=1), shape.cells, shape.blocks
     to_cell, to_in, to_forget, to_out = jnp.split(net, (first, first + blocks, len(net) - blocks))
     kept = jax.nn.sigmoid(to_forget) if keep is None else jnp.full(blocks, keep)
-    y, s, of_step = lstm_1997.activate(shape, jnp.concatenate([to_cell, to_in, to_out]), kept[:, None] * s, v)
-    return s, of_step._replace(cells=jnp.concatenate([y[: shape.cells], x, jnp.ones(1)])), kept[:, None]
+    y, s, seen = lstm_1997.activate(shape, jnp.concatenate([to_cell, to_in, to_out]), kept[:, None] * s, v)
+    return s, seen._replace(cells=jnp.concatenate([y[: shape.cells], x, jnp.ones(1)])), kept[:, None]
 
 
-def gradient(shape: Shape, weights: Weights, memory: Memory, of_step: Seen, target: Array) -> Weights:
+def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target: Array) -> Weights:
     """∂/∂W and ∂/∂V of Σ (target - output)² / 2 at one step, cut at the gates."""
-    d_net, d_s, d_gate = lstm_1997.errors(shape, weights, of_step, target)
+    d_net, d_s, d_gate = lstm_1997.errors(shape, weights, seen, target)
     by_cell, *by_gates = d_s[..., None] * memory.by
     to_gates = [jnp.sum(by_gate, axis=1) for by_gate in by_gates]
-    d_hidden = jnp.concatenate([by_cell.reshape(shape.cells, -1), *to_gates, d_gate[:, None] * of_step.v])
-    return Weights(d_hidden.at[: shape.cells, -1].set(0), d_net[:, None] * of_step.cells)
+    d_hidden = jnp.concatenate([by_cell.reshape(shape.cells, -1), *to_gates, d_gate[:, None] * seen.v])
+    return Weights(d_hidden.at[: shape.cells, -1].set(0), d_net[:, None] * seen.cells)

@@ -100,8 +100,7 @@ def read_block(trial: Tree, number: Array, rule: Rule, symbols: int) -> Tree:
 
 
 def learn(trial: Tree, choice: Array, rule: Rule) -> Tree:
-    """One symbol: a step, the weights changed by the gradient of its errors, and a new stream if it was predicted
-    wrongly."""
+    """One symbol: a step, the weights changed by its gradient, and a new stream if the prediction was wrong."""
     weights, place, age = trial["weights"], trial["place"], trial["age"]
     x, target = read(place)
     memory, seen = lstm_2000.step(SHAPE, weights, trial["memory"], x, rule.keep)
