@@ -65,7 +65,8 @@ def settings(seed: int, passes: int, hidden: int, dropout: float) -> Config:
 def learn(config: Config) -> dict[str, Any]:
     """Losses, in nats a character, of the network that was best on the validation text, and its loss by pass."""
     with TemporaryDirectory() as root:
-        loop.train(replace(config, run=replace(config.run, root=root)))
+        if loop.train(replace(config, run=replace(config.run, root=root))):
+            raise KeyboardInterrupt
         finished = read_finished(Path(root) / config.run.name)
     by_pass = finished.metrics["validation_loss"].dropna().to_numpy()
     return {
@@ -83,8 +84,8 @@ def in_blocks(network: Trained) -> float:
     count = (len(ids) - 1) // BLOCK
     x, y = (jnp.asarray(ids[ahead : ahead + count * BLOCK].reshape(count, BLOCK).T) for ahead in (0, 1))
     score = jax.jit(lambda x, y: optax.softmax_cross_entropy_with_integer_labels(network.apply(x)[1], y).sum())
-    halves = np.array_split(np.arange(count), 4)
-    return float(sum(score(x[:, part], y[:, part]) for part in halves) / (count * BLOCK))
+    parts = np.array_split(np.arange(count), 4)
+    return float(sum(score(x[:, part], y[:, part]) for part in parts) / (count * BLOCK))
 
 
 def draw(figure: Any, results: Results) -> None:
