@@ -62,6 +62,6 @@ def test_sequences_of_noise_alone_do_not_tell_the_mean_of_a_noisy_target():
 
 def test_a_hundredth_of_the_rate_refutes_that_a_symbol_is_kept():
     arm = ("long_lags", "q = p = 50")
-    short = {"q": 5, "p": 5, "seeds": 4}
+    short = {"q": 5, "p": 5}
     assert run(*arm, **short, budget=10_000, rate=0.1)["solved"].all()
     assert verdicts(*arm, run(*arm, **short, budget=2_000, rate=0.001)) >= {REFUTED}
