@@ -271,15 +271,15 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     learned=(
-        "All networks learn both lengths in all trials: lengths at which tanh units fail are still to come, and it is "
-        "the order that can be seen. With U and V from N(0, 0.001²), as in the paper, the IRNN takes 9,390 updates at "
-        "T = 40, no fewer than tanh units with 9,270, and more than rectified ones with random weights, 5,650.",
+        "At T = 20 and 40 all networks learn in all trials. With U and V from N(0, 0.001²), as in the paper, the IRNN "
+        "takes 9,390 updates at T = 40, no fewer than tanh units with 9,270, and more than rectified ones with random "
+        "weights, 5,650.",
         "The small U and V are the reason: nothing is learned until they have grown. From N(0, 0.1²) the IRNN takes "
         "3,960 updates, as few as the LSTM of as many weights with 3,910, and 0.6 of the LSTM's time. That is what the "
         "paper says of the IRNN.",
-        "From T = 20 to 40 the updates of tanh units grow 2.5-fold, those of rectified units with random weights, IRNN "
-        "and LSTM 2.2-fold, those of the IRNN with larger U and V 1.5-fold: the longer the memory, the more the "
-        "identity pays.",
+        "At T = 80 comes the paper's picture: in 12,000 updates the IRNN with larger U and V solves it in 26 of 30 "
+        "trials, rectified units with random weights in 7, and tanh units in none, with the error of the constant 1. "
+        "The longer the memory, the more the identity pays.",
         "Without tight clipping the IRNN is lost: in a pilot with 100 units at T = 150, with a rate of 0.01 and a norm "
         "of 100, its error rose to 1e34 and stayed there; with a norm of 1 it did not.",
     ),
