@@ -22,8 +22,9 @@ from rnnjax.screen import make_table
 SIZES = (
     *("1x32x64", "1x32x256", "1x32x512", "4x32x128", "4x32x256", "8x32x64", "8x32x128", "8x64x256", "16x64x256"),
     *("32x64x64", "32x64x128", "32x64x256", "32x32x512", "64x64x256", "64x64x512", "32x16x1024"),
+    *("4x32x100", "8x64x100", "16x50x100", "32x64x100", "8x64x200", "32x64x200", "32x64x300", "64x64x500", "32x32x650"),
 )
-
+"""The last ones have units that fill no whole panel."""
 
 CELLS = ("rnn", "lstm")
 

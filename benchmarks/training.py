@@ -23,6 +23,7 @@ from benchmarks.machine import busy_seconds, describe
 from benchmarks.peers import DIVIDED, KERNEL, PEERS
 from benchmarks.problem import GATES, SIZES, Size
 from benchmarks.programs import Program, Worker, WorkerFailed
+from rnnjax.build import FEWEST_STREAMS
 from rnnjax.gradients import fused
 from rnnjax.run.device import PRODUCTS
 
@@ -120,7 +121,7 @@ def has_style(style: str, cell: str, size: Size, platform: str) -> bool:
     """True of a style that there is for a cell and size on a platform."""
     if style == DIVIDED:
         return size.batch > 1 and platform == "cpu"
-    is_layer = cell in ("rnn", "lstm") and size.hidden % fused.MULTIPLE == 0
+    is_layer = cell in ("rnn", "lstm") and size.batch >= FEWEST_STREAMS
     return style != KERNEL or (is_layer and platform == "cpu" and fused.installed())
 
 

@@ -26,7 +26,7 @@ On an H100 sixteen took 0.3 to 0.8 of the time of one, from the book's size to 5
 first step, where one took 3 to 19. On CPUs one is best."""
 
 
-FEWEST_STREAMS, FEWEST_STATES, MOST_UNITS = 4, {"lstm": 512, "vanilla": 2048}, 1024
+FEWEST_STREAMS, FEWEST_STATES, MOST_UNITS = 4, {"lstm": 768, "vanilla": 2048}, 1024
 """Streams of a batch and numbers in h by cell from which, and units up to which, numba's kernel is faster than XLA's
 loop on a CPU: `python -m benchmarks.kernels` measures it."""
 

@@ -18,8 +18,7 @@ Kernel = Callable[..., tuple[Callable, Callable] | None]
 """(cell, layer, inputs) -> `manual.forward` and `manual.backward` for a layer, or None where it has none."""
 
 MULTIPLE = 64
-"""Units of a layer that one panel of Wᵀ has; a layer has a multiple."""
-
+"""Units of a layer that one panel of Wᵀ has; a layer is filled up to a multiple with units that stay 0."""
 
 TRIED = ("linux", "x86_64")
 """System and processors on which the kernel was tried."""
@@ -58,6 +57,5 @@ def refusal(model: Model) -> str | None:
         f"it is for Linux on x86-64, and this is {sys.platform} on {machine()}": (sys.platform, machine()) != TRIED,
         f"it is for the cells lstm and vanilla with tanh, not {model.cell.name}": not knows(model.cell),
         "it has no layer norm and no learned state": model.layer_norm or model.learned_state,
-        f"it is for a multiple of {MULTIPLE} units, not {model.hidden}": model.hidden % MULTIPLE != 0,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)

@@ -19,9 +19,57 @@ Array = jax.Array
 
 def loops(cell: Cell, layer: Layer, inputs: Inputs) -> tuple[Callable, Callable] | None:
     """The two loops of a plain layer of a known cell in float32, whose streams are read whole; None for others."""
-    plain = knows(cell) and layer.gain_z is None and layer.s0 is None and layer.W.shape[0] % MULTIPLE == 0
+    plain = knows(cell) and layer.gain_z is None and layer.s0 is None
     whole = inputs.valid is None and inputs.reset is None and inputs.a.ndim == 3
-    return LOOPS[cell.name] if plain and whole and inputs.a.dtype == jnp.float32 else None
+    if not (plain and whole and inputs.a.dtype == jnp.float32):
+        return None
+    return LOOPS[cell.name] if layer.W.shape[0] % MULTIPLE == 0 else padded(*LOOPS[cell.name])
+
+
+def padded(forward: Callable, backward: Callable) -> tuple[Callable, Callable]:
+    """The loops of a layer of any size, by those of a multiple of units: the units that are added stay 0."""
+
+    def forward_of_more(
+        cell: Cell, layer: Layer, hyper: Hyper, state: Array, inputs: Inputs, *unread: object
+    ) -> tuple[Array, Array, Tape]:
+        H = layer.W.shape[0]
+        wide = inputs._replace(a=widened(inputs.a, H))
+        state, hs, tape = forward(cell, with_units(layer), hyper, widened(state, H), wide)
+        return narrowed(state, H), narrowed(hs, H), tape._replace(h_prev=narrowed(tape.h_prev, H))
+
+    def backward_of_more(
+        cell: Cell, layer: Layer, hyper: Hyper, tape: Tape, d_state: Array, d_hs: Array, scan_unroll: int
+    ) -> Adjoints:
+        H = layer.W.shape[0]
+        given = widened(d_state, H), widened(d_hs, H)
+        found = backward(cell, with_units(layer), hyper, tape, *given, scan_unroll)
+        d_a = narrowed(found.a, H)
+        return Adjoints(a=d_a, z=d_a, state=narrowed(found.state, H), s0=None, own=None)
+
+    return forward_of_more, backward_of_more
+
+
+def more(H: int) -> int:
+    """The next multiple of MULTIPLE."""
+    return -(-H // MULTIPLE) * MULTIPLE
+
+
+def widened(x: Array, H: int) -> Array:
+    """Parts of H units [..., G·H], each with zeros for the units that are added [..., G·more(H)]."""
+    parts = x.reshape(*x.shape[:-1], -1, H)
+    wide = jnp.pad(parts, [(0, 0)] * (parts.ndim - 1) + [(0, more(H) - H)])
+    return wide.reshape(*x.shape[:-1], -1)
+
+
+def narrowed(x: Array, H: int) -> Array:
+    """Parts without the units that were added: the inverse of `widened`."""
+    return x.reshape(*x.shape[:-1], -1, more(H))[..., :H].reshape(*x.shape[:-1], -1)
+
+
+def with_units(layer: Layer) -> Layer:
+    """A layer with the units that are added, which hear nothing and are not heard."""
+    H = layer.W.shape[0]
+    return layer._replace(W=jnp.pad(widened(layer.W, H), [(0, more(H) - H), (0, 0)]))
 
 
 def lstm_forward(
