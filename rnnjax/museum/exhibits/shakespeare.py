@@ -31,7 +31,7 @@ TEXT = DataConfig(
     test_fraction=0.0,
 )
 CHARACTERS = 1_003_854
-"""Of the training part."""
+"""Characters of the training part."""
 
 STREAMS, STEPS, BLOCK = 32, 128, 256
 
