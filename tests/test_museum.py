@@ -94,8 +94,8 @@ def test_published_pages_are_what_the_published_numbers_say(tmp_path):
         assert {arm: len(of["seeds"]) for arm, of in record["arms"].items()} == dict.fromkeys(
             exhibit.arms, exhibit.seeds
         )
-        assert exhibit.seeds >= 30
         verdicts[path.stem] = verdict(judge(exhibit, results(record)))
+        assert exhibit.seeds >= 30 or verdicts[path.stem] == NOT_SETTLED
         assert re.search(rf"^\| \[{path.stem}\].* \| {verdicts[path.stem]} \| \d+ \|", index, re.M), path.stem
     counts = [list(verdicts.values()).count(word) for word in (REPRODUCED, REFUTED, NOT_SETTLED)]
     line = "Verdicts so far: {} reproduced, {} refuted, {} not settled.\n".format(*counts)

@@ -84,7 +84,7 @@ class Exhibit:
       criteria: written before the runs.
       picture: draws the results into an empty figure.
       learned: paragraphs of the page, for a reader to take home.
-      seeds: number of seeds of a full run, at least 30.
+      seeds: number of seeds of a full run, at least 30; what has fewer is not settled.
       batch: seeds that run at once; each batch is saved when it is done.
       quick: options that differ in a quick run, and its seeds.
       quick_arms: arms of a quick run; empty: all.
