@@ -17,7 +17,7 @@ WINDOW = (*SMALL, jnp.zeros(3), jnp.zeros(3))
 
 WRONG = {
     "gradient.method is 'rtlr', but must be one of autodiff, manual": lambda: of_scalar("rtlr"),
-    "an option is 'snap_step', but must be one of insist, segments, k1_steps": lambda: of_scalar("snap", snap_step=2),
+    "an option is 'snap_step', but must be one of insist, kernel": lambda: of_scalar("snap", snap_step=2),
     "gradient.k1_steps is 0": lambda: of_scalar("truncated", k1_steps=0),
     "reduce is 'all', but must be mean or sum": lambda: of_scalar("rtrl", reduce="all"),
     "method rflo: its eligibilities are those of leaky units": lambda: of_scalar("rflo"),
