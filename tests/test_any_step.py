@@ -130,6 +130,7 @@ def test_artbp_follows_its_printed_equation():
         close((found.params["w"], found.carry), (d_w, adjoint))
 
 
+@pytest.mark.slow
 def test_random_methods_take_a_key_and_differ_by_it():
     case = make("counter", np.random.default_rng(5))
     arguments, masks = window(case)

@@ -98,6 +98,7 @@ def test_central_differences_are_not_judged_where_the_loss_bends(certify):
     assert (row["verdict"], "bends" in row["reason"]) == ("n/a", True)
 
 
+@pytest.mark.slow
 def test_nothing_is_judged_where_the_exact_gradient_overflows(certify, recwarn):
     options = ["--model.activation=relu", "--model.init=normal", "--model.init_scale=1e12", "--methods=uoro,kf_rtrl"]
     answer, found = certify("overflow", *options)

@@ -171,6 +171,7 @@ def test_a_network_learns_to_recall_and_goes_on_bit_for_bit(here, monkeypatch):
     assert "task.name is recall" in message(call(sample.main, "--run", "runs/run"))
 
 
+@pytest.mark.slow
 def test_adding_through_the_door(here):
     options = ["--task.name", "adding", "--task.length", "2", "--training.steps", "100"]
     printed(call(train.main, *RUN, *options, "--optimizer.learning_rate", "2e-2"))

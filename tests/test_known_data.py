@@ -144,6 +144,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.slow
 def test_sequences_are_what_their_task_says(subtests):
     for case, (name, options) in enumerate(CASES):
         with subtests.test(name, **options):

@@ -80,6 +80,7 @@ def test_every_solver_finds_the_trajectory_of_an_lstm(name):
     assert alone.iterations == found.iterations[1]
 
 
+@pytest.mark.slow
 def test_jacobians_put_together_are_those_of_autodiff():
     for unit, n in (
         (("gru", "tanh"), 1),
