@@ -97,16 +97,20 @@ def kernel_of(config: Config) -> Kernel:
     asked = config.gradient.kernel
     if asked == "none" or config.gradient.method != "manual":
         return asked if asked == "numba" else "none"
+    if asked == "auto" and not kernel_pays(config):
+        return "none"
     reason = no_kernel(config)
     if asked == "numba" and reason:
         raise UserError(f"gradient.kernel numba: {reason}")
-    return "numba" if reason is None and (asked == "numba" or kernel_pays(config)) else "none"
+    return "numba" if reason is None else "none"
 
 
 def kernel_pays(config: Config) -> bool:
-    """True of a size at which numba's kernel, for a cell that it knows, is faster than XLA's loop."""
-    streams, units = config.training.batch_size, config.model.hidden_size
-    return streams >= FEWEST_STREAMS and streams * units >= FEWEST_STATES[config.model.cell] and units <= MOST_UNITS
+    """True of a cell and a size at which numba's kernel is faster than XLA's loop."""
+    streams, units, cell = config.training.batch_size, config.model.hidden_size, config.model.cell
+    if cell not in FEWEST_STATES or streams < FEWEST_STREAMS:
+        return False
+    return streams * units >= FEWEST_STATES[cell] and units <= MOST_UNITS
 
 
 def no_kernel(config: Config) -> str | None:

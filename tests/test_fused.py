@@ -65,7 +65,7 @@ def test_kernel_rounds_no_more_than_the_loop(shape, cell):
 
 
 @needs_numba
-@pytest.mark.parametrize("threads", ["1", "2", "5"])
+@pytest.mark.parametrize("threads", ["1", "2", "5", ""])
 def test_kernel_is_the_same_to_the_bit_on_any_number_of_threads(threads, monkeypatch):
     model, given = window("float32", B=25)
     one = computed(make_method(KERNEL), model, given)
@@ -155,6 +155,15 @@ def test_a_run_takes_the_kernel_where_it_is_there_and_keeps_what_it_began_with(t
     for ask in (lambda: settled(tmp_path / "new", kernel="numba"), lambda: make_method(KERNEL)):
         with pytest.raises(UserError, match=r"gradient.kernel numba: .*pip install 'rnnjax\[kernels\]'"):
             ask()
+
+
+def test_a_numba_that_cannot_be_imported_is_none(tmp_path, monkeypatch):
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.2 or less')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    assert settled(tmp_path) == "none"
+    with pytest.raises(UserError, match="cannot be imported: pip install"):
+        settled(tmp_path, kernel="numba")
 
 
 @pytest.mark.parametrize(

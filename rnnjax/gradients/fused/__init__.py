@@ -5,7 +5,7 @@ Numba is an extra: it is imported where a kernel is asked for, and nowhere else.
 
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib import import_module
 from platform import machine
 
 import jax
@@ -23,7 +23,7 @@ MULTIPLE = 64
 TRIED = ("linux", "x86_64")
 """System and processors on which the kernel was tried."""
 
-MISSING = "numba is not installed: pip install 'rnnjax[kernels]'"
+MISSING = "numba is not installed, or cannot be imported: pip install 'rnnjax[kernels]'"
 
 
 def knows(cell: Cell) -> bool:
@@ -32,8 +32,12 @@ def knows(cell: Cell) -> bool:
 
 
 def installed() -> bool:
-    """True where numba is."""
-    return find_spec("numba") is not None
+    """True where numba is, and can be imported: one may be too old for the NumPy beside it."""
+    try:
+        import_module("numba")
+    except (ImportError, OSError):  # OSError: LLVM's library does not load
+        return False
+    return True
 
 
 def kernel() -> Kernel:

@@ -35,7 +35,8 @@ def kernel(cell: str, name: str, results: Sequence[Array | jax.ShapeDtypeStruct]
 
 def memory(streams: int) -> jax.ShapeDtypeStruct:
     """The memory of as many threads as the machine offers and the streams fill: beyond two each has a block."""
-    offered = int(os.environ.get("PJRT_NPROC", 0)) or len(os.sched_getaffinity(0))
+    said = os.environ.get("PJRT_NPROC", "")
+    offered = (int(said) if said.isdecimal() else 0) or len(os.sched_getaffinity(0))
     threads = min(offered, streams, max(2, math.ceil(streams / ROWS)))
     return jax.ShapeDtypeStruct((threads, HEAD // 4 + ROWS * WIDTH), jnp.float32)
 
