@@ -95,9 +95,7 @@ def kernel_of(config: Config) -> Kernel:
       UserError: with the reason, where the config asks for a kernel and there is none.
     """
     asked = config.gradient.kernel
-    if asked == "none" or config.gradient.method != "manual":
-        return asked if asked == "numba" else "none"
-    if asked == "auto" and not kernel_pays(config):
+    if asked == "none" or (asked == "auto" and not kernel_pays(config)):
         return "none"
     reason = no_kernel(config)
     if asked == "numba" and reason:
@@ -115,6 +113,8 @@ def kernel_pays(config: Config) -> bool:
 
 def no_kernel(config: Config) -> str | None:
     """The reason why numba's kernel cannot compute a config's loops; None where it can."""
+    if config.gradient.method != "manual":
+        return f"it is for gradient.method manual, not {config.gradient.method}"
     if not config.task.is_text or config.model.unroll != "sequential":
         return "it is for the task text and model.unroll sequential"
     if config.run.precision != "float32" or config.run.products == "bfloat16":

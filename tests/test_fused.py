@@ -3,6 +3,7 @@ plain NumPy."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from platform import machine
 from types import SimpleNamespace
 
@@ -177,6 +178,12 @@ def test_a_kernel_that_there_is_not_is_refused(changes, reason, tmp_path, monkey
     monkeypatch.setattr(fused, "installed", lambda: True)
     with pytest.raises(UserError, match=reason):
         settled(tmp_path, kernel="numba", **changes)
+    autodiff = Config(gradient=GradientConfig("autodiff", kernel="numba"))
+    with pytest.raises(UserError, match=r"it is for gradient\.method manual, not autodiff"):
+        loop.settled(autodiff, tmp_path / "r")
+    assert (
+        loop.settled(replace(autodiff, gradient=GradientConfig("autodiff")), tmp_path / "r").gradient.kernel == "none"
+    )
 
 
 @needs_numba
