@@ -105,6 +105,9 @@ backward_divided = divided(backward_part, streams=(2, 1), memory=3)
 def compiled(version: int, cache: bool) -> tuple[Any, Any]:
     """The custom calls.
 
+    `fused.vanilla` has the same lines: a function that a custom call encloses, rather than finds in its file, changes
+    numba's key at every start, and nothing would come from the cache.
+
     Args:
       version: number of the sources, not 0. Numba compares the file of a function and what it encloses, not what it
         calls.
