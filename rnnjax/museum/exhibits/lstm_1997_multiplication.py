@@ -50,9 +50,9 @@ def run(
     tested = jax.jit(jax.vmap(lambda trial: test(trial, draw, shape, RIGHT)))
     trials = jax.vmap(lambda seed: begin(seed, shape, 0.1))(jnp.asarray(seeds))
     trials["wrong"] = jnp.ones((len(seeds), RECENT), bool)  # those of the last 2,000 answers that were
-    solved, sequences, found = np.ones(len(seeds), bool), np.zeros(len(seeds)), {}
+    solved, sequences, found = np.ones(len(seeds), bool), np.zeros(len(seeds)), dict[str, Any]()
     for most in stages:
-        ends = go(trials, solved=lambda trial, most=most: jnp.sum(trial["wrong"]) < most, among=solved)
+        ends = go(trials, solved=partial(has_fewer_wrong, most=most), among=solved)
         trials, solved, sequences = ends.states, ends.solved, sequences + ends.updates
         wrong, error = (np.where(solved, values, np.nan) for values in tested(trials))
         found |= {f"solved, {most}": solved, f"sequences, {most}": sequences}
@@ -65,6 +65,11 @@ def draw_sequence(key: Array, T: int) -> Sequence:
     numbers, markers, length = draw_marked(key, T, lowest=0.0)
     product = jnp.prod(jnp.where(markers == 1, numbers, 1))
     return Sequence(jnp.stack([numbers, markers], axis=-1), length, product[None])
+
+
+def has_fewer_wrong(trial: Tree, most: int) -> Array:
+    """True where fewer than `most` of the last 2,000 answers were wrong."""
+    return jnp.sum(trial["wrong"]) < most
 
 
 def update(trial: Tree, number: Array, draw: Callable[[Array], Sequence], shape: Shape, rate: float) -> Tree:
