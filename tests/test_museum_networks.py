@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from rnnjax.museum import lstm_1997, reber
-from rnnjax.museum.exhibits import lstm_1997_adding, lstm_1997_noise_free, lstm_1997_reber, lstm_1997_temporal_order
+from rnnjax.museum.exhibits import (
+    lstm_1997_adding,
+    lstm_1997_noise_free,
+    lstm_1997_reber,
+    lstm_1997_temporal_order,
+    lstm_1997_two_sequences,
+)
 from rnnjax.museum.lstm_1997 import Shape
 
 
@@ -156,6 +162,16 @@ def test_sequences_with_one_target_are_those_of_the_paper():
         classes.append(text[first] + text[second])
         assert ["XX", "XY", "YX", "YY"].index(classes[-1]) == int(y.argmax())
     assert set(classes) == {"XX", "XY", "YX", "YY"}
+
+
+def test_the_noise_of_a_target_has_the_mean_and_the_variance_of_the_paper_in_either_class():
+    keys = jax.random.split(jax.random.key(0), 5000)
+    xs, _, targets = jax.vmap(lambda key: lstm_1997_two_sequences.draw_training(key, "3c", 3))(keys)
+    for first, target in ((1, 0.2), (-1, 0.8)):
+        of_class = np.asarray(targets)[np.asarray(xs)[:, 0, 0] == first]
+        assert len(of_class) == pytest.approx(2500, abs=150)
+        assert of_class.mean() == pytest.approx(target, abs=0.02)
+        assert of_class.var() == pytest.approx(0.1, abs=0.01)
 
 
 def test_networks_for_noise_free_lags_have_as_many_weights_as_table_2_says_and_learn_all_but_the_last_symbol():
