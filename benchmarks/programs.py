@@ -75,7 +75,8 @@ class Program:
       status: ok, or the reason for a missing number.
       losses: losses of the first steps.
       build: seconds from the weights to the end of the first step.
-      imported_mb: peak resident memory when the library and the data were loaded; peak_mb: at the end.
+      imported_mb: peak memory when the library and the data were loaded; peak_mb: at the end. Of the process on a CPU,
+        of its allocations on an accelerator.
       times: seconds a step, one for each repetition.
     """
 

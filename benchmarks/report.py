@@ -156,8 +156,8 @@ def markdown(machine: dict, cases: list[Case]) -> str:
         + (f" XLA_FLAGS={machine['xla_flags']}" if machine["xla_flags"] else ""),
         "",
         "Medians and quartiles of repetitions that took turns. First step: from the weights to the end of the first "
-        "step, compilation included. Memory: peak of the process on the host, and of it what it had when library and "
-        "data were loaded.",
+        "step, compilation included. Memory: peak of the process on a CPU, of its allocations on a GPU, and of it what "
+        "it had when library and data were loaded.",
     ]
     for case in cases:
         lines += ["", f"## {case.title}", "", case.calibration, ""]

@@ -19,6 +19,7 @@ import os
 import sys
 import time
 import warnings
+from functools import partial
 
 from benchmarks.machine import peak_memory
 from benchmarks.peers import PEERS
@@ -53,12 +54,24 @@ def calibration(size: str) -> dict:
     }
 
 
+def device_memory(name: str) -> float:
+    """Peak of what a peer's program has allocated on its accelerator, in MB (1e6 bytes)."""
+    if name == "torch":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 1e6
+    import jax
+
+    return jax.local_devices()[0].memory_stats()["peak_bytes_in_use"] / 1e6
+
+
 def program(name: str, cell: str, size_name: str, style: str) -> dict:
     """Orders that a peer's process takes."""
     size = SIZES[size_name]
     module = importlib.import_module(f"benchmarks.peers.{PEERS[name].module}")
     weights, text = draw_weights(cell, size), make_text(size)
-    imported = peak_memory()
+    memory = peak_memory if os.environ["JAX_PLATFORMS"] == "cpu" else partial(device_memory, name)
+    imported = memory()
     run = None
 
     def build() -> dict:
@@ -68,12 +81,12 @@ def program(name: str, cell: str, size_name: str, style: str) -> dict:
         losses = [*run(1)]
         seconds = time.perf_counter() - began
         losses += [*run(CHECKED_STEPS - 1)]
-        return {"losses": list(map(float, losses)), "build": seconds, "imported_mb": imported, "peak_mb": peak_memory()}
+        return {"losses": list(map(float, losses)), "build": seconds, "imported_mb": imported, "peak_mb": memory()}
 
     def steps(count: int) -> dict:
         began = time.perf_counter()
         run(count)
-        return {"seconds": time.perf_counter() - began, "peak_mb": peak_memory()}
+        return {"seconds": time.perf_counter() - began, "peak_mb": memory()}
 
     return {"build": build, "steps": steps}
 

@@ -13,7 +13,7 @@ from rnnjax.museum.__main__ import main
 from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
 from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, verdict
-from rnnjax.museum.page import write_page
+from rnnjax.museum.page import made_by, write_page
 from rnnjax.museum.record import carry_out, read, results, versions
 from rnnjax.museum.trials import until_solved
 
@@ -57,6 +57,18 @@ def toy(**changes):
     criteria = (Criterion("it is near 3", "once", "value", 1, 5),)
     exhibit = Exhibit("A (2000). B. C", "Table 1", "c", (), {"once": {"scale": 1.0}}, run, criteria, None, batch=4)
     return exhibit, calls
+
+
+def test_a_page_names_every_machine_that_ran_a_part(tmp_path):
+    exhibit, _ = toy()
+    here = {"machine": "Linux", "cores": 2, "device": "cpu", "python": "3.11", "packages": {"jax": "0.10"}}
+    there = {**here, "cores": 16, "device": "H100"}
+    for seeds, machine in (([0], here), ([0, 1], there), ([0, 1, 2], here)):
+        record = carry_out("toy", exhibit, tmp_path / "toy.json", seeds, False, machine, lambda text: None)
+    assert made_by(record) == (
+        "Made by `python -m rnnjax.museum toy`: seeds 0 to 2, on Linux (2 cores, cpu), python 3.11, jax 0.10, and on "
+        "Linux (16 cores, H100), python 3.11, jax 0.10, rnnjax unknown."
+    )
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):

@@ -26,6 +26,7 @@ class Network(eqx.Module):
 
     cell: eqx.Module
     readout: eqx.nn.Linear
+    unroll: int = eqx.field(static=True)
 
     def __call__(self, carry, ids):
         table = getattr(self.cell, "input", None)
@@ -37,13 +38,13 @@ class Network(eqx.Module):
             h = carry[0] if isinstance(carry, tuple) else carry
             return carry, h
 
-        carry, hs = jax.lax.scan(body, carry, xs)
+        carry, hs = jax.lax.scan(body, carry, xs, unroll=self.unroll)
         return carry, jax.vmap(jax.vmap(self.readout))(hs)
 
 
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     readout = linear(weights.V, weights.by)
-    network = Network(make_cell(cell, size, weights, style), readout)
+    network = Network(make_cell(cell, size, weights, style), readout, jax_loop.unroll(style))
     params, static = eqx.partition(network, eqx.is_array)
     h = jnp.zeros((size.batch, size.hidden))
 

@@ -17,10 +17,11 @@ class Network(nn.Module):
     """One recurrent layer and the read-out."""
 
     cell: nn.RNNCellBase
+    unroll: int
 
     @nn.compact
     def __call__(self, carry, ids):
-        layer = nn.RNN(self.cell, time_major=True, return_carry=True)
+        layer = nn.RNN(self.cell, time_major=True, return_carry=True, unroll=self.unroll)
         carry, hs = layer(jax.nn.one_hot(ids, VOCABULARY), initial_carry=carry)
         return carry, nn.Dense(VOCABULARY)(hs)
 
@@ -28,7 +29,7 @@ class Network(nn.Module):
 def make(cell: str, size: Size, weights: Weights, text: Text, style: str) -> Run:
     lstm = nn.OptimizedLSTMCell if style == "best" else nn.LSTMCell
     layer = {"rnn": nn.SimpleCell, "gru": nn.GRUCell, "lstm": lstm}[cell](size.hidden)
-    network = Network(layer)
+    network = Network(layer, jax_loop.unroll(style))
     h = jnp.zeros((size.batch, size.hidden))
     carry = (h, h) if cell == "lstm" else h
     template = network.init(jax.random.key(0), carry, jnp.asarray(text.x[0]))

@@ -1,5 +1,6 @@
 """The training loop around the JAX peers' networks; they differ in the network alone."""
 
+import os
 from collections.abc import Callable
 
 import jax
@@ -17,8 +18,8 @@ Forward = Callable[..., tuple]
 def make_run(forward: Forward, params, carry, text: Text, style: str) -> Run:
     """Trains a network: one jitted step a call (documented), or up to K steps in one donated call (best).
 
-    The scans over time are rolled in both: written out at size S, some were a little faster, others several times
-    slower, and all took long to compile.
+    The scans over time are rolled in both on a CPU: written out at size S, some were a little faster, others several
+    times slower, and all took long to compile. On a GPU the best style has `unroll` steps in one turn.
     """
     optimizer = optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adam(LEARNING_RATE))
     start = params, optimizer.init(params), carry
@@ -35,6 +36,11 @@ def make_run(forward: Forward, params, carry, text: Text, style: str) -> Run:
         return (optax.apply_updates(params, updates), opt_state, carry), loss
 
     return (_run_chunks if style == "best" else _run_steps)(train_step, start, zeros, text)
+
+
+def unroll(style: str) -> int:
+    """Time steps in one turn of a loop; those of the best style on a GPU are as many as this package's."""
+    return 16 if style == "best" and os.environ["JAX_PLATFORMS"] != "cpu" else 1
 
 
 def _run_steps(train_step, state, zeros, text: Text) -> Run:

@@ -9,7 +9,7 @@ from rnnjax.figure import make_figure, write_figure
 from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Criterion, Exhibit, Results
 from rnnjax.museum.judge import Estimate, Judgement, estimate, judge, verdict
-from rnnjax.museum.record import Record, results, versions
+from rnnjax.museum.record import Record, machines, results, versions
 from rnnjax.report import rounding
 from rnnjax.report.page import Block, Heading, Paragraph, Picture, Table, to_markdown
 from rnnjax.run.results import make_directory
@@ -128,13 +128,11 @@ def mean_and_interval(values: np.ndarray) -> str:
 
 
 def made_by(record: Record) -> str:
-    """The command, the seeds and the machine of the numbers."""
-    about, seeds = record["machine"], [seed for of in record["arms"].values() for seed in of["seeds"]]
-    packages = about.get("packages", {})
+    """The command, the seeds and the machines of the numbers."""
+    seeds = [seed for of in record["arms"].values() for seed in of["seeds"]]
     command = f"python -m rnnjax.museum {record['exhibit']}{' --quick' if record['quick'] else ''}"
     command += f" --seed {min(seeds)}" if min(seeds) else ""
     return (
-        f"Made by `{command}`: seeds {min(seeds)} to {max(seeds)}, on {about.get('machine')} "
-        f"({about.get('cores')} cores, {about.get('platform')}), python {about.get('python')}, "
-        f"jax {packages.get('jax')}, rnnjax {' and '.join(versions(record))}."
+        f"Made by `{command}`: seeds {min(seeds)} to {max(seeds)}, on {', and on '.join(machines(record))}, "
+        f"rnnjax {' and '.join(versions(record))}."
     )

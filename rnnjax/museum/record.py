@@ -16,7 +16,7 @@ from rnnjax.run.results import plain
 
 Record = dict[str, Any]
 """Name of the exhibit, quick or not, options of each arm, machine; and for each arm its seeds, seconds of processor
-time, the versions of rnnjax that ran it, and its measures."""
+time, the versions of rnnjax and the machines that ran it, and its measures."""
 
 
 def carry_out(
@@ -29,6 +29,8 @@ def carry_out(
         todo = [seed for seed in seeds if seed not in done["seeds"]]
         if todo:
             done["versions"] = sorted({*done.get("versions", []), version(machine)})
+            before = done.get("machines", [in_words(record["machine"])] if done["seeds"] else [])
+            done["machines"] = list(dict.fromkeys([*before, in_words(machine)]))
         for first in range(0, len(todo), exhibit.batch):
             batch, began = todo[first : first + exhibit.batch], process_time()
             found = exhibit.run(np.asarray(batch), **options)
@@ -49,6 +51,18 @@ def version(machine: dict) -> str:
 def versions(record: Record) -> list[str]:
     """The versions of rnnjax that made the numbers of a record."""
     return sorted({made for of in record["arms"].values() for made in of.get("versions", [version(record["machine"])])})
+
+
+def in_words(machine: dict) -> str:
+    """System, cores, device and versions of a machine."""
+    about = f"{machine.get('machine')} ({machine.get('cores')} cores, {machine.get('device', machine.get('platform'))})"
+    return f"{about}, python {machine.get('python')}, jax {machine.get('packages', {}).get('jax')}"
+
+
+def machines(record: Record) -> list[str]:
+    """The machines that made the numbers of a record."""
+    arms = record["arms"].values()
+    return list(dict.fromkeys(on for of in arms for on in of.get("machines", [in_words(record["machine"])])))
 
 
 def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:
