@@ -187,8 +187,7 @@ EXHIBIT = Exhibit(
             "Tasks",
             "11 in Table 1",
             "adding at T = 600 and copy memory at T = 1,000",
-            "time; the published split of the JSB Chorales (8.45, 8.43 and 8.91) is in no package that could be "
-            "installed, and the museum downloads no data",
+            "time",
         ),
         Setting("Convolutional networks", "compared on all tasks", "left out", "the museum is of recurrent ones"),
         Setting("Adding", "two of all places marked, numbers in [0, 1], the sum at the end (the authors' code)"),
@@ -260,8 +259,8 @@ EXHIBIT = Exhibit(
         "The published losses of copy memory are within 4% of 10 ln 8 / 1,020 = 0.0204, which takes no memory at all: "
         "they say that the networks know where the blanks are and not one of the ten digits. The mean over 1,020 steps "
         "hides it, as a loss of 0.02 looks small.",
-        "LSTM comes to this loss more slowly than the others and still falls after 300 updates, which is the likeliest "
-        "reason why it is above the range.",
+        "LSTM comes to this loss more slowly than the others: after 300 updates it still had 0.0217, above the range. "
+        "After 900 it has 0.0205, less than 1% above the loss without memory, as GRU has; RNN is 2% above it.",
     ),
     seeds=30,
     batch=10,
