@@ -134,8 +134,8 @@ EXHIBIT = Exhibit(
         Setting(
             "Seeds",
             "one",
-            "one so far",
-            "each takes most of an hour; below 5 seeds there is no interval, so no verdict",
+            "5",
+            "the first took 48 minutes of one core, the other four half a minute each on an H200",
         ),
     ),
     arms={"GRU": ARM},
@@ -153,13 +153,14 @@ EXHIBIT = Exhibit(
     ),
     picture=draw,
     learned=(
-        "The one network that was trained so far is below nanoGPT's loss, with a quarter of its parameters and less "
-        "than a fifth of its passes: 1.425 where the state is carried through the text, 1.457 where each block of 256 "
-        "characters begins with none, as a transformer's does. It was below 1.4697 after 7 passes. It took 48 minutes "
-        "of one core, on a machine with other work.",
-        "One network has no interval, so the verdict waits for four more: `--seeds 5`.",
+        "With a quarter of nanoGPT's parameters and less than a fifth of its passes all five networks are below its "
+        "loss, where the state is carried through the text: 1.425 to 1.439. Where each block of 256 characters begins "
+        "with none, as a transformer's does, they are below it too, 1.457 to 1.469, but the interval of the mean of "
+        "five reaches 1.470.",
+        "The network that was trained on a CPU took 48 minutes of one core, on a machine with other work, and was "
+        "below 1.4697 after 7 passes.",
     ),
-    seeds=1,
+    seeds=5,
     batch=1,
     quick_seeds=1,
     quick={"passes": 1, "hidden": 128},
