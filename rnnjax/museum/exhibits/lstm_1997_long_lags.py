@@ -27,7 +27,7 @@ TEST, AT_ONCE, EVERY = 10_000, 50, 500
 MORE = 100
 """The most distractors beyond the first q."""
 FLAT = 18
-"""The slope of the logistic h is 0 in single precision for states beyond."""
+"""The slope of h at states beyond is less than 10⁻⁷ of that at 0."""
 
 
 class Sequence(NamedTuple):
@@ -120,8 +120,6 @@ def count_right(trial: Tree, shape: Shape, q: int) -> Array:
 
 
 SHORT = {"q": 50, "p": 50, "rate": 0.01, "budget": 150_000}
-LONG = {"q": 1000, "p": 1000, "rate": 0.01, "budget": 100_000}
-FEW = {"q": 1000, "p": 50, "rate": 0.01, "budget": 305_000}
 TABLE_10, NO_HALF = {"g": 1.0, "h": 2.0}, {"rate": 0.02}
 
 ARMS = {
@@ -129,12 +127,8 @@ ARMS = {
     "q = p = 50, no half": {**SHORT, **NO_HALF},
     "q = p = 50, Table 10": {**SHORT, **TABLE_10},
     "q = p = 50, Table 10, no half": {**SHORT, **TABLE_10, **NO_HALF},
-    "q = p = 1,000": LONG,
-    "q = p = 1,000, Table 10, no half": {**LONG, **TABLE_10, **NO_HALF},
-    "q = 1,000, p = 50": FEW,
 }
-PAPER = {(50, 50): 30_000, (1000, 1000): 49_000, (1000, 50): 203_000}
-MEANS = {arm: PAPER[options["q"], options["p"]] for arm, options in ARMS.items()}
+MEANS = dict.fromkeys(ARMS, 30_000)
 
 
 def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
@@ -152,8 +146,7 @@ EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
     place="Table 3, long lags full of distractors (2c)",
     claim="LSTM learns to keep one symbol over 50 steps and more of 50 random distractors after 30,000 sequences on "
-    "average, and over 1,000 steps and more of 1,000 after 49,000, of 50 after 203,000; then it says it rightly "
-    "10,000 times on end.",
+    "average, and then says it rightly 10,000 times on end.",
     settings=(
         Setting("Sequences", "b, x or y, q + k of p distractors, e; then the letter again; k has mean 9 (5.2)"),
         Setting(
@@ -185,29 +178,24 @@ EXHIBIT = Exhibit(
         Setting("Success", "both outputs within 0.2 of their targets in 10,000 successive sequences"),
         Setting("Looked at", "not said", "every 500 sequences, with new ones at each look", "time"),
         Setting("Trials", "20", "30", "for intervals"),
-        Setting(
-            "Given up",
-            "5,000,000 sequences",
-            "150,000; at q = p = 1,000 100,000, and at q = 1,000, p = 50 305,000",
-            "time; five times, twice and one and a half times the paper's mean",
-        ),
+        Setting("Given up", "5,000,000 sequences", "150,000", "five times the paper's mean"),
         Setting(
             "q and p",
-            "50, 100, 500 and 1,000 each; q = 1,000 with p = 500 to 50",
-            "50 and 1,000 each, and q = 1,000 with p = 50",
-            "time",
+            "from 50 each to 1,000 each",
+            "50 each",
+            "time: 1,000 takes the paper 49,000 sequences of 1,014 steps with p = 1,000, and 203,000 with p = 50",
         ),
     ),
     arms=ARMS,
     run=run,
     criteria=tuple(criterion for arm, mean in MEANS.items() for criterion in of_arm(arm, mean)),
-    picture=partial(draw_successes, measure="sequences", means=MEANS, span=(0, 305_000)),
+    picture=partial(draw_successes, measure="sequences", means=MEANS, span=(0, 150_000)),
     learned=(
-        "21 trials of 30 have learned it after 150,000 sequences, in 91,900 on average, thrice the paper's number. "
-        "Of the other nine, six are right 300 to 3,050 times on end before they err.",
-        "The rate of 0.01 is the smallest of the paper's experiments. Noisy targets, whose rate is small too, come out "
-        "slower than in the paper as well; the two-sequence problem and the temporal order, with rates of 1 and 0.5, "
-        "take about as long as they should.",
+        "The squashing functions decide whether it is learned: with those of the text 21 trials of 30, with those of "
+        "Table 10 all of them. The number of sequences stays thrice the paper's, 91,900 and 94,100.",
+        "The paper's equations leave open whether the squared error has its half. Without it each step is twice as "
+        "long. With Table 10 the trials then take half as many sequences, 49,200, and still succeed, which is the "
+        "nearest to the paper's 30,000; with the squashing of the text only 11 of 30 succeed.",
     ),
     seeds=30,
     quick_seeds=5,
