@@ -58,7 +58,7 @@ def visit(options: Namespace) -> int:
     from rnnjax.run.results import make_directory
 
     exhibit = load(options.name)
-    set_up(options.platform, "float32")
+    set_up(options.platform, "float32", threads=exhibit.threads)
     make_directory(options.out)
     count = options.seeds or (exhibit.quick_seeds if options.quick else exhibit.seeds)
     seeds = list(range(options.seed, options.seed + count))

@@ -88,6 +88,7 @@ class Exhibit:
       batch: seeds that run at once; each batch is saved when it is done.
       quick: options that differ in a quick run, and its seeds.
       quick_arms: arms of a quick run; empty: all.
+      threads: threads of the processor; 1 for networks so small that several would wait for each other; 0: all.
     """
 
     paper: str
@@ -104,6 +105,7 @@ class Exhibit:
     quick_seeds: int = 5
     quick: Mapping[str, Any] | None = None
     quick_arms: tuple[str, ...] = ()
+    threads: int = 0
 
     @property
     def authors(self) -> str:

@@ -18,6 +18,7 @@ def draw_successes(
     means: Mapping[str, float],
     span: tuple[float, float],
     scale: Literal["linear", "log"] = "linear",
+    budgets: Mapping[str, float] | None = None,
 ) -> None:
     """Draws for each arm the share of its trials that have succeeded, as steps, and the paper's mean as a dashed line.
 
@@ -25,13 +26,14 @@ def draw_successes(
       measure: sequences until a trial succeeded [n]; nan for a trial without success. Its first word is the unit.
       means: means of the paper for the arms that have one.
       span: the least and the most sequences of the picture.
+      budgets: where the line of an arm ends; at the most sequences of the picture for one that is not named.
     """
     axes, unit = figure.subplots(), measure.split(",")[0]
     for index, (arm, of) in enumerate(results.items()):
         ends = np.sort(of[measure][np.isfinite(of[measure])])
         shares = np.arange(len(ends) + 1) / len(of[measure])
         colour, style = f"C{index % 10}", "-" if index < 10 else ":"
-        xs, ys = [span[0], *ends, span[1]], [*shares, shares[-1]]
+        xs, ys = [span[0], *ends, (budgets or {}).get(arm, span[1])], [*shares, shares[-1]]
         axes.step(xs, ys, where="post", color=colour, linestyle=style, label=arm)
         if arm in means:
             axes.axvline(means[arm], color=colour, linestyle="--", linewidth=1)

@@ -148,4 +148,5 @@ EXHIBIT = Exhibit(
     quick_seeds=10,
     quick={"budget": 100_000},
     quick_arms=("T = 100, linear output",),
+    threads=1,
 )

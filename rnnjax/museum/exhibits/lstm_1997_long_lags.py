@@ -201,4 +201,5 @@ EXHIBIT = Exhibit(
     quick_seeds=5,
     quick={"budget": 110_000},
     quick_arms=("q = p = 50",),
+    threads=1,
 )
