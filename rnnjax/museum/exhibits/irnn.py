@@ -184,7 +184,9 @@ EXHIBIT = Exhibit(
             "150, 200, 300 and 400",
             "20 and 40; all but the IRNN itself also 80, decided after the run of these",
             "processor time: one IRNN of 100 units takes 2.5 ms an update at T = 150, and in a pilot it had not "
-            "begun to learn after 10,000",
+            "begun to learn after 10,000. Two of 32 units with larger U and V had an error below 0.05 after 36,750 and "
+            "42,500 updates, in 29 s each; 30 of them, and as many updates of 30 LSTMs, would take some 40 minutes of "
+            "one core",
         ),
         Setting("Networks", "IRNN, LSTM, RNN + tanh, RNN + ReLU"),
         Setting(
@@ -280,6 +282,8 @@ EXHIBIT = Exhibit(
         "At T = 80 comes the paper's picture: in 12,000 updates the IRNN with larger U and V solves it in 26 of 30 "
         "trials, the LSTM in 17, rectified units with random weights in 7, and tanh units in none; most of these still "
         "have the error of the constant 1. The longer the memory, the more the identity pays.",
+        "Longer lengths are within its reach: in a pilot both of two such IRNNs solved T = 150, the paper's shortest, "
+        "after 36,750 and 42,500 updates. The other networks were not tried there.",
         "Without tight clipping the IRNN is lost: in a pilot with 100 units at T = 150, with a rate of 0.01 and a norm "
         "of 100, its error rose to 1e34 and stayed there; with a norm of 1 it did not.",
     ),
