@@ -186,7 +186,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Tasks",
             "11 in Table 1",
-            "adding at T = 600 and copy memory at T = 1,000",
+            "adding at T = 600 and copy memory at T = 1,000; the JSB Chorales are an exhibit of their own",
             "time",
         ),
         Setting("Convolutional networks", "compared on all tasks", "left out", "the museum is of recurrent ones"),
