@@ -28,7 +28,8 @@ def draw(path: Path, machine: dict, cases: list) -> None:
     panels[0].set_yticks(range(len(titles)), titles)
     panels[0].invert_yaxis()
     handles = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+    columns = min(len(handles), 1 + 2 * len(cells))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
     on = f"{machine['processor']}, {machine['cores']} cores" if machine["platform"] == "cpu" else machine["device"]
     figure.suptitle(f"Median and quartiles, {on}", fontsize=10)
     write_figure(path, figure)

@@ -78,7 +78,7 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
 def published(criterion: Criterion) -> str:
     """The paper's number or word; empty where it has none."""
     value = criterion.published.value if criterion.published else ""
-    return value if isinstance(value, str) else f"{value:,g}"
+    return value if isinstance(value, str) else f"{value:,.9g}"
 
 
 def ours(found: Estimate | None) -> list[str]:
@@ -95,8 +95,8 @@ def wanted(criterion: Criterion) -> str:
     low, high = criterion.low, criterion.high
     minus = f", less {criterion.than}" if criterion.than else ""
     if math.isinf(low):
-        return f"at most {high:,g}{minus}"
-    return f"at least {low:,g}{minus}" if math.isinf(high) else f"{low:,g} to {high:,g}{minus}"
+        return f"at most {high:,.9g}{minus}"
+    return f"at least {low:,.9g}{minus}" if math.isinf(high) else f"{low:,.9g} to {high:,.9g}{minus}"
 
 
 def settings(exhibit: Exhibit) -> Table:
@@ -123,8 +123,8 @@ def mean_and_interval(values: np.ndarray) -> str:
     found = estimate(values)
     if found.n == 0:
         return "none"
-    ends = rounding.interval(found.interval) if found.interval.high > found.interval.low else ""
-    return f"{rounding.number(found.mean, found.interval)} {ends}".strip()
+    ends = rounding.interval(found.interval)
+    return rounding.number(found.mean, found.interval) + (f" {ends}" if ends != rounding.UNKNOWN else "")
 
 
 def made_by(record: Record) -> str:
