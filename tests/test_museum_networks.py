@@ -9,11 +9,13 @@ import pytest
 
 from rnnjax.museum import lstm_1997, reber
 from rnnjax.museum.exhibits import (
+    guessing_two_sequences,
     lstm_1997_adding,
     lstm_1997_noise_free,
     lstm_1997_reber,
     lstm_1997_temporal_order,
     lstm_1997_two_sequences,
+    weight_guessing,
 )
 from rnnjax.museum.lstm_1997 import Shape
 
@@ -189,3 +191,33 @@ def test_networks_for_noise_free_lags_have_as_many_weights_as_table_2_says_and_l
         largest = np.abs(errors).max(axis=1)
         assert (largest[:-1] < 0.2).all()
         assert largest[-1] > 0.3
+
+
+@pytest.mark.parametrize(("net", "count"), [("A1", 7), ("A2", 51)])
+def test_guessed_nets_have_the_connections_of_their_text_and_read_number_after_number(net, count):
+    there = guessing_two_sequences.connections(net)
+    assert there.sum() == count
+    rng = np.random.default_rng(0)
+    weights, kind = 3 * there * rng.normal(size=there.shape), np.array([1.0, -1.0, 1.0, -1.0])
+    drawn = weight_guessing.draw_set(jax.random.key(0), 0.2)
+    few = weight_guessing.Set(drawn.noise[:, :4], jnp.array([500, 1, 2, 3]), jnp.array(kind))
+    squash = lambda net: 1 / (1 + np.exp(-net))
+    for order in ("at once", "output last"):
+        found = guessing_two_sequences.answers(jnp.asarray(weights), few, order)
+        for sequence, length in enumerate(few.length):
+            y = np.zeros(len(there))
+            for x in [kind[sequence], *np.asarray(few.noise)[1:length, sequence]]:
+                new = squash(weights @ [*y, x, 1])
+                seen = [*new[:-1], y[-1], x, 1] if order == "output last" else [*y, x, 1]
+                y = np.append(new[:-1], squash(weights[-1] @ seen))
+            assert float(found[sequence]) == pytest.approx(y[-1], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_weights_a_hundred_times_too_small_are_never_right(monkeypatch):
+    search = lambda: guessing_two_sequences.run(np.arange(3), "A1", 0.2, 5000)
+    assert search()["solved"].all()
+    guessing_two_sequences.draw_guesses.clear_cache()
+    monkeypatch.setattr(guessing_two_sequences, "REACH", 1.0)
+    assert not search()["solved"].any()
+    guessing_two_sequences.draw_guesses.clear_cache()
