@@ -124,7 +124,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Order", "not said", "all units at once, each from the others one step before", "as in nets of its time"
         ),
-        Setting("A1", "fully connected, 1 input, 1 output, n = 1 hidden unit with a bias", "the same; 7 weights"),
+        Setting("A1", "fully connected, 1 input, 1 output, n = 1 hidden unit with a bias: 7 weights"),
         Setting(
             "A2",
             "n = 10; a hidden unit sees input, output and itself; the output all other units; all are biased",

@@ -12,7 +12,6 @@ from rnnjax.museum.successes import draw_successes
 
 BUDGET, ANY = 1_500_000, float("inf")
 BASE = {"task": "3c", "rate": 0.1, "first": (0, ANY), "last": (0, 0.015), "budget": BUDGET}
-MEANS = {"N = 3": 269_650, "N = 1": 565_640}
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
@@ -35,15 +34,16 @@ EXHIBIT = Exhibit(
         Setting("Looked at", "not said", "every 1,000 sequences, with one test set a trial", "a look costs time"),
         Setting("Test afterwards", "2,560 new sequences"),
         Setting("State at the start", "zeros"),
-        Setting("Trials", "10", "100", "for intervals"),
-        Setting("Given up", "not said", "1,500,000 sequences a stage", "two and a half times the largest mean, N = 1"),
+        Setting("Trials", "10", "30", "for intervals"),
+        Setting("Given up", "not said", "1,500,000 sequences a stage", "all trials succeed before"),
+        Setting("N", "3 and 1", "3", "time: N = 1 takes the paper 565,640"),
     ),
-    arms={"N = 3": {**BASE, "N": 3}, "N = 1": {**BASE, "N": 1}},
+    arms={"N = 3": {**BASE, "N": 3}},
     run=run,
     criteria=(
-        Criterion("N = 3: share of trials that succeed", "N = 3", "solved", 0.85),
+        Criterion("share of trials that succeed", "N = 3", "solved", 0.85),
         Criterion(
-            "N = 3: mean sequences until then",
+            "mean sequences until then",
             "N = 3",
             "sequences",
             179_770,
@@ -51,7 +51,7 @@ EXHIBIT = Exhibit(
             published=Published(269_650, "Table 6"),
         ),
         Criterion(
-            "N = 3: share misclassified afterwards",
+            "share misclassified afterwards",
             "N = 3",
             "share misclassified",
             0,
@@ -59,33 +59,24 @@ EXHIBIT = Exhibit(
             published=Published(0.00558, "Table 6"),
         ),
         Criterion(
-            "N = 3: mean difference afterwards",
+            "mean difference afterwards",
             "N = 3",
             "mean difference",
             0,
             0.018,
             published=Published(0.014, "Table 6"),
         ),
-        Criterion("N = 1: share of trials that succeed", "N = 1", "solved", 0.85),
-        Criterion(
-            "N = 1: mean sequences until then",
-            "N = 1",
-            "sequences",
-            377_090,
-            848_460,
-            published=Published(565_640, "Table 6"),
-        ),
     ),
-    picture=partial(draw_successes, measure="sequences", means=MEANS, span=(10_000, 2 * BUDGET), scale="log"),
+    picture=partial(
+        draw_successes, measure="sequences", means={"N = 3": 269_650}, span=(10_000, 2 * BUDGET), scale="log"
+    ),
     learned=(
-        "After 450,000 sequences the outputs are still 0.27 away from targets that lie 0.3 from their middle: the "
-        "trials have hardly begun to tell the classes apart, and it is not yet the noise that holds them up.",
-        "The two-sequence problem, whose network this is, takes about 32,000 sequences here at ten times the rate, and "
-        "with targets 1 apart instead of 0.6. A tenth of the rate should take ten times as long at least, more than "
-        "the paper's 269,650.",
+        "Every trial learns the means, to within 0.011 on average, and 7 of 2,560 answers are then off by more than "
+        "0.1. The noise in training has a deviation of 0.32, while a target is 0.3 from their middle.",
+        "The trials are far apart: half of them take at most 43,000 sequences, one takes 1,146,000. The mean of ten "
+        "such trials, as the paper gives it, says little.",
     ),
-    seeds=100,
+    seeds=30,
     quick_seeds=5,
     quick={"budget": 100_000},
-    quick_arms=("N = 3",),
 )
