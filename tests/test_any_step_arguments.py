@@ -17,7 +17,7 @@ WINDOW = (*SMALL, jnp.zeros(3), jnp.zeros(3))
 
 WRONG = {
     "gradient.method is 'rtlr', but must be one of autodiff, manual": lambda: of_scalar("rtlr"),
-    "an option is 'snap_step', but must be one of insist, kernel": lambda: of_scalar("snap", snap_step=2),
+    "an option is 'snap_step', but must be one of insist, segments": lambda: of_scalar("snap", snap_step=2),
     "gradient.k1_steps is 0": lambda: of_scalar("truncated", k1_steps=0),
     "reduce is 'all', but must be mean or sum": lambda: of_scalar("rtrl", reduce="all"),
     "method rflo: its eligibilities are those of leaky units": lambda: of_scalar("rflo"),
@@ -65,6 +65,7 @@ WRONG = {
     "one stream at one step, but gives float64[1]": lambda: rnnjax.gradient(
         scalar, lambda out, y: y[None], batch_axes=0
     )(*WINDOW),
+    "an option is 'kernel', but must be one of": lambda: of_scalar("manual", kernel="numba"),
     "squared_error: the output is [] and y [2]": lambda: of_scalar("manual", batch_axes=0)(
         *WINDOW[:3], jnp.zeros((3, 2))
     ),

@@ -22,8 +22,8 @@ from rnnjax.model.stack import network_of
 Array = jax.Array
 Tree = Any
 
-OPTIONS = [field.name for field in fields(GradientConfig) if field.name != "method"]
-"""Options of a gradient method, by name."""
+OPTIONS = [field.name for field in fields(GradientConfig) if field.name not in ("method", "kernel")]
+"""Options of a gradient method, by name. Numba's kernel computes the package's own layers alone, no step of one's own."""
 
 
 @dataclass(frozen=True, eq=False)
