@@ -23,7 +23,7 @@ Array = jax.Array
 Tree = Any
 
 OPTIONS = [field.name for field in fields(GradientConfig) if field.name not in ("method", "kernel")]
-"""Options of a gradient method, by name. Numba's kernel computes the package's own layers alone, no step of one's own."""
+"""Options of a gradient method, by name. Numba's kernel computes the package's own layers alone."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -288,7 +288,7 @@ EXHIBIT = Exhibit(
         "state of a small automaton and cannot sort, where 19 of 30 LSTMs can.",
         "To be right on all that one was trained on is not enough. Every network answers even pairs rightly up to 40 "
         "symbols; of the RNNs 8 of 30 still do so up to 500, and the others lose the first symbol on the way.",
-        "On the ring the LSTMs are 98% right as trained, and none of 30 goes on; after 6,000 updates in place of 25,000 "
+        "On the ring the LSTMs are 98% right as trained, and none of 30 goes on; after 6,000 updates, not 25,000, "
         "one did, with a score of 1. The RNNs, which have no counter, come to it more easily. The paper has eight "
         "times the units, batches of 128 and a million updates.",
         "The score of the best of ten networks, as the paper reports it, hides how many of them fail.",
