@@ -46,7 +46,7 @@ def run(seeds: np.ndarray, net: str, units: int, rate: float, dropout: float, ep
     """Trains a network a seed.
 
     Returns:
-      loss: of the test chorales, by the weights that were best on the validation chorales [n]; best epoch: the one
+      loss: on the test chorales, by the weights that were best on the validation chorales [n]; best epoch: the one
       after which they were; and the validation loss after each epoch [n, epochs].
     """
     found = read_chorales()
