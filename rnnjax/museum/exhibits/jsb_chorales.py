@@ -205,13 +205,13 @@ EXHIBIT = Exhibit(
             "the best of a grid; could not be read. Their code divides it by 10 when the validation loss rises",
             "0.005 (LSTM), 0.01 (GRU) and 0.002 (RNN), falling to 0 as a cosine",
             "the best on the validation chorales in pilots of one seed: LSTM with 0.003 to 0.03, GRU with 0.002 to "
-            "0.02, RNN with 0.001 to 0.004",
+            "0.02, RNN with 0.002 and 0.004, and with fewer units 0.001 and 0.003",
         ),
         Setting(
             "Dropout",
             "the best of a grid; could not be read",
             "before the read-out: 0.4 (LSTM), 0.2 (GRU and RNN)",
-            "the best in the same pilots: LSTM with 0 to 0.5, GRU with 0.1 to 0.4, RNN with 0.1 to 0.4",
+            "the best in the same pilots, with 0 to 0.5 (LSTM) and 0.1 to 0.4",
         ),
         Setting(
             "Clipping",
@@ -222,7 +222,7 @@ EXHIBIT = Exhibit(
         ),
         Setting("Epochs", "100 (the authors' code)", "40", "time"),
         Setting("Tested", "the weights that were best on the validation chorales (the authors' code)"),
-        Setting("Runs", "not said", "30", "for intervals"),
+        Setting("Runs", "not said", "5 so far", "time: 9 s each; `--seeds 30` goes on from them"),
     ),
     arms=ARMS,
     run=run,
@@ -232,7 +232,17 @@ EXHIBIT = Exhibit(
         Criterion("GRU's loss less LSTM's", "GRU", "loss", -0.15, 0.15, than="LSTM", cut_short=True),
     ),
     picture=draw,
-    seeds=30,
+    learned=(
+        "With less than a third of the paper's weights and 40 epochs LSTM has 8.39 nats a chord, below the table's "
+        "8.45; its five networks are within 0.03 of each other. RNN has 8.82, 0.42 more than LSTM, where the table has "
+        "0.46.",
+        "That GRU is as good as LSTM does not come out so far: it has 8.67, where the table has 8.43. It is ahead for "
+        "the first eight epochs, and stays behind afterwards. Its rate and dropout were the best of seven pilots, so "
+        "more epochs and more weights, both of which the paper's had, are the likeliest reasons.",
+        "Dropout and size help together: in pilots of one seed LSTMs of 36 units had 8.64 to 8.68 with and without it, "
+        "and one of 100 units with a dropout of 0.4 had 8.40.",
+    ),
+    seeds=5,
     quick_seeds=5,
     quick={"epochs": 5},
     quick_arms=("LSTM", "RNN"),
