@@ -193,8 +193,19 @@ EXHIBIT = Exhibit(
         ),
         Criterion("A1: share of test sequences right", "A1", "test sequences right", 0.98),
     ),
-    picture=partial(draw_successes, measure="guesses", means=MEANS, span=(1, 20_000), scale="log"),
-    learned=(),
+    picture=partial(
+        draw_successes, measure="guesses", means=MEANS, span=(1, 20_000), scale="log", budgets={"A2": 3_000}
+    ),
+    learned=(
+        "The net of seven weights, A1, is guessed as often as the paper says if its noise has a variance of 0.2. A "
+        "deviation of 0.2 makes it four times as easy.",
+        "A2 takes more guesses than in the paper, however its text is read. With a variance of 0.2, 2 searches of 100 "
+        "end within 3,000; with a deviation of 0.2 it is 2,790 on average, and 1,180 if the output sees the hidden "
+        "units of its own step. No reading gives both of the paper's means.",
+        "A net that is right about 100 sequences is right about 999 of 1,000 new ones.",
+        "The LSTM of exhibit lstm_1997_two_sequences reads tens of thousands of sequences, a fifth as long, before it "
+        "has learned this problem.",
+    ),
     seeds=100,
     quick_seeds=20,
     quick_arms=("A1", "A1, deviation 0.2"),
