@@ -135,7 +135,12 @@ ARMS = {
     "q = 1,000, p = 50": FEW,
     "q = p = 1,000, Table 10, no half": {**LONG, **BOTH},
 }
-PAPER = {(50, 50): 30_000, (100, 100): 31_000, (1000, 1000): 49_000, (1000, 50): 203_000}
+PAPER: dict[tuple[float, float], int] = {
+    (50, 50): 30_000,
+    (100, 100): 31_000,
+    (1000, 1000): 49_000,
+    (1000, 50): 203_000,
+}
 MEANS = {arm: PAPER[options["q"], options["p"]] for arm, options in ARMS.items()}
 
 
