@@ -55,8 +55,9 @@ def draw_marked(key: Array, T: int, lowest: float) -> tuple[Array, Array, Array]
     return numbers, markers.at[0].set(-1.0).at[length - 1].set(-1.0), length
 
 
-BASE, LONG = {"T": 100, "budget": 300_000}, {"T": 500, "budget": 400_000}
-ARMS = {
+BASE: dict[str, Any] = {"T": 100, "budget": 300_000}
+LONG: dict[str, Any] = {"T": 500, "budget": 400_000}
+ARMS: dict[str, dict[str, Any]] = {
     "T = 100": BASE,
     "T = 100, Table 10": {**BASE, "g": 1.0, "h": 2.0},
     "T = 100, linear output": {**BASE, "read_out": "linear"},
