@@ -1,5 +1,6 @@
 """The networks and languages of the museum, against their papers."""
 
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -11,6 +12,7 @@ from rnnjax.museum import lstm_1997, reber
 from rnnjax.museum.exhibits import (
     guessing_two_sequences,
     lstm_1997_adding,
+    lstm_1997_long_lags,
     lstm_1997_noise_free,
     lstm_1997_reber,
     lstm_1997_temporal_order,
@@ -221,3 +223,27 @@ def test_weights_a_hundred_times_too_small_are_never_right(monkeypatch):
     monkeypatch.setattr(guessing_two_sequences, "REACH", 1.0)
     assert not search()["solved"].any()
     guessing_two_sequences.draw_guesses.clear_cache()
+
+
+@pytest.mark.slow
+def test_a_network_that_keeps_the_letter_by_hand_is_right_10_000_times_on_end_and_is_not_asked_again():
+    q = p = 5
+    x, y, e = p + 2, p + 3, p
+    shape = Shape(p + 4, 2, 1, 2, "none")
+    hidden = jnp.zeros((shape.hidden, shape.seen)).at[0, jnp.array([x, y])].set(jnp.array([5.0, -5.0]))
+    hidden = hidden.at[2, : p + 2].set(-20.0).at[2, jnp.array([x, y])].set(10.0).at[4, e].set(10.0)
+    right = jnp.zeros((2, 3)).at[:, 0].set(jnp.array([10.0, -10.0]))
+    trials = {
+        "weights": lstm_1997.Weights(jnp.stack([hidden, hidden]), jnp.stack([right, -right])),
+        "key": jax.vmap(lambda seed: jax.random.key_data(jax.random.key(seed)))(jnp.arange(2)),
+        "presented": jnp.zeros(2, int),
+        "right": jnp.zeros(2, int),
+    }
+    update = jax.jit(
+        jax.vmap(partial(lstm_1997_long_lags.update, shape=shape, q=q, rate=0.0), in_axes=(0, None)),
+    )
+    looked = update(trials, 499)
+    assert update(trials, 498)["right"].tolist() == [0, 0]
+    assert looked["right"].tolist() == [10_000, 0]
+    swapped = {**looked, "weights": jax.tree.map(lambda w: w[::-1], looked["weights"])}
+    assert update(swapped, 999)["right"].tolist() == [10_000, 10_000]
