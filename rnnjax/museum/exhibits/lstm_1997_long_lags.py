@@ -120,25 +120,37 @@ def count_right(trial: Tree, shape: Shape, q: int) -> Array:
 
 
 SHORT = {"q": 50, "p": 50, "rate": 0.01, "budget": 150_000}
+LONG = {"q": 1000, "p": 1000, "rate": 0.01, "budget": 75_000}
+FEW = {"q": 1000, "p": 50, "rate": 0.01, "budget": 75_000}
 TABLE_10, NO_HALF = {"g": 1.0, "h": 2.0}, {"rate": 0.02}
+BOTH = {**TABLE_10, **NO_HALF}
 
 ARMS = {
     "q = p = 50": SHORT,
     "q = p = 50, no half": {**SHORT, **NO_HALF},
     "q = p = 50, Table 10": {**SHORT, **TABLE_10},
-    "q = p = 50, Table 10, no half": {**SHORT, **TABLE_10, **NO_HALF},
+    "q = p = 50, Table 10, no half": {**SHORT, **BOTH},
+    "q = p = 100, Table 10, no half": {**SHORT, "q": 100, "p": 100, **BOTH},
+    "q = p = 1,000": LONG,
+    "q = 1,000, p = 50": FEW,
+    "q = p = 1,000, Table 10, no half": {**LONG, **BOTH},
 }
-MEANS = dict.fromkeys(ARMS, 30_000)
+PAPER: dict[tuple[float, float], int] = {
+    (50, 50): 30_000,
+    (100, 100): 31_000,
+    (1000, 1000): 49_000,
+    (1000, 50): 203_000,
+}
+MEANS = {arm: PAPER[options["q"], options["p"]] for arm, options in ARMS.items()}
 
 
 def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
     """Nearly all trials succeed, after the paper's mean or at most half as many more, or a third fewer."""
     low, high = (round(mean * factor, -3) for factor in (2 / 3, 3 / 2))
+    published, short = Published(mean, "Table 3"), ARMS[arm]["budget"] < mean
     return (
-        Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85),
-        Criterion(
-            f"{arm}: mean sequences until then", arm, "sequences", low, high, published=Published(mean, "Table 3")
-        ),
+        Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85, cut_short=short),
+        Criterion(f"{arm}: mean sequences until then", arm, "sequences", low, high, "", published, short),
     )
 
 
@@ -146,7 +158,8 @@ EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
     place="Table 3, long lags full of distractors (2c)",
     claim="LSTM learns to keep one symbol over 50 steps and more of 50 random distractors after 30,000 sequences on "
-    "average, and then says it rightly 10,000 times on end.",
+    "average, and over 1,000 steps and more of 1,000 after 49,000, of 50 after 203,000; then it says it rightly "
+    "10,000 times on end.",
     settings=(
         Setting("Sequences", "b, x or y, q + k of p distractors, e; then the letter again; k has mean 9 (5.2)"),
         Setting(
@@ -178,24 +191,41 @@ EXHIBIT = Exhibit(
         Setting("Success", "both outputs within 0.2 of their targets in 10,000 successive sequences"),
         Setting("Looked at", "not said", "every 500 sequences, with new ones at each look", "time"),
         Setting("Trials", "20", "30", "for intervals"),
-        Setting("Given up", "5,000,000 sequences", "150,000", "five times the paper's mean"),
+        Setting(
+            "Given up",
+            "5,000,000 sequences",
+            "150,000 at q = p = 50 and 100, 75,000 at q = 1,000",
+            "time; five times and one and a half times the paper's mean, but a third of it for p = 50 of 1,000",
+        ),
         Setting(
             "q and p",
-            "from 50 each to 1,000 each",
-            "50 each",
-            "time: 1,000 takes the paper 49,000 sequences of 1,014 steps with p = 1,000, and 203,000 with p = 50",
+            "50, 100, 500 and 1,000 each; q = 1,000 with p = 500 to 50",
+            "without 500 and without 100 to 500 of 1,000",
+            "time",
         ),
     ),
     arms=ARMS,
     run=run,
     criteria=tuple(criterion for arm, mean in MEANS.items() for criterion in of_arm(arm, mean)),
-    picture=partial(draw_successes, measure="sequences", means=MEANS, span=(0, 150_000)),
+    picture=partial(
+        draw_successes,
+        measure="sequences",
+        means=MEANS,
+        span=(0, 210_000),
+        budgets={arm: options["budget"] for arm, options in ARMS.items()},
+    ),
     learned=(
         "The squashing functions decide whether it is learned: with those of the text 21 trials of 30, with those of "
         "Table 10 all of them. The number of sequences stays thrice the paper's, 91,900 and 94,100.",
         "The paper's equations leave open whether the squared error has its half. Without it each step is twice as "
         "long. With Table 10 the trials then take half as many sequences, 49,200, and still succeed, which is the "
         "nearest to the paper's 30,000; with the squashing of the text only 11 of 30 succeed.",
+        "The paper's means hardly grow with the lag, 30,000 at 50 steps, 31,000 at 100, 49,000 at 1,000. Ours do: in "
+        "the settings that are nearest at 50 steps, 17 of 30 trials succeed at 100, after 112,900, and none at 1,000.",
+        "At 1,000 steps the states drift away before anything is learned: there is no bias, but what a cell reads has "
+        "a mean that is not 0, as the gates that feed it begin half open, and it adds up. With the text's settings "
+        "both cells end their first sequence beyond 18, where h is so flat that hardly any error comes through, in 18 "
+        "trials of 30 with p = 1,000, and in 19 with p = 50.",
     ),
     seeds=30,
     quick_seeds=5,
