@@ -200,7 +200,7 @@ EXHIBIT = Exhibit(
         "One number instead of three costs no more time here, where it costs the paper more than half. Noise on the "
         "three makes it easier, not harder, as its criterion lets five wrong answers pass: by a factor of 2.2 faster "
         "than in the paper.",
-        "With N = 1 a net of seven weights whose weights are guessed solves 3a too, over 500 steps and more: see the "
+        "Guessing the seven weights of a small net solves 3a with N = 1 too, over 500 steps and more: see the "
         "exhibit guessing_two_sequences.",
     ),
     seeds=30,
