@@ -14,7 +14,7 @@ from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
 from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, verdict
 from rnnjax.museum.page import made_by, write_page
-from rnnjax.museum.record import carry_out, read, results, versions
+from rnnjax.museum.record import carry_out, read, results, to_json, versions
 from rnnjax.museum.trials import until_solved
 
 
@@ -33,6 +33,35 @@ def test_a_verdict_follows_from_the_whole_interval():
     assert verdict_on([10.0] * 30, low=10, high=10) == REPRODUCED
     assert verdict_on([np.nan] * 30, low=10) == NOT_SETTLED
     assert verdict_on([9.0, 11.0], low=0) == NOT_SETTLED  # too few seeds for an interval
+    assert verdict_on([*spread, np.inf], low=9) == NOT_SETTLED  # a diverged network has no number to leave out
+
+
+def test_a_run_cut_short_shows_what_succeeds_and_not_what_fails():
+    spread = np.linspace(9, 11, 30)
+    assert verdict_on(spread, low=9.5, cut_short=True) == REPRODUCED
+    assert verdict_on(spread, low=9.5, cut_short=True, fails=True) == NOT_SETTLED
+    assert verdict_on(spread, low=10.5, cut_short=True, fails=True) == REFUTED
+    assert verdict_on(spread, low=9.5, fails=True) == REPRODUCED
+
+
+def test_a_mean_without_the_trials_that_did_not_succeed_is_a_lower_bound():
+    some = [*np.linspace(9, 11, 30), np.nan]
+    assert verdict_on(some, low=9.5) == REPRODUCED
+    assert verdict_on(some, low=9.5, until=True) == NOT_SETTLED
+    assert verdict_on(some, low=10.5, until=True) == NOT_SETTLED
+    assert verdict_on(some, high=9.5, until=True) == REFUTED
+    assert verdict_on(some[:-1], low=9.5, until=True) == REPRODUCED
+
+
+def test_arms_are_compared_by_seed_and_a_measure_that_is_not_there_is_not_run():
+    record = {"arms": {"a": {"seeds": [2, 0, 1], "measures": {"m": [12.0, 10.0, "inf"]}}}}
+    record["arms"]["b"] = {"seeds": [0, 2], "measures": {"m": [0.0, None], "n": [1, 2]}}
+    found = results(record)
+    assert found["a"]["m"].tolist() == [10, 12]
+    np.testing.assert_array_equal(found["b"]["m"], [0, np.nan])
+    assert results({"arms": {"a": record["arms"]["a"]}})["a"]["m"].tolist() == [10, np.inf, 12]
+    assert of_criterion(Criterion("", "a", "n"), found).estimate is None
+    assert to_json(np.array([1.0, np.inf, np.nan])) == [1.0, "inf", None]
 
 
 def test_a_share_has_an_exact_interval_even_where_every_seed_agrees():

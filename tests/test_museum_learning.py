@@ -97,6 +97,7 @@ def test_bits_stored_are_the_mutual_information_of_labels_and_answers():
     vectors, labels = capacity_of_parameters.draw_labels(jax.random.key(0), 2000)
     assert (set(np.unique(vectors)), set(np.unique(labels))) == ({-1.0, 1.0}, {0.0, 1.0})
     assert max(abs(vectors.mean()), abs(2 * labels.mean() - 1)) < 0.07
+    assert len(np.unique(vectors, axis=0)) == 2000  # a vector twice would ask for two labels
 
 
 def test_labels_are_answered_four_steps_after_their_vectors():

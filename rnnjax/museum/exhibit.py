@@ -49,7 +49,8 @@ class Criterion:
     """A range in which a claim puts the mean of a measure, written before the runs.
 
     The claim is reproduced if the whole 95% interval over seeds lies in the range, refuted if it lies outside of it,
-    and not settled if it has parts in both. Runs that were cut short of the paper's can reproduce, but not refute.
+    and not settled if it has parts in both. Runs that were cut short of the paper's can show what succeeds, not what
+    fails: they cannot refute that a network learns, nor reproduce that it does not.
 
     Attributes:
       claim: one clause, as the page says it.
@@ -58,6 +59,9 @@ class Criterion:
       than: another arm with the same seeds; the range is then of the difference, arm minus than.
       published: the paper's number, shown beside ours.
       cut_short: True where the runs of the arm are much smaller, or shorter, than the paper's.
+      fails: True where the claim is that something fails.
+      until: True where the measure counts what a trial took until it succeeded, and the paper's trials all did. Those
+        without a number took more than they were given: the mean is then too low, and can only be refuted from above.
     """
 
     claim: str
@@ -68,6 +72,8 @@ class Criterion:
     than: str = ""
     published: Published | None = None
     cut_short: bool = False
+    fails: bool = False
+    until: bool = False
 
 
 @dataclass(frozen=True)

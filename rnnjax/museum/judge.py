@@ -48,27 +48,32 @@ def verdict(judgements: list[Judgement]) -> str:
 
 def of_criterion(criterion: Criterion, results: Results) -> Judgement:
     """Judges one criterion: its estimate's interval lies inside the range, outside of it, or across an end."""
-    if criterion.arm not in results or (criterion.than and criterion.than not in results):
+    values, *others = (results.get(arm, {}).get(criterion.measure) for arm in (criterion.arm, criterion.than) if arm)
+    if values is None or (others and others[0] is None):
         return Judgement(criterion, None, NOT_SETTLED)
-    found = estimate(results[criterion.arm][criterion.measure])
-    if criterion.than:
-        found = difference(results[criterion.arm][criterion.measure], results[criterion.than][criterion.measure])
+    found = difference(values, others[0]) if others else estimate(values)
     low, high = found.interval
+    censored = criterion.until and found.n < len(values)
     if low >= criterion.low and high <= criterion.high:
-        return Judgement(criterion, found, REPRODUCED)
-    outside = high < criterion.low or low > criterion.high
-    return Judgement(criterion, found, REFUTED if outside and not criterion.cut_short else NOT_SETTLED)
+        settled = not censored and not (criterion.cut_short and criterion.fails)
+        return Judgement(criterion, found, REPRODUCED if settled else NOT_SETTLED)
+    outside = low > criterion.high or (high < criterion.low and not censored)
+    settled = outside and (criterion.fails or not criterion.cut_short)
+    return Judgement(criterion, found, REFUTED if settled else NOT_SETTLED)
 
 
 def estimate(values: np.ndarray) -> Estimate:
     """The mean of values `[n]`, nan left out, and its 95% interval.
 
     It is the exact interval of a share for booleans, BCa for skewed values, and else Student's t. Values that are all
-    the same have an interval of no length. Fewer than 5 values that differ have none.
+    the same have an interval of no length. Fewer than 5 values that differ have none, nor have values that are infinite
+    in part.
     """
     if values.dtype == bool:
         return Estimate(float(np.mean(values)), proportion_interval(int(values.sum()), len(values)), len(values))
-    found = values[np.isfinite(values)]
+    if np.isinf(values).any():
+        return Estimate(float("inf"), NO_INTERVAL, len(values))
+    found = values[~np.isnan(values)]
     if len(found) == 0:
         return Estimate(float("nan"), NO_INTERVAL, 0)
     mean = float(np.mean(found))

@@ -71,7 +71,9 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
     columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
     caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
     if any(judgement.criterion.cut_short for judgement in judgements):
-        caption += " Runs cut short of the paper's (†) cannot refute it."
+        caption += " Runs cut short of the paper's (†) can show what succeeds, not what fails."
+    if any(judgement.criterion.until for judgement in judgements):
+        caption += " A mean until success leaves out trials without one; it is then too low, and cannot be reproduced."
     return Table(caption, columns, rows, text_columns=("Verdict",))
 
 

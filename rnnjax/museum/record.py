@@ -96,18 +96,26 @@ def read(path: Path) -> Record:
 
 
 def results(record: Record) -> Results:
-    """Measures of each arm as arrays; a missing number is nan."""
-    return {arm: {name: array(values) for name, values in of["measures"].items()} for arm, of in record["arms"].items()}
+    """Measures of each arm as arrays, of the seeds that all arms have, in their order; a missing number is nan."""
+    arms = record["arms"]
+    common = sorted(set.intersection(*(set(of["seeds"]) for of in arms.values())))
+    places = {arm: [of["seeds"].index(seed) for seed in common] for arm, of in arms.items()}
+    return {
+        arm: {name: array(values)[places[arm]] for name, values in of["measures"].items()} for arm, of in arms.items()
+    }
 
 
 def to_json(values: np.ndarray) -> list:
-    """Converts values for JSON; curves [n, ...] keep four digits, as only the picture reads them."""
+    """Converts values for JSON, which has no infinity; curves [n, ...] keep four digits, as only the picture reads
+    them."""
     if values.ndim > 1 and values.dtype.kind == "f":
         values = np.vectorize(lambda value: float(f"{value:.4g}"))(values)
+    if values.ndim == 1 and values.dtype.kind == "f":
+        return ["inf" if np.isposinf(value) else plain(value) for value in values]
     return plain(values)
 
 
 def array(values: list) -> np.ndarray:
     """Converts values of JSON to an array of booleans, or of floats."""
     found = np.asarray(values)
-    return found if found.dtype == bool else np.asarray(values, float)  # null becomes nan
+    return found if found.dtype == bool else np.asarray(values, float)  # null becomes nan, "inf" infinity

@@ -280,6 +280,7 @@ EXHIBIT = Exhibit(
             0.15,
             published=Published("fails", "abstract"),
             cut_short=True,
+            fails=True,
         ),
     ),
     picture=draw,

@@ -256,6 +256,7 @@ EXHIBIT = Exhibit(
             0.15,
             published=Published("accepts to 109", WEIGHTS),
             cut_short=True,
+            fails=True,
         ),
         Criterion(
             "aⁿbⁿ: share of n from 100 to 256 that an LSTM tells and a GRU does not",
@@ -280,6 +281,7 @@ EXHIBIT = Exhibit(
             0.15,
             published=Published("accepts to 50", WEIGHTS),
             cut_short=True,
+            fails=True,
         ),
     ),
     picture=draw,

@@ -235,6 +235,9 @@ EXHIBIT = Exhibit(
             cut_short=True,
         ),
         Criterion("aⁿbⁿcⁿ: share that is right beyond n = 10", "aⁿbⁿcⁿ", "goes beyond", 0.5, cut_short=True),
+        Criterion(
+            "aⁿbⁿcⁿ: share that is right at least up to n = 20", "aⁿbⁿcⁿ", "goes twice as far", 0.5, cut_short=True
+        ),
     ),
     picture=draw,
     learned=(

@@ -150,7 +150,16 @@ def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
     published, short = Published(mean, "Table 3"), ARMS[arm]["budget"] < mean
     return (
         Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85, cut_short=short),
-        Criterion(f"{arm}: mean sequences until then", arm, "sequences", low, high, "", published, short),
+        Criterion(
+            f"{arm}: mean sequences until then",
+            arm,
+            "sequences",
+            low,
+            high,
+            published=published,
+            cut_short=short,
+            until=True,
+        ),
     )
 
 

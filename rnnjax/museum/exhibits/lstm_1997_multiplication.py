@@ -122,6 +122,7 @@ def of_stage(arm: str, most: int) -> tuple[Criterion, ...]:
             round(mean / 1.5, -3),
             round(mean * 1.5, -3),
             published=Published(mean, "Table 8"),
+            until=True,
         ),
         Criterion(
             f"{about}wrong of 2,560 then",

@@ -163,8 +163,8 @@ def arm(task: str, net: str) -> dict[str, Any]:
     return {**options, "rate": RATES[task][net], "updates": UPDATES[task]}
 
 
-def of_table(task: str, net: str, published: float, low: float, high: float) -> Criterion:
-    """The claim that the loss is that of Table 1."""
+def of_table(task: str, net: str, published: float, low: float, high: float, fails: bool) -> Criterion:
+    """The claim that the loss is that of Table 1, which may be that of a network that has learned nothing."""
     return Criterion(
         f"{net}, {task} at T = {LENGTHS[task]:,}: loss",
         f"{net}, {task}",
@@ -173,6 +173,7 @@ def of_table(task: str, net: str, published: float, low: float, high: float) -> 
         high,
         published=Published(published, "Table 1"),
         cut_short=True,
+        fails=fails,
     )
 
 
@@ -240,13 +241,13 @@ EXHIBIT = Exhibit(
     arms={f"{net}, {task}": arm(task, net) for task in TASKS for net in NETS},
     run=run,
     criteria=(
-        of_table("adding", "LSTM", 0.164, 0.15, 0.185),
-        of_table("adding", "GRU", 5.3e-5, 0, 0.01),
-        of_table("adding", "RNN", 0.177, 0.15, 0.2),
+        of_table("adding", "LSTM", 0.164, 0.15, 0.185, fails=True),
+        of_table("adding", "GRU", 5.3e-5, 0, 0.01, fails=False),
+        of_table("adding", "RNN", 0.177, 0.15, 0.2, fails=True),
         Criterion("LSTM's loss in adding, less GRU's", "LSTM, adding", "loss", 0.1, than="GRU, adding", cut_short=True),
-        of_table("copy", "LSTM", 0.0204, 0.0194, 0.0214),
-        of_table("copy", "GRU", 0.0197, 0.0194, 0.0214),
-        of_table("copy", "RNN", 0.0202, 0.0194, 0.0214),
+        of_table("copy", "LSTM", 0.0204, 0.0194, 0.0214, fails=True),
+        of_table("copy", "GRU", 0.0197, 0.0194, 0.0214, fails=True),
+        of_table("copy", "RNN", 0.0202, 0.0194, 0.0214, fails=True),
     ),
     picture=draw,
     learned=(
