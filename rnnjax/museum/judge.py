@@ -48,12 +48,13 @@ def verdict(judgements: list[Judgement]) -> str:
 
 def of_criterion(criterion: Criterion, results: Results) -> Judgement:
     """Judges one criterion: its estimate's interval lies inside the range, outside of it, or across an end."""
-    values, *others = (results.get(arm, {}).get(criterion.measure) for arm in (criterion.arm, criterion.than) if arm)
-    if values is None or (others and others[0] is None):
+    measures = [results.get(arm, {}).get(criterion.measure) for arm in (criterion.arm, criterion.than) if arm]
+    there = [values for values in measures if values is not None]
+    if len(there) < len(measures):
         return Judgement(criterion, None, NOT_SETTLED)
-    found = difference(values, others[0]) if others else estimate(values)
+    found = difference(*there) if criterion.than else estimate(*there)
     low, high = found.interval
-    censored = criterion.until and found.n < len(values)
+    censored = criterion.until and found.n < len(there[0])
     if low >= criterion.low and high <= criterion.high:
         settled = not censored and not (criterion.cut_short and criterion.fails)
         return Judgement(criterion, found, REPRODUCED if settled else NOT_SETTLED)
