@@ -209,7 +209,7 @@ EXHIBIT = Exhibit(
         Setting(
             "q and p",
             "50, 100, 500 and 1,000 each; q = 1,000 with p = 500 to 50",
-            "without 500 and without 100 to 500 of 1,000",
+            "50, 100 and 1,000 each; q = 1,000 with p = 50",
             "time",
         ),
     ),
