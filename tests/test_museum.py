@@ -33,6 +33,7 @@ def test_a_verdict_follows_from_the_whole_interval():
     assert verdict_on([10.0] * 30, low=10, high=10) == REPRODUCED
     assert verdict_on([np.nan] * 30, low=10) == NOT_SETTLED
     assert verdict_on([9.0, 11.0], low=0) == NOT_SETTLED  # too few seeds for an interval
+    assert verdict_on([10.0, 10.0], low=0) == NOT_SETTLED
     assert verdict_on([*spread, np.inf], low=9) == NOT_SETTLED  # a diverged network has no number to leave out
 
 
@@ -121,6 +122,14 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     other = dataclasses.replace(exhibit, arms={"once": {"scale": 2.0}})
     with pytest.raises(UserError, match="other settings"):
         carry_out("toy", other, path, seeds, False, {}, lambda text: None)
+
+
+def test_a_record_of_other_seeds_is_not_published(tmp_path):
+    record = json.loads((board.RESULTS / "weight_guessing.json").read_text("utf-8"))
+    record["arms"]["variant I"]["seeds"].pop()
+    (tmp_path / "record.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(UserError, match="must have the seeds 0 to 199 in every arm"):
+        publish.publish("weight_guessing", tmp_path / "record.json")
 
 
 def test_published_pages_are_what_the_published_numbers_say(tmp_path):

@@ -67,8 +67,7 @@ def estimate(values: np.ndarray) -> Estimate:
     """The mean of values `[n]`, nan left out, and its 95% interval.
 
     It is the exact interval of a share for booleans, BCa for skewed values, and else Student's t. Values that are all
-    the same have an interval of no length. Fewer than 5 values that differ have none, nor have values that are infinite
-    in part.
+    the same have an interval of no length. Fewer than 5 values have none, nor have values that are infinite in part.
     """
     if values.dtype == bool:
         return Estimate(float(np.mean(values)), proportion_interval(int(values.sum()), len(values)), len(values))
@@ -78,10 +77,10 @@ def estimate(values: np.ndarray) -> Estimate:
     if len(found) == 0:
         return Estimate(float("nan"), NO_INTERVAL, 0)
     mean = float(np.mean(found))
-    if len(found) > 1 and not has_spread(found):
-        return Estimate(mean, Interval(mean, mean), len(found))
     if len(found) < LEAST_SEEDS:
         return Estimate(mean, NO_INTERVAL, len(found))
+    if not has_spread(found):
+        return Estimate(mean, Interval(mean, mean), len(found))
     return Estimate(mean, bca_interval(found) if is_skewed(found) else t_interval(found), len(found))
 
 

@@ -26,10 +26,13 @@ def publish(name: str, path: Path) -> None:
     """Copies a record into the package; its page, the list and README's count of verdicts follow.
 
     Raises:
-      UserError: outside a checkout of the project.
+      UserError: outside a checkout of the project, and for a record of other seeds than the exhibit's.
     """
     if not DOCS.is_dir():
         raise UserError(f"--publish: {DOCS} is not there; it is for a checkout of the project")
+    arms, wanted = read(path)["arms"], list(range(load(name).seeds))
+    if any(sorted(of["seeds"]) != wanted for of in arms.values()):
+        raise UserError(f"--publish: {path} must have the seeds 0 to {wanted[-1]} in every arm; run it without --seeds")
     write_whole(RESULTS / f"{name}.json", path.read_bytes())
     write_pages()
     write_whole(README, re.sub(r"^Verdicts so far: .*$", tally(), README.read_text(encoding="utf-8"), flags=re.M))
