@@ -200,12 +200,7 @@ EXHIBIT = Exhibit(
     "n = 256 and 100; a GRU does not.",
     settings=(
         Setting("Words", "aⁿbⁿ, n from 0 to 99; aⁿbⁿcⁿ, n from 0 to 49; each once in an epoch (the authors' notebook)"),
-        Setting(
-            "Order",
-            "shuffled in each epoch",
-            "the same, and the same in all trials",
-            "words of one length run together",
-        ),
+        Setting("Order", "shuffled in each epoch", "the same, alike in all trials", "words of one length run together"),
         Setting("Network", "one layer of 10 units, an embedding of 3, a softmax over letters and end (their weights)"),
         Setting("Initial state", "learned; h in [-1, 1] (their code)"),
         Setting(
