@@ -287,8 +287,8 @@ EXHIBIT = Exhibit(
         "trials, the LSTM in 17, rectified units with random weights in 7, and tanh units in none; most of these still "
         "have the error of the constant 1. The longer the memory, the more the identity pays.",
         "At T = 150, the paper's shortest, they are equals, as it says: 19 of 30 IRNNs with larger U and V solve it in "
-        "45,000 updates, after 30,100 on average, and 21 LSTMs, after 35,200. Nine of the other IRNNs are on their way, "
-        "with errors of 0.07 to 0.12, and two have diverged; of the other LSTMs all but one have not begun.",
+        "45,000 updates, after 30,100 on average, and 21 LSTMs, after 35,200. Nine of the other IRNNs are on their "
+        "way, with errors of 0.07 to 0.12, and two have diverged; of the other LSTMs all but one have not begun.",
         "Without tight clipping the IRNN is lost: in a pilot with 100 units at T = 150, with a rate of 0.01 and a norm "
         "of 100, its error rose to 1e34 and stayed there; with a norm of 1 it did not. With larger U and V a norm of "
         "1 is not tight enough for all: one trial of 30 ended at an error of 34,000 at T = 80.",
