@@ -21,6 +21,9 @@ import jax.numpy as jnp
 Array = jax.Array
 Biased = Literal["gates", "hidden", "all", "none"]
 
+TABLE_10 = {"g": 1.0, "h": 2.0}
+"""Bounds of the squashing functions in Table 10; the text has them the other way."""
+
 
 class Shape(NamedTuple):
     """Numbers of input units, blocks, cells of a block and output units, the units that have a bias, the bounds of the

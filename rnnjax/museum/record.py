@@ -28,9 +28,9 @@ def carry_out(
         done = record["arms"].setdefault(arm, {"seeds": [], "seconds": 0.0, "measures": {}})
         todo = [seed for seed in seeds if seed not in done["seeds"]]
         if todo:
-            done["versions"] = sorted({*done.get("versions", []), version(machine)})
-            before = done.get("machines", [in_words(record["machine"])] if done["seeds"] else [])
-            done["machines"] = list(dict.fromkeys([*before, in_words(machine)]))
+            for field, words in ABOUT.items():
+                before = done.get(field, [words(record["machine"])] if done["seeds"] else [])
+                done[field] = list(dict.fromkeys([*before, words(machine)]))
         for first in range(0, len(todo), exhibit.batch):
             batch, began = todo[first : first + exhibit.batch], process_time()
             found = exhibit.run(np.asarray(batch), **options)
@@ -50,7 +50,7 @@ def version(machine: dict) -> str:
 
 def versions(record: Record) -> list[str]:
     """The versions of rnnjax that made the numbers of a record."""
-    return sorted({made for of in record["arms"].values() for made in of.get("versions", [version(record["machine"])])})
+    return sorted(made_with("versions", record))
 
 
 def in_words(machine: dict) -> str:
@@ -61,8 +61,17 @@ def in_words(machine: dict) -> str:
 
 def machines(record: Record) -> list[str]:
     """The machines that made the numbers of a record."""
-    arms = record["arms"].values()
-    return list(dict.fromkeys(on for of in arms for on in of.get("machines", [in_words(record["machine"])])))
+    return made_with("machines", record)
+
+
+ABOUT = {"versions": version, "machines": in_words}
+"""Notes of an arm about each machine that ran a part of it, in words."""
+
+
+def made_with(field: str, record: Record) -> list[str]:
+    """Notes of all arms, in the order of their coming; an arm without a note was run by the machine of the record."""
+    arms, else_words = record["arms"].values(), [ABOUT[field](record["machine"])]
+    return list(dict.fromkeys(words for of in arms for words in of.get(field, else_words)))
 
 
 def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:

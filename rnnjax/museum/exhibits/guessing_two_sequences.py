@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.exhibits.weight_guessing import LONGEST, Set, draw_set
+from rnnjax.museum.exhibits.weight_guessing import LONGEST, Set, draw_set, measures
 from rnnjax.museum.successes import draw_successes
 
 Array = jax.Array
@@ -30,12 +30,7 @@ AT_ONCE, FEW = 512, 2
 
 def run(seeds: np.ndarray, net: str, deviation: float, budget: int, order: Order = "at once") -> dict[str, Any]:
     """Guesses until all training sequences of a seed are answered; each seed draws its own sequences."""
-    found = [search(int(seed), net, deviation, budget, order) for seed in seeds]
-    return {
-        "solved": np.array([guesses > 0 for guesses, _ in found]),
-        "guesses": np.array([guesses if guesses > 0 else np.nan for guesses, _ in found]),
-        "test sequences right": np.array([share for _, share in found]),
-    }
+    return measures([search(int(seed), net, deviation, budget, order) for seed in seeds])
 
 
 def search(seed: int, net: str, deviation: float, budget: int, order: Order) -> tuple[int, float]:

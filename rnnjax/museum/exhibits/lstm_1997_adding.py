@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape
 from rnnjax.museum.one_target import Rule, Sequence, learn
 from rnnjax.museum.successes import draw_successes
 
@@ -59,7 +59,7 @@ BASE: dict[str, Any] = {"T": 100, "budget": 300_000}
 LONG: dict[str, Any] = {"T": 500, "budget": 400_000}
 ARMS: dict[str, dict[str, Any]] = {
     "T = 100": BASE,
-    "T = 100, Table 10": {**BASE, "g": 1.0, "h": 2.0},
+    "T = 100, Table 10": {**BASE, **TABLE_10},
     "T = 100, linear output": {**BASE, "read_out": "linear"},
     "T = 500, linear output": {**LONG, "read_out": "linear"},
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnjax.museum import lstm_1997
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import Shape, Weights
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights
 from rnnjax.museum.one_target import begin
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
@@ -122,7 +122,7 @@ def count_right(trial: Tree, shape: Shape, q: int) -> Array:
 SHORT = {"q": 50, "p": 50, "rate": 0.01, "budget": 150_000}
 LONG = {"q": 1000, "p": 1000, "rate": 0.01, "budget": 75_000}
 FEW = {"q": 1000, "p": 50, "rate": 0.01, "budget": 75_000}
-TABLE_10, NO_HALF = {"g": 1.0, "h": 2.0}, {"rate": 0.02}
+NO_HALF = {"rate": 0.02}
 BOTH = {**TABLE_10, **NO_HALF}
 
 ARMS = {

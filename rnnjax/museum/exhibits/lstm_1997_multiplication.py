@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
 from rnnjax.museum.exhibits.lstm_1997_adding import draw_marked
-from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape
 from rnnjax.museum.one_target import RECENT, Sequence, answered, begin, test
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
@@ -86,7 +86,7 @@ def update(trial: Tree, number: Array, draw: Callable[[Array], Sequence], shape:
 
 
 FIRST, BOTH = {"budget": 725_000, "stages": (140,)}, {"budget": 1_000_000, "stages": (140, 13)}
-TABLE_10, NO_HALF = {"g": 1.0, "h": 2.0}, {"rate": 0.2}
+NO_HALF = {"rate": 0.2}
 
 ARMS: dict[str, dict[str, Any]] = {
     "T = 100": FIRST,

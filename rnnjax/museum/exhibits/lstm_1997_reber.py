@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnjax.museum import lstm_1997, reber
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import Shape, Weights
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
@@ -193,7 +193,7 @@ EXHIBIT = Exhibit(
         "3 x 2, after a symbol": {**BOTTOM_ROW, "after": "symbol"},
         "3 x 2, after a symbol, all as target": {**BOTTOM_ROW, "after": "symbol", "target": "all that may follow"},
         "3 x 2, after a symbol, one suffices": {**BOTTOM_ROW, "after": "symbol", "asks": "one"},
-        "3 x 2, after a symbol, Table 10": {**BOTTOM_ROW, "after": "symbol", "g": 1.0, "h": 2.0},
+        "3 x 2, after a symbol, Table 10": {**BOTTOM_ROW, "after": "symbol", **TABLE_10},
         "3 x 2, after a symbol, all biased": {**BOTTOM_ROW, "after": "symbol", "biased": "all"},
         "4 x 2, after a symbol": {**BOTTOM_ROW, "blocks": 4, "after": "symbol"},
         "4 x 2, after a symbol, all biased": {**BOTTOM_ROW, "blocks": 4, "after": "symbol", "biased": "all"},

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape
 from rnnjax.museum.one_target import Rule, Sequence, learn
 from rnnjax.museum.successes import draw_successes
 
@@ -79,7 +79,7 @@ EXHIBIT = Exhibit(
         Setting("Test", "2,560 new sequences"),
         Setting("Given up", "not said", "150,000 sequences", "five times the paper's mean"),
     ),
-    arms={"6a": BASE, "6a, Table 10": {**BASE, "g": 1.0, "h": 2.0}},
+    arms={"6a": BASE, "6a, Table 10": {**BASE, **TABLE_10}},
     run=run,
     criteria=(
         Criterion("share of trials that succeed", "6a", "solved", 0.85),

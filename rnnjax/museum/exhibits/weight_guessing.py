@@ -35,7 +35,11 @@ class Set(NamedTuple):
 
 def run(seeds: np.ndarray, variant: str, deviation: float, budget: int = 20_000) -> dict[str, Any]:
     """Guesses until all training sequences of a seed are answered; each seed draws its own sequences."""
-    found = [search(int(seed), variant, deviation, budget) for seed in seeds]
+    return measures([search(int(seed), variant, deviation, budget) for seed in seeds])
+
+
+def measures(found: list[tuple[int, float]]) -> dict[str, np.ndarray]:
+    """The measures of some searches, each the number of the guess that it ended with, and its share of the test's."""
     return {
         "solved": np.array([guesses > 0 for guesses, _ in found]),
         "guesses": np.array([guesses if guesses > 0 else np.nan for guesses, _ in found]),
