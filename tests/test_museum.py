@@ -1,6 +1,7 @@
 """The museum: verdicts follow from numbers, a killed run goes on, and what is published is what was run."""
 
 import dataclasses
+import importlib
 import json
 import re
 
@@ -12,9 +13,10 @@ from rnnjax.museum import board, publish
 from rnnjax.museum.__main__ import main
 from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
-from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, verdict
+from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, other_readings, verdict
 from rnnjax.museum.page import made_by, write_page
 from rnnjax.museum.record import carry_out, read, results, to_json, versions
+from rnnjax.museum.source import checksum
 from rnnjax.museum.trials import until_solved
 
 
@@ -52,6 +54,16 @@ def test_a_mean_without_the_trials_that_did_not_succeed_is_a_lower_bound():
     assert verdict_on(some, low=10.5, until=True) == NOT_SETTLED
     assert verdict_on(some, high=9.5, until=True) == REFUTED
     assert verdict_on(some[:-1], low=9.5, until=True) == REPRODUCED
+
+
+def test_another_reading_of_the_paper_has_a_verdict_of_its_own():
+    is_nine, is_ten = (
+        Criterion("", "a", "m", low - 0.5, low + 0.5, reading=word) for low, word in ((9, ""), (10, "b"))
+    )
+    judgements = [of_criterion(of, {"a": {"m": np.linspace(9, 11, 30)}}) for of in (is_nine, is_ten, is_ten)]
+    assert verdict(judgements) == REFUTED
+    assert other_readings(judgements) == {"b": "reproduced, 2 of 2 claims reproduced"}
+    assert verdict(judgements[1:]) == NOT_SETTLED  # there is nothing as printed
 
 
 def test_arms_are_compared_by_seed_and_a_measure_that_is_not_there_is_not_run():
@@ -95,9 +107,9 @@ def test_a_page_names_every_machine_that_ran_a_part(tmp_path):
     there = {**here, "cores": 16, "device": "H100"}
     for seeds, machine in (([0], here), ([0, 1], there), ([0, 1, 2], here)):
         record = carry_out("toy", exhibit, tmp_path / "toy.json", seeds, False, machine, lambda text: None)
-    assert made_by(record) == (
-        "Made by `python -m rnnjax.museum toy`: seeds 0 to 2, on Linux (2 cores, cpu), python 3.11, jax 0.10, and on "
-        "Linux (16 cores, H100), python 3.11, jax 0.10, rnnjax unknown."
+    assert made_by(exhibit, record) == (
+        "Made by `python -m rnnjax.museum toy --seeds 3`: seeds 0 to 2, on Linux (2 cores, cpu), python 3.11, "
+        "jax 0.10, and on Linux (16 cores, H100), python 3.11, jax 0.10, rnnjax unknown."
     )
 
 
@@ -122,6 +134,43 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     other = dataclasses.replace(exhibit, arms={"once": {"scale": 2.0}})
     with pytest.raises(UserError, match="other settings"):
         carry_out("toy", other, path, seeds, False, {}, lambda text: None)
+    other = dataclasses.replace(exhibit, run=lambda_free_run)
+    with pytest.raises(UserError, match="other code"):
+        carry_out("toy", other, path, seeds, False, {}, lambda text: None)
+
+
+def lambda_free_run(seeds, scale):
+    """The same numbers by other code."""
+    return {"value": scale * seeds}
+
+
+def test_a_checksum_follows_the_code_of_the_numbers_and_not_the_words(tmp_path, monkeypatch):
+    code = """
+from functools import partial
+from rnnjax.museum.trials import until_solved
+RATE = 1.0
+TITLE = "a"
+def run(seeds):
+    return partial(step, RATE)(seeds)
+def step(rate, seeds):
+    "Words."
+    return rate * seeds, until_solved
+def draw(figure):
+    return TITLE
+"""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def changed(old="", new=""):
+        name = f"code_{len(list(tmp_path.glob('*.py')))}"
+        (tmp_path / f"{name}.py").write_text(code.replace(old, new))
+        return checksum(importlib.import_module(name).run) != first
+
+    first = ""
+    assert changed()
+    first = checksum(importlib.import_module("code_0").run)
+    assert not any(changed(*words) for words in (("Words", "Others"), ('"a"', '"b"'), ("TITLE\n", "2 # no title\n")))
+    assert all(changed(*of) for of in (("1.0", "2.0"), ("rate *", "rate +"), ("(seeds)\ndef", "(2 * seeds)\ndef")))
+    assert changed("trials import until_solved", "trials import put as until_solved")
 
 
 def test_a_record_of_other_seeds_is_not_published(tmp_path):

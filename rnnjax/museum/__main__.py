@@ -50,7 +50,7 @@ def visit(options: Namespace) -> int:
     import os
 
     from rnnjax.museum.exhibit import load
-    from rnnjax.museum.judge import judge, verdict
+    from rnnjax.museum.judge import judge, other_readings, verdict
     from rnnjax.museum.page import ours, wanted, write_page
     from rnnjax.museum.publish import publish
     from rnnjax.museum.record import carry_out, results
@@ -60,7 +60,7 @@ def visit(options: Namespace) -> int:
     exhibit = load(options.name)
     set_up(options.platform, "float32", threads=exhibit.threads)
     make_directory(options.out)
-    count = options.seeds or (exhibit.quick_seeds if options.quick else exhibit.seeds)
+    count = options.seeds or exhibit.count(options.quick)
     seeds = list(range(options.seed, options.seed + count))
     path = options.out / f"{options.name}{'-quick' if options.quick else ''}.json"
     machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": os.cpu_count()}
@@ -71,6 +71,8 @@ def visit(options: Namespace) -> int:
         mean, interval, n = ours(found)
         print(f"{judged}: {criterion.claim}: {mean} {interval} over {n} seeds, wanted {wanted(criterion)}")
     print(f"{options.name}: {verdict(judgements)}")
+    for reading, judged in other_readings(judgements).items():
+        print(f"{options.name}, {reading}: {judged}")
     written = write_page(exhibit, record, path.parent, path.stem)
     print(f"{path.name}, {', '.join(written)} are in {options.out}")
     if options.publish:

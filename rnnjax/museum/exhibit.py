@@ -62,6 +62,8 @@ class Criterion:
       fails: True where the claim is that something fails.
       until: True where the measure counts what a trial took until it succeeded, and the paper's trials all did. Those
         without a number took more than they were given: the mean is then too low, and can only be refuted from above.
+      reading: where the arm does not follow the paper as printed, the way in which it is read, such as "linear output".
+        Each reading has a verdict of its own.
     """
 
     claim: str
@@ -74,6 +76,7 @@ class Criterion:
     cut_short: bool = False
     fails: bool = False
     until: bool = False
+    reading: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Exhibit:
       claim: the result in one sentence.
       settings: every setting of the paper, deviations marked.
       arms: for each arm the options of `run`, by name.
-      run: (seeds [n], **options) -> measures, the seeds as one program.
+      run: (seeds [n], **options) -> measures, the seeds as one program; a function with a name.
       criteria: written before the runs.
       picture: draws the results into an empty figure.
       learned: paragraphs of the page, for a reader to take home.
@@ -117,6 +120,10 @@ class Exhibit:
     def authors(self) -> str:
         """Authors and year of the paper."""
         return self.paper.split(". ")[0]
+
+    def count(self, quick: bool) -> int:
+        """The seeds of a run."""
+        return self.quick_seeds if quick else self.seeds
 
     def plan(self, quick: bool) -> dict[str, dict[str, Any]]:
         """The arms of a run and their options."""

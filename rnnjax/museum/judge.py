@@ -40,10 +40,22 @@ def judge(exhibit: Exhibit, results: Results) -> list[Judgement]:
     return [of_criterion(criterion, results) for criterion in exhibit.criteria]
 
 
-def verdict(judgements: list[Judgement]) -> str:
-    """Reproduced if every criterion is, refuted if any is, else not settled."""
-    found = {judgement.verdict for judgement in judgements}
+def verdict(judgements: list[Judgement], reading: str = "") -> str:
+    """The verdict on a reading of the paper, by default as printed: reproduced if every criterion of it is, refuted if
+    any is, else not settled."""
+    found = {judgement.verdict for judgement in judgements if judgement.criterion.reading == reading}
     return REFUTED if REFUTED in found else NOT_SETTLED if NOT_SETTLED in found or not found else REPRODUCED
+
+
+def other_readings(judgements: list[Judgement]) -> dict[str, str]:
+    """The verdict on each reading of the paper other than as printed, and how many of its claims are reproduced."""
+    found = {}
+    for reading in dict.fromkeys(judgement.criterion.reading for judgement in judgements):
+        own = [judgement.verdict for judgement in judgements if judgement.criterion.reading == reading]
+        if reading:
+            count = f"{own.count(REPRODUCED)} of {len(own)} claims reproduced"
+            found[reading] = f"{verdict(judgements, reading)}, {count}"
+    return found
 
 
 def of_criterion(criterion: Criterion, results: Results) -> Judgement:

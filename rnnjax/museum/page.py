@@ -8,7 +8,7 @@ import numpy as np
 from rnnjax.figure import make_figure, write_figure
 from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Criterion, Exhibit, Results
-from rnnjax.museum.judge import Estimate, Judgement, estimate, judge, verdict
+from rnnjax.museum.judge import Estimate, Judgement, estimate, judge, other_readings, verdict
 from rnnjax.museum.record import Record, machines, results, versions
 from rnnjax.report import rounding
 from rnnjax.report.page import Block, Heading, Paragraph, Picture, Table, to_markdown
@@ -26,7 +26,7 @@ def write_page(exhibit: Exhibit, record: Record, folder: Path, name: str) -> lis
     exhibit.picture(figure, results(record))
     write_figure(folder / f"{name}.png", figure)
     text = to_markdown(title(exhibit), blocks(exhibit, record, name), ".")
-    write_whole(folder / f"{name}.md", f"{text}\n*{made_by(record)}*\n")
+    write_whole(folder / f"{name}.md", f"{text}\n*{made_by(exhibit, record)}*\n")
     return [f"{name}.md", f"{name}.png"]
 
 
@@ -45,6 +45,7 @@ def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
         Paragraph(f"{exhibit.paper}. {exhibit.place}."),
         *([quick] if record["quick"] else []),
         Heading(f"Verdict: {verdict(judgements)}"),
+        *readings(judgements),
         published_beside_ours(judgements),
         Picture(name, exhibit.place, b"", b""),
         *learned(exhibit),
@@ -53,6 +54,13 @@ def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
         Heading("Arms"),
         arms(found, record),
     ]
+
+
+def readings(judgements: list[Judgement]) -> list[Block]:
+    """The verdicts on other readings of the paper."""
+    found = "; ".join(f"{reading}: {judged}" for reading, judged in other_readings(judgements).items())
+    about = f"This is the verdict on the paper as printed. Other readings of it: {found}."
+    return [Paragraph(about)] if found else []
 
 
 def learned(exhibit: Exhibit) -> list[Block]:
@@ -129,12 +137,13 @@ def mean_and_interval(values: np.ndarray) -> str:
     return rounding.number(found.mean, found.interval) + (f" {ends}" if ends != rounding.UNKNOWN else "")
 
 
-def made_by(record: Record) -> str:
+def made_by(exhibit: Exhibit, record: Record) -> str:
     """The command, the seeds and the machines of the numbers."""
-    seeds = [seed for of in record["arms"].values() for seed in of["seeds"]]
+    seeds = sorted({seed for of in record["arms"].values() for seed in of["seeds"]})
     command = f"python -m rnnjax.museum {record['exhibit']}{' --quick' if record['quick'] else ''}"
-    command += f" --seed {min(seeds)}" if min(seeds) else ""
+    command += f" --seed {seeds[0]}" if seeds[0] else ""
+    command += f" --seeds {len(seeds)}" if len(seeds) != exhibit.count(record["quick"]) else ""
     return (
-        f"Made by `{command}`: seeds {min(seeds)} to {max(seeds)}, on {', and on '.join(machines(record))}, "
+        f"Made by `{command}`: seeds {seeds[0]} to {seeds[-1]}, on {', and on '.join(machines(record))}, "
         f"rnnjax {' and '.join(versions(record))}."
     )

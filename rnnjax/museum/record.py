@@ -11,21 +11,22 @@ import numpy as np
 from rnnjax.errors import UserError
 from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Exhibit, Results
+from rnnjax.museum.source import checksum
 from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
 Record = dict[str, Any]
-"""Name of the exhibit, quick or not, options of each arm, machine; and for each arm its seeds, seconds of processor
-time, the versions of rnnjax and the machines that ran it, and its measures."""
+"""Name of the exhibit, quick or not, options of each arm, machine; and for each arm the checksum of its code, seeds,
+seconds of processor time, the versions of rnnjax and the machines that ran it, and measures."""
 
 
 def carry_out(
     name: str, exhibit: Exhibit, path: Path, seeds: list[int], quick: bool, machine: dict, tell: Callable[[str], None]
 ) -> Record:
     """Runs every arm on the seeds that the file at `path` does not have yet."""
-    record = open_record(name, exhibit, path, quick, machine)
+    record, code = open_record(name, exhibit, path, quick, machine), checksum(exhibit.run)
     for arm, options in exhibit.plan(quick).items():
-        done = record["arms"].setdefault(arm, {"seeds": [], "seconds": 0.0, "measures": {}})
+        done = record["arms"].setdefault(arm, {"code": code, "seeds": [], "seconds": 0.0, "measures": {}})
         todo = [seed for seed in seeds if seed not in done["seeds"]]
         if todo:
             for field, words in ABOUT.items():
@@ -80,8 +81,9 @@ def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: d
     The numbers of an arm that the exhibit no longer has are left out.
 
     Raises:
-      UserError: if an arm of the file has other options, whose numbers may not be mixed with these.
+      UserError: if an arm of the file has other options or other code, whose numbers may not be mixed with these.
     """
+    code = checksum(exhibit.run)
     options = {arm: {key: str(value) for key, value in of.items()} for arm, of in exhibit.plan(quick).items()}
     if not path.exists():
         return {"exhibit": name, "quick": quick, "options": options, "machine": machine, "arms": {}}
@@ -89,6 +91,8 @@ def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: d
     arms = {arm: of for arm, of in record["arms"].items() if arm in options}
     if record["quick"] != quick or any(record["options"].get(arm) != options[arm] for arm in arms):
         raise UserError(f"{path} has numbers of other settings; move it away, or take another --out")
+    if any(of.get("code", code) != code for of in arms.values()):
+        raise UserError(f"{path} has numbers of other code of {name}; move it away, or take another --out")
     return {**record, "options": options, "arms": {arm: arms[arm] for arm in options if arm in arms}}
 
 

@@ -124,6 +124,7 @@ LONG = {"q": 1000, "p": 1000, "rate": 0.01, "budget": 75_000}
 FEW = {"q": 1000, "p": 50, "rate": 0.01, "budget": 75_000}
 NO_HALF = {"rate": 0.02}
 BOTH = {**TABLE_10, **NO_HALF}
+READINGS = ("Table 10, no half", "Table 10", "no half")
 
 ARMS = {
     "q = p = 50": SHORT,
@@ -148,8 +149,9 @@ def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
     """Nearly all trials succeed, after the paper's mean or at most half as many more, or a third fewer."""
     low, high = (round(mean * factor, -3) for factor in (2 / 3, 3 / 2))
     published, short = Published(mean, "Table 3"), ARMS[arm]["budget"] < mean
+    reading = next((reading for reading in READINGS if arm.endswith(f", {reading}")), "")
     return (
-        Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85, cut_short=short),
+        Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85, cut_short=short, reading=reading),
         Criterion(
             f"{arm}: mean sequences until then",
             arm,
@@ -159,6 +161,7 @@ def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
             published=published,
             cut_short=short,
             until=True,
+            reading=reading,
         ),
     )
 

@@ -112,9 +112,12 @@ TABLE_8 = {140: Stage(482_000, 139, 90, 210), 13: Stage(1_273_000, 14, 9, 21)}
 def of_stage(arm: str, most: int) -> tuple[Criterion, ...]:
     """Nearly all trials come so far, after the paper's mean or at most half as many more, or a third fewer."""
     mean, wrong, low, high = TABLE_8[most]
-    about = "" if arm == "T = 100" else f"{arm.removeprefix('T = 100, ')}: "
+    reading = arm.removeprefix("T = 100").removeprefix(", ")
+    about = f"{reading}: " if reading else ""
     return (
-        Criterion(f"{about}share of trials with fewer than {most} wrong", arm, f"solved, {most}", 0.85),
+        Criterion(
+            f"{about}share of trials with fewer than {most} wrong", arm, f"solved, {most}", 0.85, reading=reading
+        ),
         Criterion(
             f"{about}mean sequences until then",
             arm,
@@ -123,6 +126,7 @@ def of_stage(arm: str, most: int) -> tuple[Criterion, ...]:
             round(mean * 1.5, -3),
             published=Published(mean, "Table 8"),
             until=True,
+            reading=reading,
         ),
         Criterion(
             f"{about}wrong of 2,560 then",
@@ -131,6 +135,7 @@ def of_stage(arm: str, most: int) -> tuple[Criterion, ...]:
             low,
             high,
             published=Published(wrong, "Table 8"),
+            reading=reading,
         ),
     )
 
