@@ -18,6 +18,7 @@ from rnnjax.museum.page import made_by, write_page
 from rnnjax.museum.record import carry_out, read, results, to_json, versions
 from rnnjax.museum.source import checksum
 from rnnjax.museum.trials import until_solved
+from rnnjax.museum.workers import Batch, side_by_side
 
 
 def verdict_on(values, **criterion):
@@ -171,6 +172,16 @@ def draw(figure):
     assert not any(changed(*words) for words in (("Words", "Others"), ('"a"', '"b"'), ("TITLE\n", "2 # no title\n")))
     assert all(changed(*of) for of in (("1.0", "2.0"), ("rate *", "rate +"), ("(seeds)\ndef", "(2 * seeds)\ndef")))
     assert changed("trials import until_solved", "trials import put as until_solved")
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_find_what_was_published():
+    name, record = "weight_guessing", read(board.RESULTS / "weight_guessing.json")
+    batches = [Batch(arm, options, [0, 1, 2]) for arm, options in load(name).arms.items()]
+    for done in side_by_side(name, "cpu", 2, batches):
+        assert done.measures["guesses"].tolist() == record["arms"][done.batch.arm]["measures"]["guesses"][:3]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_option'"):
+        list(side_by_side(name, "cpu", 2, [Batch("a", {"no_option": 1}, [0])] * 2))
 
 
 def test_a_record_of_other_seeds_is_not_published(tmp_path):

@@ -24,10 +24,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, help="how many seeds; by default the exhibit's own")
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--out", type=Path, default=Path("runs/museum"), help="directory of the results")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes side by side; by default one for each core of a CPU, one of an accelerator",
+    )
     parser.add_argument("--publish", action="store_true", help="put a full run's result into the package and its docs")
     add_platform(parser)
     options = parser.parse_args(argv)
-    check_numbers(options, seeds=1, seed=0)
+    check_numbers(options, seeds=1, seed=0, workers=1)
     check_platform(options)
     if options.publish and options.quick:
         raise UserError("--publish is for full runs; leave --quick out")
@@ -48,12 +53,16 @@ def show() -> int:
 def visit(options: Namespace) -> int:
     """Runs one exhibit, prints the verdict on each claim, and writes its page."""
     import os
+    from functools import partial
+
+    import jax
 
     from rnnjax.museum.exhibit import load
     from rnnjax.museum.judge import judge, other_readings, verdict
     from rnnjax.museum.page import ours, wanted, write_page
     from rnnjax.museum.publish import publish
     from rnnjax.museum.record import carry_out, results
+    from rnnjax.museum.workers import side_by_side
     from rnnjax.run.device import environment, set_up
     from rnnjax.run.results import make_directory
 
@@ -63,8 +72,11 @@ def visit(options: Namespace) -> int:
     count = options.seeds or exhibit.count(options.quick)
     seeds = list(range(options.seed, options.seed + count))
     path = options.out / f"{options.name}{'-quick' if options.quick else ''}.json"
-    machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": os.cpu_count()}
-    record = carry_out(options.name, exhibit, path, seeds, options.quick, machine, print)
+    cores = os.cpu_count() or 1
+    machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": cores}
+    workers = options.workers or (cores if jax.default_backend() == "cpu" else 1)
+    work = partial(side_by_side, options.name, options.platform, workers)
+    record = carry_out(options.name, exhibit, path, seeds, options.quick, machine, partial(print, flush=True), work)
 
     judgements = judge(exhibit, results(record))
     for criterion, found, judged in judgements:

@@ -1,9 +1,9 @@
 """The numbers of an exhibit: one JSON file, written whole after each batch of seeds; a killed run goes on from it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rnnjax.errors import UserError
 from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Exhibit, Results
 from rnnjax.museum.source import checksum
+from rnnjax.museum.workers import Batch, Outcome, in_turn
 from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
@@ -21,27 +22,51 @@ seconds of processor time, the versions of rnnjax and the machines that ran it, 
 
 
 def carry_out(
-    name: str, exhibit: Exhibit, path: Path, seeds: list[int], quick: bool, machine: dict, tell: Callable[[str], None]
+    name: str,
+    exhibit: Exhibit,
+    path: Path,
+    seeds: list[int],
+    quick: bool,
+    machine: dict,
+    tell: Callable[[str], None],
+    work: Callable[[list[Batch]], Iterable[Outcome]] | None = None,
 ) -> Record:
-    """Runs every arm on the seeds that the file at `path` does not have yet."""
-    record, code = open_record(name, exhibit, path, quick, machine), checksum(exhibit.run)
-    for arm, options in exhibit.plan(quick).items():
-        done = record["arms"].setdefault(arm, {"code": code, "seeds": [], "seconds": 0.0, "measures": {}})
-        todo = [seed for seed in seeds if seed not in done["seeds"]]
-        if todo:
-            for field, words in ABOUT.items():
-                before = done.get(field, [words(record["machine"])] if done["seeds"] else [])
-                done[field] = list(dict.fromkeys([*before, words(machine)]))
-        for first in range(0, len(todo), exhibit.batch):
-            batch, began = todo[first : first + exhibit.batch], process_time()
-            found = exhibit.run(np.asarray(batch), **options)
-            for measure, values in found.items():
-                done["measures"].setdefault(measure, []).extend(to_json(np.asarray(values)))
-            done["seeds"] += batch
-            done["seconds"] += process_time() - began
-            write_whole(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-            tell(f"{arm}: {len(done['seeds'])} seeds, {done['seconds']:.0f} s")
+    """Runs every arm on the seeds that the file at `path` does not have yet.
+
+    Args:
+      work: batches -> outcomes in any order; by default one after the other in this process.
+    """
+    record = open_record(name, exhibit, path, quick, machine)
+    for done in (work or partial(in_turn, exhibit.run))(missing(record, exhibit, seeds)):
+        add(record, done, checksum(exhibit.run), machine)
+        write_whole(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+        arm = record["arms"][done.batch.arm]
+        tell(f"{done.batch.arm}: {len(arm['seeds'])} seeds, {arm['seconds']:.0f} s")
     return record
+
+
+def missing(record: Record, exhibit: Exhibit, seeds: list[int]) -> list[Batch]:
+    """The batches that a record does not have yet."""
+    batches = []
+    for arm, options in exhibit.plan(record["quick"]).items():
+        todo = [seed for seed in seeds if seed not in record["arms"].get(arm, {"seeds": ()})["seeds"]]
+        firsts = range(0, len(todo), exhibit.batch)
+        batches += [Batch(arm, options, todo[first : first + exhibit.batch]) for first in firsts]
+    return batches
+
+
+def add(record: Record, done: Outcome, code: str, machine: dict) -> None:
+    """Adds the numbers of a batch to its arm, and notes of the machine that ran it."""
+    arms, batch = record["arms"], done.batch
+    arm = arms.setdefault(batch.arm, {"code": code, "seeds": [], "seconds": 0.0, "measures": {}})
+    for field, words in ABOUT.items():
+        before = arm.get(field, [words(record["machine"])] if arm["seeds"] else [])
+        arm[field] = list(dict.fromkeys([*before, words(machine)]))
+    for measure, values in done.measures.items():
+        arm["measures"].setdefault(measure, []).extend(to_json(values))
+    arm["seeds"] += batch.seeds
+    arm["seconds"] += done.seconds
+    record["arms"] = {name: arms[name] for name in record["options"] if name in arms}
 
 
 def version(machine: dict) -> str:
