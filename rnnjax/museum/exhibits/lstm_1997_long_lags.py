@@ -233,8 +233,8 @@ EXHIBIT = Exhibit(
         "long. With Table 10 the trials then take half as many sequences, 49,200, and still succeed, which is the "
         "nearest to the paper's 30,000; with the squashing of the text only 11 of 30 succeed.",
         "The paper's means hardly grow with the lag, 30,000 at 50 steps, 31,000 at 100, 49,000 at 1,000. Ours do: in "
-        "the settings that are nearest at 50 steps, 17 of 30 trials succeed at 100, after 113,000, and none at 1,000. With "
-        "50 distractors instead of 1,000 none does in 305,000, where the paper's take 203,000.",
+        "the settings that are nearest at 50 steps, 17 of 30 trials succeed at 100, after 113,000, and none at 1,000. "
+        "With 50 distractors instead of 1,000 none does in 305,000, where the paper's take 203,000.",
         "At 1,000 steps the states drift away before anything is learned: there is no bias, but what a cell reads has "
         "a mean that is not 0, as the gates that feed it begin half open, and it adds up. With the text's settings "
         "both cells end their first sequence beyond 18, where h is so flat that hardly any error comes through, in 18 "
