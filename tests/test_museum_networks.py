@@ -40,10 +40,12 @@ def test_gates_begin_with_the_biases_given():
     assert 0.19 < float(jnp.abs(weights.hidden[:, :-1]).max()) <= 0.2
 
 
-@pytest.mark.parametrize(("biased", "g", "h"), [("gates", 2.0, 1.0), ("all", 1.0, 2.0)])
-def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_net_inputs(biased, g, h):
+@pytest.mark.parametrize(
+    ("biased", "g", "h", "reads"), [("gates", 2.0, 1.0, "cells"), ("all", 1.0, 2.0, "cells and inputs")]
+)
+def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_net_inputs(biased, g, h, reads):
     with jax.enable_x64(True):
-        shape, T = Shape(7, 3, 2, 7, biased, g, h), 9
+        shape, T = Shape(7, 3, 2, 7, biased, g, h, reads=reads), 9
         weights = jax.tree.map(lambda w: w.astype(float), lstm_1997.draw_weights(jax.random.key(0), shape, 1.0))
         draw = lambda seed: jax.nn.one_hot(jax.random.randint(jax.random.key(seed), (T,), 0, 7), 7, dtype=float)
         xs, targets = draw(1), draw(2)
@@ -55,7 +57,8 @@ def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_ne
                 opened, gate = jax.nn.sigmoid(net[6:9]), jax.nn.sigmoid(net[9:])
                 s = s + opened[:, None] * g * (2 * jax.nn.sigmoid(net[:6].reshape(3, 2)) - 1)
                 cells = (gate[:, None] * h * (2 * jax.nn.sigmoid(s) - 1)).ravel()
-                output = jax.nn.sigmoid(weights.output @ jnp.append(cells, 1.0))
+                read = [cells, jnp.ones(1)] if reads == "cells" else [cells, x, jnp.ones(1)]
+                output = jax.nn.sigmoid(weights.output @ jnp.concatenate(read))
                 total += jnp.sum((target - output) ** 2) / 2
                 y = jnp.concatenate([cells, opened, gate])
             return total
@@ -71,7 +74,7 @@ def test_errors_cut_at_the_gates_are_autodiff_with_nothing_going_back_through_ne
 
 def test_symbols_read_by_their_rows_are_the_same_as_vectors_with_a_one():
     with jax.enable_x64(True):
-        shape, target = Shape(6, 2, 1, 2, "none"), jnp.array([1.0, 0.0])
+        shape, target = Shape(6, 2, 1, 2, "none", reads="cells and inputs"), jnp.array([1.0, 0.0])
         weights = jax.tree.map(lambda w: w.astype(float), lstm_1997.draw_weights(jax.random.key(0), shape, 1.0))
         symbols, length = jnp.array([3, 5, 0, 1, 0, 2, 4, 4]), jnp.int32(6)
         vectors = jax.nn.one_hot(symbols, 6, dtype=float)
@@ -82,6 +85,7 @@ def test_symbols_read_by_their_rows_are_the_same_as_vectors_with_a_one():
         assert np.count_nonzero(one.hidden[:, 4]) == 0  # a symbol after the end
         np.testing.assert_allclose(one.hidden, other.hidden, rtol=1e-10, atol=1e-14)
         np.testing.assert_allclose(one.output, other.output, rtol=1e-10)
+        assert np.flatnonzero(one.output[0, 2:-1]).tolist() == [2]  # of the inputs the last symbol
 
 
 def test_embedded_reber_strings_follow_their_grammar():
@@ -131,7 +135,7 @@ def test_a_network_whose_outputs_are_all_the_same_predicts_nothing():
 
 def test_a_sequence_read_to_its_end_is_the_same_step_after_step():
     with jax.enable_x64(True):
-        shape, length = Shape(3, 2, 2, 2, "all"), 5
+        shape, length = Shape(3, 2, 2, 2, "all", reads="cells and inputs"), 5
         weights = jax.tree.map(lambda w: w.astype(float), lstm_1997.draw_weights(jax.random.key(0), shape, 1.0))
         xs, target = jax.random.normal(jax.random.key(1), (8, 3), float), jnp.array([0.2, 0.9])
         memory = lstm_1997.begin(shape)

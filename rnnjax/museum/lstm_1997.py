@@ -27,7 +27,8 @@ TABLE_10 = {"g": 1.0, "h": 2.0}
 
 class Shape(NamedTuple):
     """Numbers of input units, blocks, cells of a block and output units, the units that have a bias, the bounds of the
-    squashing functions, g in [-2, 2] and h in [-1, 1], and the output units, logistic in [0, 1] or linear."""
+    squashing functions, g in [-2, 2] and h in [-1, 1], and of the output units the squashing function, logistic in
+    [0, 1] or none, and what they read: the paper's read the cells alone."""
 
     inputs: int
     blocks: int
@@ -37,6 +38,7 @@ class Shape(NamedTuple):
     g: float = 2.0
     h: float = 1.0
     read_out: Literal["logistic", "linear"] = "logistic"
+    reads: Literal["cells", "cells and inputs"] = "cells"
 
     @property
     def cells(self) -> int:
@@ -53,9 +55,14 @@ class Shape(NamedTuple):
         """M, the length of v."""
         return self.inputs + self.hidden + 1
 
+    @property
+    def read(self) -> int:
+        """R, what an output unit reads: cells, inputs if it sees them, and 1."""
+        return self.cells + (self.inputs if self.reads == "cells and inputs" else 0) + 1
+
 
 class Weights(NamedTuple):
-    """Weights of hidden units W [N, M], in the order cells, input gates, output gates; of output units V [K, C + 1].
+    """Weights of hidden units W [N, M], in the order cells, input gates, output gates; of output units V [K, R].
 
     The last column is the bias, 0 where a unit has none."""
 
@@ -81,7 +88,7 @@ class Memory(NamedTuple):
 
 class Seen(NamedTuple):
     """Values of one step for the errors of the same step: v [M], tanh(s/2) [blocks, size], output gates [blocks], the
-    cells' outputs and 1 [cells + 1], and ∂s/∂ the net inputs of the cell, and of its input gate [blocks, size]."""
+    cells' outputs [cells], and ∂s/∂ the net inputs of the cell, and of its input gate [blocks, size]."""
 
     v: Array
     h: Array
@@ -92,12 +99,12 @@ class Seen(NamedTuple):
 
 
 def has_bias(shape: Shape) -> tuple[Array, Array]:
-    """1 for each weight there is, 0 for a bias that there is not: [N, M] and [K, cells + 1]."""
+    """1 for each weight there is, 0 for a bias that there is not: [N, M] and [K, R]."""
     is_gate = jnp.arange(shape.hidden) >= shape.cells
     hidden = {"gates": is_gate, "none": False}.get(shape.biased, True)
     return (
         jnp.ones((shape.hidden, shape.seen)).at[:, -1].set(hidden),
-        jnp.ones((shape.outputs, shape.cells + 1)).at[:, -1].set(shape.biased == "all"),
+        jnp.ones((shape.outputs, shape.read)).at[:, -1].set(shape.biased == "all"),
     )
 
 
@@ -153,13 +160,18 @@ def activate(shape: Shape, net: Array, s: Array, v: Array) -> tuple[Array, Array
     y_cells = (gate[:, None] * shape.h * h).ravel()
     by_net_cell = opened[:, None] * shape.g / 2 * (1 - tanh_g**2)
     by_net_gate = (opened * (1 - opened))[:, None] * shape.g * tanh_g
-    seen = Seen(v, h, gate, jnp.append(y_cells, 1.0), by_net_cell, by_net_gate)
+    seen = Seen(v, h, gate, y_cells, by_net_cell, by_net_gate)
     return jnp.concatenate([y_cells, opened, gate]), s, seen
+
+
+def to_output(shape: Shape, seen: Seen) -> Array:
+    """Values that the output units read [R]; v begins with the inputs."""
+    return jnp.concatenate([seen.cells, seen.v[: shape.read - shape.cells - 1], jnp.ones(1)])
 
 
 def output(shape: Shape, weights: Weights, seen: Seen) -> Array:
     """The output units [K]."""
-    net = jnp.sum(weights.output * seen.cells, axis=1)
+    net = jnp.sum(weights.output * to_output(shape, seen), axis=1)
     return jax.nn.sigmoid(net) if shape.read_out == "logistic" else net
 
 
@@ -170,7 +182,7 @@ def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target:
     by_gate = jnp.sum(d_s[..., None] * memory.by_gate, axis=1)
     masks = has_bias(shape)
     d_hidden = jnp.concatenate([by_cell, by_gate, d_gate[:, None] * seen.v])
-    return Weights(masks[0] * d_hidden, masks[1] * d_net[:, None] * seen.cells)
+    return Weights(masks[0] * d_hidden, masks[1] * d_net[:, None] * to_output(shape, seen))
 
 
 def errors(shape: Shape, weights: Weights, seen: Seen, target: Array) -> tuple[Array, Array, Array]:

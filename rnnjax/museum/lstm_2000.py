@@ -44,7 +44,7 @@ def draw_weights(key: Array, shape: Shape, keep: Keep, reach: float) -> Weights:
     Those of input and output gates are -0.5, -1, -1.5 and so on, those of forget gates 0.5, 1, 1.5.
 
     Returns:
-      W [N, M] of cells, input gates, forget gates, if any, and output gates; V [K, cells + inputs + 1].
+      W [N, M] of cells, input gates, forget gates, if any, and output gates; V [K, R].
     """
     to_hidden, to_output = jax.random.split(key)
     draw = lambda key, *size: jax.random.uniform(key, size, minval=-reach, maxval=reach)
@@ -52,7 +52,7 @@ def draw_weights(key: Array, shape: Shape, keep: Keep, reach: float) -> Weights:
     gates = [-blockwise, *([blockwise] if keep is None else []), -blockwise]
     bias = jnp.concatenate([jnp.zeros(shape.cells), *gates])
     hidden = draw(to_hidden, len(bias), width(shape)).at[:, -1].set(bias)
-    return Weights(hidden, draw(to_output, shape.outputs, shape.cells + shape.inputs + 1))
+    return Weights(hidden, draw(to_output, shape.outputs, shape.read))
 
 
 def width(shape: Shape) -> int:
@@ -76,7 +76,7 @@ def step(shape: Shape, weights: Weights, memory: Memory, x: Array, keep: Keep) -
     s, seen, kept = forward(shape, weights, memory.cells, memory.s, x, keep)
     to = [seen.to_cell, seen.to_gate, *([kept * (1 - kept) * memory.s] if keep is None else [])]
     by = kept[..., None] * memory.by + jnp.stack(to)[..., None] * seen.v
-    return Memory(seen.cells[: shape.cells], s, by), seen
+    return Memory(seen.cells, s, by), seen
 
 
 def forward(shape: Shape, weights: Weights, cells: Array, s: Array, x: Array, keep: Keep) -> tuple[Array, Seen, Array]:
@@ -85,8 +85,8 @@ def forward(shape: Shape, weights: Weights, cells: Array, s: Array, x: Array, ke
     net, first, blocks = jnp.sum(weights.hidden * v, axis=1), shape.cells, shape.blocks
     to_cell, to_in, to_forget, to_out = jnp.split(net, (first, first + blocks, len(net) - blocks))
     kept = jax.nn.sigmoid(to_forget) if keep is None else jnp.full(blocks, keep)
-    y, s, seen = lstm_1997.activate(shape, jnp.concatenate([to_cell, to_in, to_out]), kept[:, None] * s, v)
-    return s, seen._replace(cells=jnp.concatenate([y[: shape.cells], x, jnp.ones(1)])), kept[:, None]
+    _, s, seen = lstm_1997.activate(shape, jnp.concatenate([to_cell, to_in, to_out]), kept[:, None] * s, v)
+    return s, seen, kept[:, None]
 
 
 def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target: Array) -> Weights:
@@ -95,4 +95,4 @@ def gradient(shape: Shape, weights: Weights, memory: Memory, seen: Seen, target:
     by_cell, *by_gates = d_s[..., None] * memory.by
     to_gates = [jnp.sum(by_gate, axis=1) for by_gate in by_gates]
     d_hidden = jnp.concatenate([by_cell.reshape(shape.cells, -1), *to_gates, d_gate[:, None] * seen.v])
-    return Weights(d_hidden.at[: shape.cells, -1].set(0), d_net[:, None] * seen.cells)
+    return Weights(d_hidden.at[: shape.cells, -1].set(0), d_net[:, None] * lstm_1997.to_output(shape, seen))

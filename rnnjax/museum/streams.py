@@ -19,7 +19,7 @@ from rnnjax.museum.lstm_2000 import Keep
 Array = jax.Array
 Tree = Any
 
-SHAPE = Shape(7, 4, 2, 7, "gates")
+SHAPE = Shape(7, 4, 2, 7, "gates", reads="cells and inputs")
 RIGHT = 0.49
 LONGEST, TESTS, AT_ONCE = 100_000, 10, 100
 STREAM = reber.stream()
@@ -143,7 +143,7 @@ def test(trial: Tree, rule: Rule, goes_on: Callable[[Array], Array]) -> Array:
         x, target = read(place)
         cells, s = state
         s, seen, _ = lstm_2000.forward(SHAPE, trial["after"], cells, s, x, rule.keep)
-        state = cleared((seen.cells[: SHAPE.cells], s), is_reset(place, rule))
+        state = cleared((seen.cells, s), is_reset(place, rule))
         return state, follow(place, choice), is_right(trial["after"], seen, target)
 
     def step(streams: tuple, choice: Array) -> tuple[tuple, None]:
