@@ -63,8 +63,8 @@ def test_another_reading_of_the_paper_has_a_verdict_of_its_own():
     )
     judgements = [of_criterion(of, {"a": {"m": np.linspace(9, 11, 30)}}) for of in (is_nine, is_ten, is_ten)]
     assert verdict(judgements) == REFUTED
-    assert other_readings(judgements) == {"b": "reproduced, 2 of 2 claims reproduced"}
-    assert verdict(judgements[1:]) == NOT_SETTLED  # there is nothing as printed
+    assert other_readings(judgements) == {"b": "2 reproduced, 0 refuted, 0 not settled"}
+    assert verdict(judgements[1:]) == NOT_SETTLED  # there is nothing in the settings
 
 
 def test_arms_are_compared_by_seed_and_a_measure_that_is_not_there_is_not_run():
@@ -114,6 +114,17 @@ def test_a_page_names_every_machine_that_ran_a_part(tmp_path):
     )
 
 
+def test_a_page_names_the_command_of_each_part(tmp_path):
+    exhibit, _ = toy()
+    for first in (10, 0):
+        seeds = [first, first + 1]
+        record = carry_out("toy", exhibit, tmp_path / "toy.json", seeds, False, {}, lambda text: None)
+    assert made_by(exhibit, record).startswith(
+        "Made by `python -m rnnjax.museum toy --seeds 2` and `python -m rnnjax.museum toy --seed 10 --seeds 2`: "
+        "seeds 0 to 1 and 10 to 11, on"
+    )
+
+
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     path, seeds = tmp_path / "toy.json", list(range(10))
     exhibit, calls = toy(dies=True)
@@ -132,17 +143,41 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert calls[2:] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert results(record)["first"]["value"].tolist() == [3 * seed for seed in seeds]
     assert results(record)["once"]["value"].tolist() == seeds
-    other = dataclasses.replace(exhibit, arms={"once": {"scale": 2.0}})
-    with pytest.raises(UserError, match="other settings"):
-        carry_out("toy", other, path, seeds, False, {}, lambda text: None)
-    other = dataclasses.replace(exhibit, run=lambda_free_run)
-    with pytest.raises(UserError, match="other code"):
-        carry_out("toy", other, path, seeds, False, {}, lambda text: None)
 
 
-def lambda_free_run(seeds, scale):
-    """The same numbers by other code."""
-    return {"value": scale * seeds}
+def test_numbers_of_another_exhibit_or_other_settings_or_code_are_refused(tmp_path):
+    path, (exhibit, _) = tmp_path / "toy.json", toy()
+    go = lambda exhibit, name="toy", quick=False: carry_out(name, exhibit, path, [0, 1], quick, {}, lambda text: None)
+    record = go(exhibit)
+    arms = {"once": {"scale": 2.0}}, {"another": {"scale": 1.0}}
+    for other in (dataclasses.replace(exhibit, arms=of) for of in arms):
+        with pytest.raises(UserError, match="numbers of other settings of once; move it away"):
+            go(other)
+    with pytest.raises(UserError, match="numbers of other code of toy; move it away"):
+        go(dataclasses.replace(exhibit, run=the_same_by_other_code))
+    with pytest.raises(UserError, match="numbers of toy; move it away"):
+        go(exhibit, "another")
+    with pytest.raises(UserError, match="numbers of toy; move it away"):
+        go(exhibit, quick=True)
+    assert go(exhibit) == record
+
+
+def the_same_by_other_code(seeds, scale):
+    return {"value": scale * seeds, "nothing": np.full(len(seeds), np.nan)}
+
+
+def test_a_broken_record_is_refused(tmp_path):
+    path, (exhibit, _) = tmp_path / "toy.json", toy()
+    record = carry_out("toy", exhibit, path, [0, 1], False, {}, lambda text: None)
+    arm = record["arms"]["once"]
+    broken = [{**record, "arms": of} for of in (None, [], {"once": None}, {"once": {}})]
+    broken += [{**record, "arms": {"once": {**arm, "seeds": of}}} for of in (None, [0], [0, 0], ["0", "1"])]
+    broken += [{**record, "arms": {"once": {**arm, "measures": of}}} for of in (None, {"value": [1]}, {"value": "ab"})]
+    broken += [{name: of for name, of in record.items() if name != missing} for missing in ("exhibit", "machine")]
+    for content in broken:
+        path.write_text(json.dumps(content), "utf-8")
+        with pytest.raises(UserError, match="no record of an exhibit; move it away"):
+            read(path)
 
 
 def test_a_checksum_follows_the_code_of_the_numbers_and_not_the_words(tmp_path, monkeypatch):
@@ -172,6 +207,8 @@ def draw(figure):
     assert not any(changed(*words) for words in (("Words", "Others"), ('"a"', '"b"'), ("TITLE\n", "2 # no title\n")))
     assert all(changed(*of) for of in (("1.0", "2.0"), ("rate *", "rate +"), ("(seeds)\ndef", "(2 * seeds)\ndef")))
     assert changed("trials import until_solved", "trials import put as until_solved")
+    assert changed("functools import partial", "functools import wraps as partial")  # of another package
+    assert changed("def draw", "if TITLE:\n    RATE += 1\ndef draw")
 
 
 @pytest.mark.slow
@@ -180,13 +217,14 @@ def test_processes_side_by_side_find_what_was_published():
     batches = [Batch(arm, options, [0, 1, 2]) for arm, options in load(name).arms.items()]
     for done in side_by_side(name, "cpu", 2, batches):
         assert done.measures["guesses"].tolist() == record["arms"][done.batch.arm]["measures"]["guesses"][:3]
-    with pytest.raises(TypeError, match="unexpected keyword argument 'no_option'"):
+    with pytest.raises(RuntimeError, match=r"TypeError: .* unexpected keyword argument 'no_option'"):
         list(side_by_side(name, "cpu", 2, [Batch("a", {"no_option": 1}, [0])] * 2))
 
 
 def test_a_record_of_other_seeds_is_not_published(tmp_path):
     record = json.loads((board.RESULTS / "weight_guessing.json").read_text("utf-8"))
-    record["arms"]["variant I"]["seeds"].pop()
+    for of in record["arms"].values():
+        of["seeds"][0] = 1000
     (tmp_path / "record.json").write_text(json.dumps(record), "utf-8")
     with pytest.raises(UserError, match="must have the seeds 0 to 199 in every arm"):
         publish.publish("weight_guessing", tmp_path / "record.json")

@@ -64,6 +64,7 @@ def visit(options: Namespace) -> int:
     from rnnjax.museum.record import carry_out, results
     from rnnjax.museum.workers import side_by_side
     from rnnjax.run.device import environment, set_up
+    from rnnjax.run.lock import Lock
     from rnnjax.run.results import make_directory
 
     exhibit = load(options.name)
@@ -72,6 +73,7 @@ def visit(options: Namespace) -> int:
     count = options.seeds or exhibit.count(options.quick)
     seeds = list(range(options.seed, options.seed + count))
     path = options.out / f"{options.name}{'-quick' if options.quick else ''}.json"
+    lock = Lock(options.out, f"--out: another process makes {path}; wait for it, or take another", f".{path.stem}.lock")
     cores = os.cpu_count() or 1
     machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": cores}
     workers = options.workers or (cores if jax.default_backend() == "cpu" else 1)
@@ -83,12 +85,13 @@ def visit(options: Namespace) -> int:
         mean, interval, n = ours(found)
         print(f"{judged}: {criterion.claim}: {mean} {interval} over {n} seeds, wanted {wanted(criterion)}")
     print(f"{options.name}: {verdict(judgements)}")
-    for reading, judged in other_readings(judgements).items():
-        print(f"{options.name}, {reading}: {judged}")
+    for reading, counts in other_readings(judgements).items():
+        print(f"{options.name}, read with {reading}: {counts}")
     written = write_page(exhibit, record, path.parent, path.stem)
     print(f"{path.name}, {', '.join(written)} are in {options.out}")
     if options.publish:
         publish(options.name, path)
+    lock.release()
     return 0
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from rnnjax.museum.exhibit import Exhibit, load, names
-from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, Judgement, judge, verdict
+from rnnjax.museum.judge import Judgement, in_words, judge, verdict
 from rnnjax.museum.page import ours, published
 from rnnjax.museum.record import read, results
 from rnnjax.report.page import Table
@@ -20,9 +20,7 @@ COLUMNS = ["Exhibit", "Paper", "Claim", "Published", "Ours", "95% interval", "Ve
 
 def board() -> Table:
     """A row for each exhibit: its first criterion that has a published number, and the verdict on all."""
-    caption = (
-        "The first published number of each exhibit beside ours. A verdict is on all criteria of the paper as printed."
-    )
+    caption = "The first published number of each exhibit beside ours. A verdict is on all criteria in its settings."
     return Table(caption, COLUMNS, [row(name, load(name)) for name in names()], ("Paper", "Claim", "Verdict"))
 
 
@@ -30,8 +28,7 @@ def tally() -> str:
     """The number of exhibits of each verdict, of those that have been run."""
     paths = RESULTS.glob("*.json")
     counts = Counter(verdict(judge(load(path.stem), results(read(path)))) for path in paths)
-    found = ", ".join(f"{counts[word]} {word}" for word in (REPRODUCED, REFUTED, NOT_SETTLED))
-    return f"Verdicts so far: {found}."
+    return f"Verdicts so far: {in_words(counts)}."
 
 
 def row(name: str, exhibit: Exhibit) -> list[str]:

@@ -62,8 +62,8 @@ class Criterion:
       fails: True where the claim is that something fails.
       until: True where the measure counts what a trial took until it succeeded, and the paper's trials all did. Those
         without a number took more than they were given: the mean is then too low, and can only be refuted from above.
-      reading: where the arm does not follow the paper as printed, the way in which it is read, such as "linear output".
-        Each reading has a verdict of its own.
+      reading: where the arm reads the paper in another way than the settings say, that way, such as "linear output".
+        The exhibit's verdict leaves it out.
     """
 
     claim: str
@@ -93,7 +93,7 @@ class Exhibit:
       criteria: written before the runs.
       picture: draws the results into an empty figure.
       learned: paragraphs of the page, for a reader to take home.
-      seeds: number of seeds of a full run, at least 30; what has fewer is not settled.
+      seeds: number of seeds of a full run; below 30 the settings say why, and no exhibit is reproduced or refuted.
       batch: seeds that run at once; each batch is saved when it is done.
       quick: options that differ in a quick run, and its seeds.
       quick_arms: arms of a quick run; empty: all.

@@ -1,5 +1,6 @@
 """The verdict on an exhibit, computed from its criteria and the numbers of all seeds."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -40,22 +41,24 @@ def judge(exhibit: Exhibit, results: Results) -> list[Judgement]:
     return [of_criterion(criterion, results) for criterion in exhibit.criteria]
 
 
-def verdict(judgements: list[Judgement], reading: str = "") -> str:
-    """The verdict on a reading of the paper, by default as printed: reproduced if every criterion of it is, refuted if
-    any is, else not settled."""
-    found = {judgement.verdict for judgement in judgements if judgement.criterion.reading == reading}
+def verdict(judgements: list[Judgement]) -> str:
+    """Reproduced if every criterion is, refuted if any is, else not settled; other readings of the paper left out."""
+    found = {judgement.verdict for judgement in judgements if not judgement.criterion.reading}
     return REFUTED if REFUTED in found else NOT_SETTLED if NOT_SETTLED in found or not found else REPRODUCED
 
 
 def other_readings(judgements: list[Judgement]) -> dict[str, str]:
-    """The verdict on each reading of the paper other than as printed, and how many of its claims are reproduced."""
-    found = {}
-    for reading in dict.fromkeys(judgement.criterion.reading for judgement in judgements):
-        own = [judgement.verdict for judgement in judgements if judgement.criterion.reading == reading]
-        if reading:
-            count = f"{own.count(REPRODUCED)} of {len(own)} claims reproduced"
-            found[reading] = f"{verdict(judgements, reading)}, {count}"
-    return found
+    """The number of criteria of each verdict, in words, for each other reading of the paper."""
+    found: dict[str, Counter[str]] = {}
+    for criterion, _, judged in judgements:
+        if criterion.reading:
+            found.setdefault(criterion.reading, Counter())[judged] += 1
+    return {reading: in_words(counts) for reading, counts in found.items()}
+
+
+def in_words(counts: Counter[str]) -> str:
+    """The number of each verdict, such as 1 reproduced, 0 refuted, 2 not settled."""
+    return ", ".join(f"{counts[word]} {word}" for word in (REPRODUCED, REFUTED, NOT_SETTLED))
 
 
 def of_criterion(criterion: Criterion, results: Results) -> Judgement:

@@ -24,6 +24,19 @@ Biased = Literal["gates", "hidden", "all", "none"]
 TABLE_10 = {"g": 1.0, "h": 2.0}
 """Bounds of the squashing functions in Table 10; the text has them the other way."""
 
+READINGS = {
+    "Table 10, no half": "Table 10's squashing and an error without its half",
+    "Table 10": "Table 10's squashing",
+    "no half": "an error without its half",
+    "linear output": "a linear output",
+}
+"""Readings of the paper in words, by the end of the name of an arm."""
+
+
+def reading(arm: str) -> str:
+    """The reading of the paper that an arm follows; empty for that of the settings."""
+    return next((words for end, words in READINGS.items() if arm.endswith(f", {end}")), "")
+
 
 class Shape(NamedTuple):
     """Numbers of input units, blocks, cells of a block and output units, the units that have a bias, the bounds of the

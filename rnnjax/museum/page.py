@@ -1,5 +1,6 @@
 """The page of an exhibit: published beside ours, every setting, every arm, a picture, and what a reader takes home."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -58,9 +59,9 @@ def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
 
 def readings(judgements: list[Judgement]) -> list[Block]:
     """The verdicts on other readings of the paper."""
-    found = "; ".join(f"{reading}: {judged}" for reading, judged in other_readings(judgements).items())
-    about = f"This is the verdict on the paper as printed. Other readings of it: {found}."
-    return [Paragraph(about)] if found else []
+    found = "; ".join(f"{reading}: {counts}" for reading, counts in other_readings(judgements).items())
+    about = "This is the verdict in the settings below. Claims by other readings of the paper:"
+    return [Paragraph(f"{about} {found}.")] if found else []
 
 
 def learned(exhibit: Exhibit) -> list[Block]:
@@ -79,7 +80,9 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
     columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
     caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
     if any(judgement.criterion.cut_short for judgement in judgements):
-        caption += " Runs cut short of the paper's (†) can show what succeeds, not what fails."
+        caption += (
+            " It is not settled if its runs were cut short of the paper's (†): they can show what succeeds alone."
+        )
     if any(judgement.criterion.until for judgement in judgements):
         caption += " A mean until success leaves out trials without one; it is then too low, and cannot be reproduced."
     return Table(caption, columns, rows, text_columns=("Verdict",))
@@ -103,10 +106,10 @@ def ours(found: Estimate | None) -> list[str]:
 def wanted(criterion: Criterion) -> str:
     """The range of a criterion in words."""
     low, high = criterion.low, criterion.high
-    minus = f", less {criterion.than}" if criterion.than else ""
+    more = f" more than {criterion.than}" if criterion.than else ""
     if math.isinf(low):
-        return f"at most {high:,.9g}{minus}"
-    return f"at least {low:,.9g}{minus}" if math.isinf(high) else f"{low:,.9g} to {high:,.9g}{minus}"
+        return f"at most {high:,.9g}{more}"
+    return f"at least {low:,.9g}{more}" if math.isinf(high) else f"{low:,.9g} to {high:,.9g}{more}"
 
 
 def settings(exhibit: Exhibit) -> Table:
@@ -140,10 +143,17 @@ def mean_and_interval(values: np.ndarray) -> str:
 def made_by(exhibit: Exhibit, record: Record) -> str:
     """The command, the seeds and the machines of the numbers."""
     seeds = sorted({seed for of in record["arms"].values() for seed in of["seeds"]})
+    gaps = [at for at in range(1, len(seeds)) if seeds[at] > seeds[at - 1] + 1]
+    parts = [seeds[first:end] for first, end in itertools.pairwise([0, *gaps, len(seeds)])]
     command = f"python -m rnnjax.museum {record['exhibit']}{' --quick' if record['quick'] else ''}"
-    command += f" --seed {seeds[0]}" if seeds[0] else ""
-    command += f" --seeds {len(seeds)}" if len(seeds) != exhibit.count(record["quick"]) else ""
+    commands = [f"`{command}{of_seeds(part, exhibit.count(record['quick']))}`" for part in parts]
     return (
-        f"Made by `{command}`: seeds {seeds[0]} to {seeds[-1]}, on {', and on '.join(machines(record))}, "
-        f"rnnjax {' and '.join(versions(record))}."
+        f"Made by {' and '.join(commands)}: seeds {' and '.join(f'{part[0]} to {part[-1]}' for part in parts)}, on "
+        f"{', and on '.join(machines(record))}, rnnjax {' and '.join(versions(record))}."
     )
+
+
+def of_seeds(seeds: list[int], usual: int) -> str:
+    """The options of a command that runs these seeds, one after the other."""
+    first = f" --seed {seeds[0]}" if seeds[0] else ""
+    return first + (f" --seeds {len(seeds)}" if len(seeds) != usual else "")

@@ -9,6 +9,7 @@ from rnnjax.museum.board import RESULTS, board, tally
 from rnnjax.museum.exhibit import load
 from rnnjax.museum.page import write_page
 from rnnjax.museum.record import read
+from rnnjax.museum.source import checksum
 from rnnjax.report.page import Paragraph, to_markdown
 
 DOCS = Path(__file__).parents[2] / "docs" / "museum"
@@ -26,11 +27,14 @@ def publish(name: str, path: Path) -> None:
     """Copies a record into the package; its page, the list and README's count of verdicts follow.
 
     Raises:
-      UserError: outside a checkout of the project, and for a record of other seeds than the exhibit's.
+      UserError: outside a checkout of the project, and for a record of other seeds or code than the exhibit's.
     """
     if not DOCS.is_dir():
         raise UserError(f"--publish: {DOCS} is not there; it is for a checkout of the project")
-    arms, wanted = read(path)["arms"], list(range(load(name).seeds))
+    record, exhibit = read(path), load(name)
+    arms, wanted = record["arms"], list(range(exhibit.seeds))
+    if record.get("code") not in (None, checksum(exhibit.run)):
+        raise UserError(f"--publish: {path} has numbers of other code of {name}")
     if any(sorted(of["seeds"]) != wanted for of in arms.values()):
         raise UserError(f"--publish: {path} must have the seeds 0 to {wanted[-1]} in every arm; run it without --seeds")
     write_whole(RESULTS / f"{name}.json", path.read_bytes())

@@ -17,8 +17,8 @@ from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
 Record = dict[str, Any]
-"""Name of the exhibit, quick or not, options of each arm, machine; and for each arm the checksum of its code, seeds,
-seconds of processor time, the versions of rnnjax and the machines that ran it, and measures."""
+"""Name of the exhibit, quick or not, options of each arm, checksum of the code, machine; and for each arm its seeds,
+seconds of processor time, the versions of rnnjax and the machines that ran it, and its measures."""
 
 
 def carry_out(
@@ -38,7 +38,7 @@ def carry_out(
     """
     record = open_record(name, exhibit, path, quick, machine)
     for done in (work or partial(in_turn, exhibit.run))(missing(record, exhibit, seeds)):
-        add(record, done, checksum(exhibit.run), machine)
+        add(record, done, machine)
         write_whole(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
         arm = record["arms"][done.batch.arm]
         tell(f"{done.batch.arm}: {len(arm['seeds'])} seeds, {arm['seconds']:.0f} s")
@@ -55,10 +55,10 @@ def missing(record: Record, exhibit: Exhibit, seeds: list[int]) -> list[Batch]:
     return batches
 
 
-def add(record: Record, done: Outcome, code: str, machine: dict) -> None:
+def add(record: Record, done: Outcome, machine: dict) -> None:
     """Adds the numbers of a batch to its arm, and notes of the machine that ran it."""
     arms, batch = record["arms"], done.batch
-    arm = arms.setdefault(batch.arm, {"code": code, "seeds": [], "seconds": 0.0, "measures": {}})
+    arm = arms.setdefault(batch.arm, {"seeds": [], "seconds": 0.0, "measures": {}})
     for field, words in ABOUT.items():
         before = arm.get(field, [words(record["machine"])] if arm["seeds"] else [])
         arm[field] = list(dict.fromkeys([*before, words(machine)]))
@@ -103,22 +103,24 @@ def made_with(field: str, record: Record) -> list[str]:
 def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: dict) -> Record:
     """Reads the record of an earlier run, or makes an empty one.
 
-    The numbers of an arm that the exhibit no longer has are left out.
-
     Raises:
-      UserError: if an arm of the file has other options or other code, whose numbers may not be mixed with these.
+      UserError: if the file has numbers of another exhibit, of other options or of other code, which may not be mixed
+        with these.
     """
-    code = checksum(exhibit.run)
     options = {arm: {key: str(value) for key, value in of.items()} for arm, of in exhibit.plan(quick).items()}
+    code = checksum(exhibit.run)
     if not path.exists():
-        return {"exhibit": name, "quick": quick, "options": options, "machine": machine, "arms": {}}
+        return {"exhibit": name, "quick": quick, "options": options, "code": code, "machine": machine, "arms": {}}
     record = read(path)
-    arms = {arm: of for arm, of in record["arms"].items() if arm in options}
-    if record["quick"] != quick or any(record["options"].get(arm) != options[arm] for arm in arms):
-        raise UserError(f"{path} has numbers of other settings; move it away, or take another --out")
-    if any(of.get("code", code) != code for of in arms.values()):
-        raise UserError(f"{path} has numbers of other code of {name}; move it away, or take another --out")
-    return {**record, "options": options, "arms": {arm: arms[arm] for arm in options if arm in arms}}
+    away = "move it away, or take another --out"
+    if (record["exhibit"], record["quick"]) != (name, quick):
+        raise UserError(f"{path} has numbers of {record['exhibit']}{' --quick' if record['quick'] else ''}; {away}")
+    for arm in record["arms"]:
+        if record["options"].get(arm) != options.get(arm):
+            raise UserError(f"{path} has numbers of other settings of {arm}; {away}")
+    if record["arms"] and record.get("code", code) != code:
+        raise UserError(f"{path} has numbers of other code of {name}; {away}")
+    return {**record, "options": options, "code": code}
 
 
 def read(path: Path) -> Record:
@@ -128,9 +130,24 @@ def read(path: Path) -> Record:
       UserError: if the file is not one.
     """
     record = read_json(path)
-    if not {"quick", "options", "arms"} <= record.keys():
+    fields = {"exhibit": str, "quick": bool, "options": dict, "machine": dict, "arms": dict}
+    if not (has(record, fields) and all(is_arm(arm) for arm in record["arms"].values())):
         raise UserError(f"{path} is no record of an exhibit; move it away")
     return record
+
+
+def has(found: Any, fields: dict[str, type]) -> bool:
+    """True for a dictionary with these fields, of these types."""
+    return isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in fields.items())
+
+
+def is_arm(arm: Any) -> bool:
+    """True for the numbers of an arm: seeds, each once, and as many values of each measure."""
+    if not has(arm, {"seeds": list, "seconds": float, "measures": dict}):
+        return False
+    seeds, measures = arm["seeds"], arm["measures"].values()
+    are_seeds = all(isinstance(seed, int) for seed in seeds) and len(set(seeds)) == len(seeds)
+    return are_seeds and all(isinstance(values, list) and len(values) == len(seeds) for values in measures)
 
 
 def results(record: Record) -> Results:

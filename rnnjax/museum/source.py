@@ -4,15 +4,15 @@ import ast
 import hashlib
 import inspect
 import symtable
+import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-ROOM = "rnnjax.museum"
-"""The package whose code is followed; all other code has a version."""
+PACKAGE = "rnnjax.museum"
+"""The package whose code is followed. Code of others counts as the name by which it is imported."""
 
 Place = tuple[str, str]
 """A module and a name at its top."""
@@ -23,74 +23,74 @@ def checksum(run: Callable[..., Any]) -> str:
 
     A change of an exhibit's words, of its picture or of a criterion leaves it as it is.
     """
-    found = {(run.__module__, run.__name__): plain(ast.parse(textwrap.dedent(inspect.getsource(run))))}
-    todo = list(found)
+    module, name = run.__module__, run.__name__
+    at_top = getattr(sys.modules[module], name, None) is run
+    code = statements(module)[name] if at_top else stripped(ast.parse(textwrap.dedent(inspect.getsource(run))))
+    found, todo = {(module, name): code}, [(module, name)]
     while todo:
-        module, name = todo.pop()
-        for place in needs(module, found[module, name]):
-            if place not in found:
-                found[place] = definitions(place[0])[place[1]]
-                todo.append(place)
+        place = todo.pop()
+        for needed in needs(*place, found[place]):
+            if needed not in found:
+                found[needed] = statements(needed[0])[needed[1]]
+                todo.append(needed)
     return hashlib.sha256("".join(code for _, code in sorted(found.items())).encode()).hexdigest()
 
 
-def needs(module: str, code: str) -> Iterable[Place]:
-    """The names of the museum's modules that some code of a module uses."""
-    used = set(global_names(symtable.symtable(code, module, "exec")))
-    for name in sorted(used & definitions(module).keys()):
-        yield module, name
-    for name in sorted(used & imports(module).keys()):
-        source, real = imports(module)[name]
-        if source == ROOM and find_spec(f"{ROOM}.{real}"):
-            yield from ((f"{ROOM}.{real}", each) for each in definitions(f"{ROOM}.{real}"))
-        elif source.startswith(ROOM):
-            yield source, real
+def needs(module: str, name: str, code: str) -> Iterable[Place]:
+    """The names of the museum's modules that the code of a name uses."""
+    first = ast.parse(code).body[0]
+    if isinstance(first, ast.Import | ast.ImportFrom):
+        return imported(first)
+    used = set(global_names(symtable.symtable(code, module, "exec"))) - {name}
+    return [(module, each) for each in sorted(used & statements(module).keys())]
+
+
+def imported(line: ast.Import | ast.ImportFrom) -> Iterable[Place]:
+    """The names of the museum that an import brings: one, or all of a module."""
+    (alias,) = line.names
+    source = line.module or "" if isinstance(line, ast.ImportFrom) else ""
+    whole = f"{source}.{alias.name}".removeprefix(".")
+    if not whole.startswith(f"{PACKAGE}."):
+        return []
+    return [(whole, each) for each in statements(whole)] if whole in sys.modules else [(source, alias.name)]
 
 
 def global_names(table: symtable.SymbolTable) -> Iterable[str]:
     """The names that code takes from its module."""
-    at_top = table.get_type() == "module"
+    outside = table.get_type() in ("module", "class")
     for symbol in table.get_symbols():
-        if symbol.is_referenced() and (at_top or symbol.is_global()):
+        if symbol.is_referenced() and (outside or symbol.is_global()):
             yield symbol.get_name()
     for child in table.get_children():
         yield from global_names(child)
 
 
 @cache
-def definitions(module: str) -> dict[str, str]:
-    """The code of each function, class and constant at the top of a module."""
+def statements(module: str) -> dict[str, str]:
+    """The statements at the top of a module that make, or change, each of its names; an import has one name."""
     found: dict[str, str] = {}
-    for node in tree(module).body:
-        for name in defines(node):
-            found[name] = found.get(name, "") + plain(node)
+    for node in ast.parse(inspect.getsource(import_module(module))).body:
+        for name, code in made_by(node).items():
+            found[name] = found.get(name, "") + code
     return found
 
 
-@cache
-def imports(module: str) -> dict[str, Place]:
-    """The module, and the name there, of each name that a module imports from another."""
-    lines = [node for node in tree(module).body if isinstance(node, ast.ImportFrom)]
-    return {alias.asname or alias.name: (line.module or "", alias.name) for line in lines for alias in line.names}
-
-
-@cache
-def tree(module: str) -> ast.Module:
-    """The parsed source of a module."""
-    return ast.parse(inspect.getsource(import_module(module)))
-
-
-def defines(node: ast.stmt) -> list[str]:
-    """The names that a statement gives to functions, classes and constants."""
+def made_by(node: ast.stmt) -> dict[str, str]:
+    """The code by which a statement makes, or changes, each of some names."""
     match node:
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
-            return [name]
-        case ast.Assign(targets=targets):
-            return [leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)]
-    return []
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name: stripped(node)}
+        case ast.Import(names=names):
+            return {alias.asname or alias.name: stripped(ast.Import([alias])) for alias in names}
+        case ast.ImportFrom(module=source, names=names, level=level):
+            return {alias.asname or alias.name: stripped(ast.ImportFrom(source, [alias], level)) for alias in names}
+    parts = node.targets if isinstance(node, ast.Assign) else [node]
+    found = [leaf for part in parts for leaf in ast.walk(part) if isinstance(leaf, ast.Name)]
+    made = [leaf.id for leaf in found if isinstance(leaf.ctx, ast.Store)]
+    return dict.fromkeys(made or [leaf.id for leaf in found], stripped(node))  # x[0] = 1 and x.update() change x
 
 
-def plain(node: ast.AST) -> str:
+def stripped(node: ast.AST) -> str:
     """Code without comments and docstrings."""
     alone = lambda part: isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
     for part in ast.walk(node):

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def least_share(mean: float, budget: float) -> float:
+    """The share of trials that is to succeed within `budget` sequences: 0.85, or where they are given up so early that
+    trials with the paper's mean need not do so, what Markov's inequality promises of them, 1 - mean / budget."""
+    return min(0.85, round(1 - mean / budget, 2))
+
+
 def draw_successes(
     figure: "Figure",
     results: Results,

@@ -5,7 +5,9 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from time import process_time
 from typing import Any, NamedTuple
@@ -57,50 +59,59 @@ def side_by_side(name: str, platform: str, workers: int, batches: list[Batch]) -
         yield from in_turn(load(name).run, batches)
         return
     todo = list(batches)
-    busy = [start(name, platform, todo.pop(0)) for _ in range(min(workers, len(batches)))]
-    while busy:
-        ready = wait(busy)
-        for worker in [each for each in busy if each in ready]:
-            try:
+    try:
+        busy = [start(name, platform, todo.pop(0)) for _ in range(min(workers, len(batches)))]
+        while busy:
+            ready = wait(busy)
+            for worker in [each for each in busy if each in ready]:
                 found = worker.recv()
-            except EOFError:
-                raise UserError(
-                    f"a process of {name} was killed, perhaps for want of memory; the same command goes on, and "
-                    "--workers 1 takes less"
-                ) from None
-            if isinstance(found, Exception):
-                raise found
-            if todo:
-                worker.send(todo.pop(0))
-            else:
-                busy.remove(worker)
-            yield found
+                if isinstance(found, str):
+                    raise RuntimeError(found)
+                if isinstance(found, UserError):
+                    raise found
+                yield found
+                if todo:
+                    worker.send(todo.pop(0))
+                else:
+                    busy.remove(worker)
+    except (EOFError, ConnectionError):
+        raise UserError(
+            f"a process of {name} was killed, perhaps for want of memory; the same command goes on, and --workers 1 "
+            "takes less"
+        ) from None
 
 
 def start(name: str, platform: str, first: Batch) -> Connection:
-    """Starts a process that runs batches of an exhibit, and gives it the first."""
+    """Starts a process that runs batches of an exhibit, and gives it the first. It leaves Ctrl-C to its parent."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
+    resource_tracker.ensure_running()  # its own start would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a new process has the mask of its parent
     context.Process(target=serve, args=(name, platform, there), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()
     here.send(first)
     return here
 
 
 def serve(name: str, platform: str, parent: Connection) -> None:
-    """Runs each batch that comes, and sends its outcome or its error; leaves Ctrl-C to the parent, and ends with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Runs each batch that comes, and sends its outcome, or what went wrong; ends with its parent."""
     threading.Thread(target=end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     set_up(platform, "float32", threads=1)
     run = load(name).run
     with contextlib.suppress(EOFError, ConnectionError):  # the parent wants no more
         while True:
-            batch = parent.recv()
-            try:
-                found: Outcome | Exception = outcome(run, batch)
-            except Exception as error:
-                found = error
-            parent.send(found)
+            parent.send(outcome_or_error(run, parent.recv()))
+
+
+def outcome_or_error(run: Run, batch: Batch) -> Outcome | UserError | str:
+    """The outcome of a batch, or its error: in words, as not every error can be sent."""
+    try:
+        return outcome(run, batch)
+    except UserError as error:
+        return error
+    except Exception as error:
+        return f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 def end_with(parent: Any) -> None:

@@ -9,15 +9,15 @@ from rnnjax.errors import UserError
 class Lock:
     """Keeps a second process out of a directory, which is made where it is missing."""
 
-    def __init__(self, path: Path, taken: str = "") -> None:
-        """Takes the lock; waits for it where `taken` is empty.
+    def __init__(self, path: Path, taken: str = "", name: str = ".lock") -> None:
+        """Takes the lock, a file of this name; waits for it where `taken` is empty.
 
         Raises:
           UserError: with the message `taken`, if another process has it; or if the directory cannot be made.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._file = open(path / ".lock", "a")
+            self._file = open(path / name, "a")
         except OSError as error:
             raise UserError(f"run.root, run.name: cannot make {path}: {error.strerror}") from None
         try:

@@ -168,7 +168,7 @@ EXHIBIT = Exhibit(
             624,
             2_494,
             published=Published(1_247, PAPER),
-            reading="deviation 0.2",
+            reading="a deviation of 0.2",
         ),
         Criterion("A2: share of searches that end within 3,000 guesses", "A2", "solved", 0.85),
         Criterion(
@@ -178,7 +178,7 @@ EXHIBIT = Exhibit(
             359,
             1_436,
             published=Published(718, PAPER),
-            reading="deviation 0.2",
+            reading="a deviation of 0.2",
         ),
         Criterion(
             "A2, deviation 0.2, output last: mean guesses",
@@ -187,7 +187,7 @@ EXHIBIT = Exhibit(
             359,
             1_436,
             published=Published(718, PAPER),
-            reading="deviation 0.2, output last",
+            reading="a deviation of 0.2 and the output last",
         ),
         Criterion("A1: share of test sequences right", "A1", "test sequences right", 0.98),
     ),

@@ -138,7 +138,7 @@ EXHIBIT = Exhibit(
             "T = 100, linear output",
             "solved",
             0.85,
-            reading="linear output",
+            reading="a linear output",
         ),
         Criterion(
             "mean sequences until then, linear output",
@@ -148,7 +148,7 @@ EXHIBIT = Exhibit(
             111_000,
             published=Published(74_000, "Table 7"),
             until=True,
-            reading="linear output",
+            reading="a linear output",
         ),
         Criterion(
             "wrong of 2,560 afterwards, linear output",
@@ -157,14 +157,14 @@ EXHIBIT = Exhibit(
             0,
             10,
             published=Published(1, "Table 7"),
-            reading="linear output",
+            reading="a linear output",
         ),
         Criterion(
             "T = 500: share of trials that succeed, linear output",
             "T = 500, linear output",
             "solved",
             0.85,
-            reading="linear output",
+            reading="a linear output",
         ),
         Criterion(
             "T = 500: mean sequences until then, linear output",
@@ -174,7 +174,7 @@ EXHIBIT = Exhibit(
             314_000,
             published=Published(209_000, "Table 7"),
             until=True,
-            reading="linear output",
+            reading="a linear output",
         ),
         Criterion(
             "T = 500: wrong of 2,560 afterwards, linear output",
@@ -183,7 +183,7 @@ EXHIBIT = Exhibit(
             0,
             10,
             published=Published(0, "Table 7"),
-            reading="linear output",
+            reading="a linear output",
         ),
     ),
     picture=partial(

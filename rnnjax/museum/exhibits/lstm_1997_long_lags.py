@@ -14,9 +14,9 @@ import numpy as np
 
 from rnnjax.museum import lstm_1997
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights, reading
 from rnnjax.museum.one_target import begin
-from rnnjax.museum.successes import draw_successes
+from rnnjax.museum.successes import draw_successes, least_share
 from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
@@ -124,7 +124,6 @@ LONG = {"q": 1000, "p": 1000, "rate": 0.01, "budget": 75_000}
 FEW = {"q": 1000, "p": 50, "rate": 0.01, "budget": 305_000}
 NO_HALF = {"rate": 0.02}
 BOTH = {**TABLE_10, **NO_HALF}
-READINGS = ("Table 10, no half", "Table 10", "no half")
 
 ARMS = {
     "q = p = 50": SHORT,
@@ -148,10 +147,11 @@ MEANS = {arm: PAPER[options["q"], options["p"]] for arm, options in ARMS.items()
 def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
     """Nearly all trials succeed, after the paper's mean or at most half as many more, or a third fewer."""
     low, high = (round(mean * factor, -3) for factor in (2 / 3, 3 / 2))
-    published, short = Published(mean, "Table 3"), ARMS[arm]["budget"] < mean
-    reading = next((reading for reading in READINGS if arm.endswith(f", {reading}")), "")
+    published, budget = Published(mean, "Table 3"), ARMS[arm]["budget"]
     return (
-        Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85, cut_short=short, reading=reading),
+        Criterion(
+            f"{arm}: share of trials that succeed", arm, "solved", least_share(mean, budget), reading=reading(arm)
+        ),
         Criterion(
             f"{arm}: mean sequences until then",
             arm,
@@ -159,9 +159,8 @@ def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
             low,
             high,
             published=published,
-            cut_short=short,
             until=True,
-            reading=reading,
+            reading=reading(arm),
         ),
     )
 
@@ -228,7 +227,7 @@ EXHIBIT = Exhibit(
     ),
     learned=(
         "The squashing functions decide whether it is learned: with those of the text 21 trials of 30, with those of "
-        "Table 10 all of them. The number of sequences stays thrice the paper's, 91,900 and 94,100.",
+        "Table 10 all of them. The trials that succeed take thrice the paper's sequences, 91,900 and 94,100.",
         "The paper's equations leave open whether the squared error has its half. Without it each step is twice as "
         "long. With Table 10 the trials then take half as many sequences, 49,200, and still succeed, which is the "
         "nearest to the paper's 30,000; with the squashing of the text only 11 of 30 succeed.",
@@ -239,6 +238,8 @@ EXHIBIT = Exhibit(
         "a mean that is not 0, as the gates that feed it begin half open, and it adds up. With the text's settings "
         "both cells end their first sequence beyond 18, where h is so flat that hardly any error comes through, in 18 "
         "trials of 30 with p = 1,000, and in 19 with p = 50.",
+        "The share of trials that a claim asks for was 0.85 in all arms when they were run. Since then it is what "
+        "trials with the paper's mean cannot fall below: a third, for those given up after one and a half times that.",
     ),
     seeds=30,
     quick_seeds=5,

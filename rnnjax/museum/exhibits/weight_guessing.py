@@ -144,7 +144,7 @@ EXHIBIT = Exhibit(
             11,
             44,
             published=Published(22, "Results"),
-            reading="deviation 0.2",
+            reading="a deviation of 0.2",
         ),
     ),
     picture=draw,
