@@ -154,7 +154,7 @@ def arms(T: int, nets: Iterable[str], budget: int) -> dict[str, dict[str, Any]]:
 
 ARMS = {T: arms(T, NETS, BUDGET) for T in LENGTHS}
 ARMS[80] = arms(80, (WIDER, "RNN + tanh", "RNN + ReLU", "LSTM"), LONGER_BUDGET)
-ARMS[150] = arms(150, (WIDER, "LSTM"), LONGEST_BUDGET)
+ARMS[150] = arms(150, (WIDER, "LSTM", "RNN + tanh"), LONGEST_BUDGET)
 
 
 def solves(net: str, published: str = "", T: int = 40) -> Criterion:
@@ -274,6 +274,8 @@ EXHIBIT = Exhibit(
         more(WIDER, "RNN + ReLU", 80),
         solves(WIDER, "learned", 150),
         solves("LSTM", "learned", 150),
+        more(WIDER, "RNN + tanh", 150),
+        more("LSTM", "RNN + tanh", 150),
     ),
     picture=draw,
     learned=(
