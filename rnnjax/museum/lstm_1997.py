@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 Array = jax.Array
 Biased = Literal["gates", "hidden", "all", "none"]
+Reads = Literal["cells", "cells and inputs"]
 
 TABLE_10 = {"g": 1.0, "h": 2.0}
 """Bounds of the squashing functions in Table 10; the text has them the other way."""
@@ -51,7 +52,7 @@ class Shape(NamedTuple):
     g: float = 2.0
     h: float = 1.0
     read_out: Literal["logistic", "linear"] = "logistic"
-    reads: Literal["cells", "cells and inputs"] = "cells"
+    reads: Reads = "cells"
 
     @property
     def cells(self) -> int:
