@@ -205,13 +205,13 @@ EXHIBIT = Exhibit(
         Setting(
             "Connections",
             "cells and gates see inputs, cells and gates; outputs see cells; gates alone are biased",
-            "the same; biases on all units, and 4 x 2 cells, are arms",
-            "the network of Gers, Schmidhuber & Cummins (2000) has such biases and this size",
+            "the same; arms: biases on all units, with them outputs that see the inputs too, and 4 x 2 cells",
+            "the network of Gers, Schmidhuber & Cummins (2000) has such outputs and this size",
         ),
         Setting(
             "Squashing",
             "gates and outputs in [0, 1], g in [-2, 2], h in [-1, 1]; in Table 10 g in [-1, 1], h in [-2, 2]",
-            "the text's; Table 10's is an arm",
+            "the text's; Table 10's in arms",
             "the paper says both",
         ),
         Setting("Initial weights", "[-0.2, 0.2]; output gate biases -1, -2, -3 (-4)"),
@@ -220,7 +220,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Weights change",
             "on-line; after a string or after a symbol is not said",
-            "after a string; after a symbol is an arm",
+            "after a string; after a symbol in arms",
             "a string was the unit of the other experiments",
         ),
         Setting(
