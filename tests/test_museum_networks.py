@@ -131,6 +131,9 @@ def test_a_network_whose_outputs_are_all_the_same_predicts_nothing():
     always_b = nothing._replace(output=nothing.output.at[0, -1].set(5.0))  # right after the second symbol alone
     once = 512 / float(jnp.sum(strings.length - 1))
     assert float(lstm_1997_reber.share_right(shape, always_b, strings, "all")) == pytest.approx(once)
+    of = lambda steps: strings._replace(symbols=strings.symbols[:, steps], allowed=strings.allowed[:, steps])
+    assert bool(lstm_1997_reber.is_solved(shape, always_b, of(slice(1, 2)), "all"))
+    assert not bool(lstm_1997_reber.is_solved(shape, always_b, of(slice(1, 3)), "all"))
 
 
 def test_a_sequence_read_to_its_end_is_the_same_step_after_step():
