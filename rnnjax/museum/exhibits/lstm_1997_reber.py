@@ -166,15 +166,16 @@ ARMS: dict[str, dict[str, Any]] = {
     "3 x 2, after a symbol, all biased": {**SYMBOL, "biased": "all"},
     "3 x 2, after a symbol, outputs see inputs": {**SYMBOL, **SEE_INPUTS},
     "3 x 2, after a symbol, outputs see inputs, Table 10": {**SYMBOL, **SEE_INPUTS, **TABLE_10},
-    "3 x 2, after a symbol, outputs see inputs, Table 10, rate 0.1": {**SYMBOL, **SEE_INPUTS, **TABLE_10, **SLOW},
+    "3 x 2, after a symbol, rate 0.1, outputs see inputs, Table 10": {**SYMBOL, **SEE_INPUTS, **TABLE_10, **SLOW},
     "4 x 1, after a symbol, outputs see inputs, Table 10": {**FOUR, "after": "symbol", **SEE_INPUTS, **TABLE_10},
     "3 x 2, outputs see inputs": {**BOTTOM_ROW, **SEE_INPUTS},
     "3 x 2, outputs see inputs, Table 10": {**BOTTOM_ROW, **SEE_INPUTS, **TABLE_10},
-    "3 x 2, outputs see inputs, Table 10, rate 0.1": {**BOTTOM_ROW, **SEE_INPUTS, **TABLE_10, **SLOW},
+    "3 x 2, rate 0.1, outputs see inputs, Table 10": {**BOTTOM_ROW, **SEE_INPUTS, **TABLE_10, **SLOW},
     "4 x 1, outputs see inputs, Table 10": {**FOUR, **SEE_INPUTS, **TABLE_10},
     "4 x 2, after a symbol": {**SYMBOL, "blocks": 4},
     "4 x 2, after a symbol, all biased": {**SYMBOL, "blocks": 4, "biased": "all"},
 }
+READING = "outputs see inputs, Table 10"
 SHOWN = (
     "3 x 2",
     "3 x 2, rate 0.1",
@@ -183,9 +184,35 @@ SHOWN = (
     "3 x 2, after a symbol, outputs see inputs",
     "3 x 2, after a symbol, outputs see inputs, Table 10",
     "3 x 2, outputs see inputs, Table 10",
-    "3 x 2, outputs see inputs, Table 10, rate 0.1",
+    "3 x 2, rate 0.1, outputs see inputs, Table 10",
     "4 x 2, after a symbol, all biased",
 )
+
+
+def share(arm: str, published: float, reading: str = "") -> Criterion:
+    """The criterion that nearly all trials succeed."""
+    arm, place = name(arm, reading), Published(published, "Table 1")
+    return Criterion(f"{arm}: share of trials that succeed", arm, "solved", 0.85, published=place, reading=reading)
+
+
+def mean(arm: str, reading: str = "") -> Criterion:
+    """The criterion that success comes after about as many strings as the paper's 8,440 at rate 0.5."""
+    arm, place = name(arm, reading), Published(8440, "Table 1")
+    return Criterion(
+        f"{arm}: mean strings until then",
+        arm,
+        "strings",
+        5_600,
+        12_700,
+        published=place,
+        until=True,
+        reading=reading,
+    )
+
+
+def name(arm: str, reading: str) -> str:
+    """The name of an arm in a reading of the paper."""
+    return f"{arm}, {reading}" if reading else arm
 
 
 def draw(figure: "Figure", results: Results) -> None:
@@ -257,27 +284,16 @@ EXHIBIT = Exhibit(
     arms=ARMS,
     run=run,
     criteria=(
-        Criterion(
-            "3 x 2: share of trials within 25,000 strings", "3 x 2", "solved", 0.85, published=Published(1, "Table 1")
-        ),
-        Criterion(
-            "3 x 2: mean strings of those",
-            "3 x 2",
-            "strings",
-            5_600,
-            12_700,
-            published=Published(8440, "Table 1"),
-        ),
-        Criterion("4 x 1: share of trials", "4 x 1", "solved", 0.85, published=Published(0.97, "Table 1")),
-        Criterion(
-            "3 x 2, rate 0.2: share of trials", "3 x 2, rate 0.2", "solved", 0.85, published=Published(0.97, "Table 1")
-        ),
-        Criterion(
-            "3 x 2, rate 0.1: share of trials", "3 x 2, rate 0.1", "solved", 0.85, published=Published(1, "Table 1")
-        ),
-        Criterion(
-            "4 x 1, rate 0.1: share of trials", "4 x 1, rate 0.1", "solved", 0.85, published=Published(1, "Table 1")
-        ),
+        share("3 x 2", 1),
+        mean("3 x 2"),
+        share("4 x 1", 0.97),
+        share("3 x 2, rate 0.2", 0.97),
+        share("3 x 2, rate 0.1", 1),
+        share("4 x 1, rate 0.1", 1),
+        share("3 x 2", 1, READING),
+        mean("3 x 2", READING),
+        share("4 x 1", 0.97, READING),
+        share("3 x 2, rate 0.1", 1, READING),
     ),
     picture=draw,
     learned=(
