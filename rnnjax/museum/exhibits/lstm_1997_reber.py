@@ -5,6 +5,7 @@ stood second, at least 7 steps before. A trial has succeeded when the symbols th
 outputs after every symbol of 256 training and 256 test strings.
 """
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,39 +110,41 @@ def tick(shape: Shape, trial: Tree, rate: float, after: str, target: str) -> Tre
 def read(shape: Shape, weights: Weights, asks: str, memory: Tree, symbols: Array, allowed: Array) -> tuple[Tree, Array]:
     """Reads a symbol of each string [n]: True where the symbols that may follow (or one of them) are the most active
     outputs, and after an end [n]."""
-    forward = lambda y, s, x: lstm_1997.forward(shape, weights, y, s, x)
-    *memory, seen = jax.vmap(forward)(*memory, jax.nn.one_hot(symbols, 7))
+    forward = jax.vmap(partial(lstm_1997.forward, shape, weights))
+    y, s, seen = forward(memory[0], memory[1], jax.nn.one_hot(symbols, 7))
     output = jax.vmap(lambda seen: lstm_1997.output(shape, weights, seen))(seen)
     least = jnp.min(jnp.where(allowed, output, jnp.inf), axis=-1)
     highest = jnp.max(jnp.where(allowed, output, -jnp.inf), axis=-1)
     other = jnp.max(jnp.where(allowed, -jnp.inf, output), axis=-1)
-    return memory, ((least if asks == "all" else highest) > other) | ~jnp.any(allowed, axis=-1)
-
-
-def before(shape: Shape, strings: reber.Strings) -> list[Array]:
-    """Outputs of hidden units [n, N] and internal states [n, blocks, size] before each string."""
-    n, first = len(strings.length), lstm_1997.begin(shape)
-    return [jnp.broadcast_to(leaf, (n, *leaf.shape)) for leaf in (first.y, first.s)]
+    return (y, s), ((least if asks == "all" else highest) > other) | ~jnp.any(allowed, axis=-1)
 
 
 def is_solved(shape: Shape, weights: Weights, strings: reber.Strings, asks: str) -> Array:
     """True if all predictions are right; strings are read until one is not."""
+    first, steps = begin_all(shape, strings)
 
     def read_on(state: tuple) -> tuple:
         t, memory, _ = state
-        memory, right = read(shape, weights, asks, memory, strings.symbols[:, t], strings.allowed[:, t])
+        memory, right = read(shape, weights, asks, memory, steps[0][t], steps[1][t])
         return t + 1, memory, jnp.all(right)
 
-    goes_on = lambda state: state[2] & (state[0] < strings.symbols.shape[1])
-    return jax.lax.while_loop(goes_on, read_on, (0, before(shape, strings), jnp.bool_(True)))[2]
+    goes_on = lambda state: state[2] & (state[0] < len(steps[0]))
+    return jax.lax.while_loop(goes_on, read_on, (0, first, jnp.bool_(True)))[2]
 
 
 def share_right(shape: Shape, weights: Weights, strings: reber.Strings, asks: str) -> Array:
     """The share of all predictions of a trial that are right."""
-    steps = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), (strings.symbols, strings.allowed))
     body = lambda memory, step_t: read(shape, weights, asks, memory, *step_t)
-    right = jax.lax.scan(body, before(shape, strings), steps)[1]
+    right = jax.lax.scan(body, *begin_all(shape, strings))[1]
     return 1 - jnp.sum(~right) / jnp.sum(strings.length - 1)
+
+
+def begin_all(shape: Shape, strings: reber.Strings) -> tuple[Tree, Tree]:
+    """Outputs of hidden units and internal states before each string [n, ...]; symbols and those that may follow, by
+    steps [L, n, ...]."""
+    n, first = len(strings.length), lstm_1997.begin(shape)
+    memory = tuple(jnp.broadcast_to(leaf, (n, *leaf.shape)) for leaf in (first.y, first.s))
+    return memory, tuple(jnp.moveaxis(leaf, 1, 0) for leaf in (strings.symbols, strings.allowed))
 
 
 BUDGET, LONGEST = 25_000, 100_000
