@@ -147,8 +147,8 @@ def begin_all(shape: Shape, strings: reber.Strings) -> tuple[Tree, Tree]:
     return memory, tuple(jnp.moveaxis(leaf, 1, 0) for leaf in (strings.symbols, strings.allowed))
 
 
-BUDGET, LONGEST = 25_000, 100_000
-BOTTOM_ROW = {"blocks": 3, "size": 2, "rate": 0.5, "budget": BUDGET}
+LONGEST = 100_000
+BOTTOM_ROW = {"blocks": 3, "size": 2, "rate": 0.5, "budget": 25_000}
 FOUR = {**BOTTOM_ROW, "blocks": 4, "size": 1}
 SLOW = {"rate": 0.1, "budget": 60_000}
 SYMBOL = {**BOTTOM_ROW, "after": "symbol"}
@@ -179,7 +179,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "4 x 2, after a symbol, all biased": {**SYMBOL, "blocks": 4, "biased": "all"},
 }
 SHARES = {"3 x 2": 1, "4 x 1": 0.97, "3 x 2, rate 0.2": 0.97, "3 x 2, rate 0.1": 1, "4 x 1, rate 0.1": 1}
-READING = "outputs see inputs, Table 10"
 SHOWN = (
     "3 x 2",
     "3 x 2, rate 0.1",
@@ -193,15 +192,14 @@ SHOWN = (
 )
 
 
-def criteria(reading: str = "") -> list[Criterion]:
-    """The claims of Table 1 in a reading of the paper: nearly all trials succeed, after 8,440 strings at rate 0.5."""
+def criteria(end: str = "", reading: str = "") -> list[Criterion]:
+    """The claims of Table 1 for the arms with an end of their names: nearly all trials succeed, and at rate 0.5 after
+    8,440 strings on average."""
     found = []
-    for arm, share in SHARES.items():
-        arm, place = f"{arm}, {reading}".removesuffix(", "), Published(share, "Table 1")
-        if arm in ARMS:
-            claim = f"{arm}: share of trials that succeed"
-            found.append(Criterion(claim, arm, "solved", 0.85, published=place, reading=reading))
-    claim, arm, place = f"{found[0].arm}: mean strings until then", found[0].arm, Published(8440, "Table 1")
+    for arm, share in ((f"{arm}{end}", share) for arm, share in SHARES.items() if f"{arm}{end}" in ARMS):
+        claim, place = f"{arm}: share of trials that succeed", Published(share, "Table 1")
+        found.append(Criterion(claim, arm, "solved", 0.85, published=place, reading=reading))
+    claim, arm, place = f"3 x 2{end}: mean strings until then", f"3 x 2{end}", Published(8440, "Table 1")
     return [*found, Criterion(claim, arm, "strings", 5_600, 12_700, published=place, until=True, reading=reading)]
 
 
@@ -273,25 +271,28 @@ EXHIBIT = Exhibit(
     ),
     arms=ARMS,
     run=run,
-    criteria=(*criteria(), *criteria(READING)),
+    criteria=(
+        *criteria(),
+        *criteria(
+            ", outputs see inputs, Table 10", "outputs that see the inputs, all units biased, Table 10's squashing"
+        ),
+    ),
     picture=draw,
     learned=(
-        "In this reading of the paper the networks come to predict most symbols rightly, and then stay where a few "
-        "contexts are wrong: where P and V may follow, say, another symbol is more active than one of them. No trial "
-        "in which the weights change after each string succeeds within 25,000 strings.",
-        "The smaller rates of the table help little: at 0.1 two trials of 30 succeed with 3 x 2 cells, one with 4 x "
-        "1, where the paper has all, after 21,730 and 39,740 strings.",
-        "The arms with 3 x 2 cells are the likeliest other readings. None of them comes near 100%, and 30 trials do "
-        "not tell them apart.",
-        "A larger network does learn the strings. With 4 x 2 cells, biases on cells and outputs too, and weights that "
-        "change after each symbol, 21 trials of 30 succeed, after 9,000 strings; with these biases and 3 x 2 cells one "
-        "does, with 4 x 2 cells and biases on the gates alone nine.",
-        "Gers, Schmidhuber & Cummins (2000) have 74% with 4 x 2 cells where strings are told apart from outside, and "
-        "there we come near them; their outputs see the input and have biases. So the blocks and their errors are not "
-        "what fails: it is the read-out and the size of Table 1, or something that the text leaves out.",
-        "The network has as many weights as the paper's tables say, and its gradient is held to autodiff with every "
-        "path through a net input cut. The paper does not say when the weights change, and how often success is "
-        "looked for.",
+        "As printed, Table 1 does not come out. At rate 0.5 no trial of 30 succeeds, with 3 x 2 or 4 x 1 cells; at 0.1 "
+        "four and none do. The networks come to predict 85% to 94% of the symbols rightly, and stay there. Table 10's "
+        "squashing, biases, other targets, or weights that change after each symbol help five trials of 30 at most.",
+        "What helps is a network whose outputs see the inputs too, with biases on all units. With Table 10's squashing "
+        "and weights that change after each string it comes nearest to the paper: 22 of 30 trials succeed with 3 x 2 "
+        "cells, 21 with 4 x 1, and 16 at rate 0.1. Those that succeed take 8,300, 8,400 and 21,900 strings, the "
+        "paper's 8,440, 9,500 and 21,730. The text's squashing leaves 14 of the 22, changes after each symbol too.",
+        "A quarter of these trials is still missing to the paper's 100%. They end with 96% of predictions right. More "
+        "strings than the paper's slowest trial took, 24,100, would not count; a larger network of 4 x 2 cells "
+        "misses trials too.",
+        "The paper rules this reading out: it says that outputs see the cells alone, and its 276 weights would be "
+        "338. So its text leaves something out, or the difference is elsewhere: it does not say when the weights "
+        "change, how often success is looked for, or when a trial is given up. Our gradient is held to autodiff with "
+        "every path through a net input cut.",
     ),
     seeds=30,
     quick_seeds=10,
