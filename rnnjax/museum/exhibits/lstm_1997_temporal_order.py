@@ -1,12 +1,12 @@
-"""Hochreiter & Schmidhuber 1997, experiment 6a: temporal order, Table 9.
+"""Hochreiter & Schmidhuber 1997, experiment 6: temporal order, Table 9.
 
-A sequence of 100 to 110 symbols begins with E and ends with B. Between them are distractors a, b, c, d, and two symbols
-X or Y, one at a place from 10 to 20 and one from 50 to 60. At its end the network says which of the four orders it was:
-XX, XY, YX or YY.
+A sequence of 100 to 110 symbols begins with E and ends with B. Between them are distractors a, b, c, d, and symbols X
+or Y: two in 6a, one at a place from 10 to 20 and one from 50 to 60, and three in 6b. At its end the network says which
+of the four or eight orders it was: XX, XY, YX or YY.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,40 +21,61 @@ Array = jax.Array
 
 SYMBOLS = "EBabcdXY"
 SHORTEST, LONGEST = 100, 110
+PLACES = {"6a": (10, 50), "6b": (10, 33, 66)}
+"""The first of the 11 places at which each X or Y may stand."""
 
 
 def run(
-    seeds: np.ndarray, rate: float, input_bias: tuple[float, ...], budget: int, g: float = 2.0, h: float = 1.0
+    seeds: np.ndarray,
+    rate: float,
+    input_bias: tuple[float, ...],
+    budget: int,
+    task: Literal["6a", "6b"] = "6a",
+    g: float = 2.0,
+    h: float = 1.0,
 ) -> dict[str, Any]:
-    """Trains a trial a seed: two blocks of two cells, all units but the inputs biased."""
-    shape = Shape(len(SYMBOLS), 2, 2, 4, "all", g, h)
-    return learn(seeds, draw_sequence, shape, Rule(rate, 0.1, input_bias, right=0.3, mean_error=0.1), budget)
+    """Trains a trial a seed: a block of two cells for each X or Y, all units but the inputs biased."""
+    places = PLACES[task]
+    shape = Shape(len(SYMBOLS), len(places), 2, 2 ** len(places), "all", g, h)
+    rule = Rule(rate, 0.1, input_bias, right=0.3, mean_error=0.1)
+    return learn(seeds, partial(draw_sequence, firsts=places), shape, rule, budget)
 
 
-def draw_sequence(key: Array) -> Sequence:
+def draw_sequence(key: Array, firsts: tuple[int, ...] = PLACES["6a"]) -> Sequence:
     """One sequence of a random class."""
     to_length, to_places, to_order, to_rest = jax.random.split(key, 4)
     length = jax.random.randint(to_length, (), SHORTEST, LONGEST + 1)
-    first, second = jax.random.randint(to_places, (2,), jnp.array([10, 50]), jnp.array([21, 61]))
-    order = jax.random.randint(to_order, (2,), 0, 2)  # X is 0, Y is 1
+    places = jax.random.randint(to_places, (len(firsts),), jnp.array(firsts), jnp.array(firsts) + 11)
+    order = jax.random.randint(to_order, (len(firsts),), 0, 2)  # X is 0, Y is 1
     symbols = jax.random.randint(to_rest, (LONGEST,), SYMBOLS.index("a"), SYMBOLS.index("d") + 1)
-    symbols = symbols.at[first].set(SYMBOLS.index("X") + order[0]).at[second].set(SYMBOLS.index("X") + order[1])
+    symbols = symbols.at[places].set(SYMBOLS.index("X") + order)
     symbols = symbols.at[0].set(SYMBOLS.index("E")).at[length - 1].set(SYMBOLS.index("B"))
-    target = jax.nn.one_hot(2 * order[0] + order[1], 4)
+    classes = 2 ** len(firsts)
+    target = jax.nn.one_hot(order @ (classes >> jnp.arange(1, len(firsts) + 1)), classes)
     return Sequence(jax.nn.one_hot(symbols, len(SYMBOLS)), length, target)
 
 
 BUDGET = 150_000
+LONGER = 1_500_000
 BASE = {"rate": 0.5, "input_bias": (-2.0, -4.0), "budget": BUDGET}
+THREE = {"task": "6b", "rate": 0.1, "input_bias": (-2.0, -4.0, -6.0), "budget": LONGER}
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
-    place="Table 9, temporal order of two symbols (6a)",
+    place="Table 9, temporal order of two symbols (6a) and of three (6b)",
     claim="LSTM learns to tell the order of two symbols 30 to 50 steps apart, with 40 more before it is asked, after "
-    "31,390 sequences on average, and then answers all but one of 2,560 new sequences rightly.",
+    "31,390 sequences on average, and of three after 571,100; then it answers all but one, or two, of 2,560 new "
+    "sequences rightly.",
     settings=(
-        Setting("Sequences", "100 to 110 symbols, E first, B last, X or Y at 10 to 20 and 50 to 60, else a, b, c, d"),
-        Setting("Network", "8 inputs, 2 blocks x 2 cells, 4 outputs; 156 weights (Table 9)"),
+        Setting(
+            "Sequences",
+            "100 to 110 symbols, E first, B last, X or Y at 10 to 20 and 50 to 60, in 6b at 10 to 20, 33 to 43 and 66 "
+            "to 76, else a, b, c, d",
+        ),
+        Setting(
+            "Network",
+            "8 inputs; 2 blocks x 2 cells and 4 outputs, in 6b 3 x 2 and 8; 156 and 308 weights (Table 9)",
+        ),
         Setting("Connections", "hidden layer fully connected; outputs see cells; all units but inputs are biased"),
         Setting(
             "Squashing",
@@ -62,8 +83,8 @@ EXHIBIT = Exhibit(
             "the text's; Table 10's is an arm",
             "the paper says both",
         ),
-        Setting("Initial weights", "-0.1 to 0.1; input gate biases -2 and -4 (5.6)"),
-        Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
+        Setting("Initial weights", "-0.1 to 0.1; input gate biases -2 and -4, in 6b -6 too (5.6)"),
+        Setting("Learning rate", "0.5, in 6b 0.1; a new sequence for each change of the weights"),
         Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
         Setting("Right", "all output units within 0.3 of their targets"),
         Setting(
@@ -77,9 +98,14 @@ EXHIBIT = Exhibit(
         ),
         Setting("Trials", "20", "30", "for intervals"),
         Setting("Test", "2,560 new sequences"),
-        Setting("Given up", "not said", "150,000 sequences", "five times the paper's mean"),
+        Setting(
+            "Given up",
+            "not said",
+            "150,000 sequences, in 6b 1,500,000",
+            "five times, and more than twice, the paper's mean",
+        ),
     ),
-    arms={"6a": BASE, "6a, Table 10": {**BASE, **TABLE_10}},
+    arms={"6a": BASE, "6a, Table 10": {**BASE, **TABLE_10}, "6b": THREE, "6b, Table 10": {**THREE, **TABLE_10}},
     run=run,
     criteria=(
         Criterion("share of trials that succeed", "6a", "solved", 0.85),
@@ -93,13 +119,37 @@ EXHIBIT = Exhibit(
             until=True,
         ),
         Criterion("wrong of 2,560 afterwards", "6a", "wrong of 2,560", 0, 10, published=Published(1, "Table 9")),
+        Criterion("6b: share of trials that succeed", "6b", "solved", 0.85),
+        Criterion(
+            "6b: mean sequences until then",
+            "6b",
+            "sequences",
+            381_000,
+            857_000,
+            published=Published(571_100, "Table 9"),
+            until=True,
+        ),
+        Criterion("6b: wrong of 2,560 afterwards", "6b", "wrong of 2,560", 0, 10, published=Published(2, "Table 9")),
     ),
-    picture=partial(draw_successes, measure="sequences", means={"6a": 31_390}, span=(0, BUDGET)),
+    picture=partial(
+        draw_successes,
+        measure="sequences",
+        means={"6a": 31_390, "6b": 571_100},
+        span=(10_000, LONGER),
+        scale="log",
+        budgets={"6a": BUDGET, "6a, Table 10": BUDGET},
+    ),
     learned=(
         "The errors cut at the gates suffice: the two symbols are kept by the cells alone, over 40 to 100 steps, and "
         "every trial succeeds.",
-        "With the squashing of Table 10, g in [-1, 1] and h in [-2, 2], the trials are faster than with that of the "
-        "text, and their interval lies below the paper's mean; that of the text holds it.",
+        "Three of 70 more trials of 6a, with seeds from 30 to 99, were still stuck after 150,000 sequences, one or "
+        "two of the four classes not told apart. Run beside fewer seeds, which changes the rounding, they succeed.",
+        "The order of three symbols is learned by 18 trials of 30, after 306,000 sequences on average, where the "
+        "paper's take 571,100. The other twelve are stuck after 1,500,000: eight of them do not tell one to three of "
+        "the eight classes, four tell next to none.",
+        "With the squashing of Table 10, g in [-1, 1] and h in [-2, 2], the trials of 6a are faster than with that of "
+        "the text, and their interval lies below the paper's mean; that of the text holds it. In 6b it is no way out: "
+        "16 trials of 30 succeed, after 226,000.",
     ),
     seeds=30,
     quick_seeds=10,
