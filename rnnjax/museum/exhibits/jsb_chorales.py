@@ -150,10 +150,12 @@ def draw(figure: Any, results: Results) -> None:
         over_epochs.fill_between(epochs, *np.quantile(curve, (0.1, 0.9), axis=0), color=color, alpha=0.15)
         apart = np.linspace(-0.2, 0.2, len(of["loss"]))
         at_the_end.plot(place + apart, of["loss"], ".", color=color, markersize=4)
-        at_the_end.hlines(PUBLISHED[net], place - 0.4, place + 0.4, color="0.3", linewidth=1, label="Table 1")
+        at_the_end.hlines(
+            PUBLISHED[net.split(",")[0]], place - 0.4, place + 0.4, color="0.3", linewidth=1, label="Table 1"
+        )
     over_epochs.set(xlabel="epochs", ylabel="validation loss: median, 80% of trials", ylim=(8, 11))
     over_epochs.legend(fontsize="x-small")
-    at_the_end.set_xticks(range(len(results)), list(results))
+    at_the_end.set_xticks(range(len(results)), [net.replace(" ", "\n") for net in results], fontsize="small")
     at_the_end.set_ylabel("test loss, a dot a network")
     at_the_end.legend(*(of[:1] for of in at_the_end.get_legend_handles_labels()), fontsize="x-small")
 
@@ -163,15 +165,16 @@ ARMS = {
     "LSTM": {"net": "lstm", "units": 100, "rate": 0.005, "dropout": 0.4, "epochs": 40},
     "GRU": {"net": "gru", "units": 120, "rate": 0.01, "dropout": 0.2, "epochs": 40},
     "RNN": {"net": "vanilla", "units": 217, "rate": 0.002, "dropout": 0.2, "epochs": 40},
+    "GRU, 300,000 weights": {"net": "gru", "units": 260, "rate": 0.005, "dropout": 0.4, "epochs": 40},
 }
 
 
-def of_table(net: str) -> Criterion:
+def of_table(arm: str) -> Criterion:
     """The claim that the loss is that of Table 1, to 0.15."""
-    value = PUBLISHED[net]
+    value = PUBLISHED[arm.split(",")[0]]
     paper = Published(value, "Table 1")
     low, high = round(value - 0.15, 2), round(value + 0.15, 2)
-    return Criterion(f"{net}: loss of the test chorales", net, "loss", low, high, published=paper, cut_short=True)
+    return Criterion(f"{arm}: loss of the test chorales", arm, "loss", low, high, published=paper, cut_short=True)
 
 
 EXHIBIT = Exhibit(
@@ -188,7 +191,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Weights",
             "about 300,000 (Table 1)",
-            "about 85,000: 100 units (LSTM), 120 (GRU) and 217 (RNN)",
+            "about 85,000: 100 units (LSTM), 120 (GRU) and 217 (RNN); an arm has a GRU of 260 units, 295,000 weights",
             "time",
         ),
         Setting("Layers", "in a table of the appendix that could not be read", "1", "not known"),
@@ -203,15 +206,15 @@ EXHIBIT = Exhibit(
         Setting(
             "Rate",
             "the best of a grid; could not be read. Their code divides it by 10 when the validation loss rises",
-            "0.005 (LSTM), 0.01 (GRU) and 0.002 (RNN), falling to 0 as a cosine",
+            "0.005 (LSTM), 0.01 (GRU; 0.005 with 260 units) and 0.002 (RNN), falling to 0 as a cosine",
             "the best on the validation chorales in pilots of one seed: LSTM with 0.003 to 0.03, GRU with 0.002 to "
-            "0.02, RNN with 0.002 and 0.004, and with fewer units 0.001 and 0.003",
+            "0.02 (260 units: to 0.01), RNN with 0.002 and 0.004, and with fewer units 0.001 and 0.003",
         ),
         Setting(
             "Dropout",
             "the best of a grid; could not be read",
-            "before the read-out: 0.4 (LSTM), 0.2 (GRU and RNN)",
-            "the best in the same pilots, with 0 to 0.5 (LSTM) and 0.1 to 0.4",
+            "before the read-out: 0.4 (LSTM, GRU of 260 units), 0.2 (GRU and RNN)",
+            "the best in the same pilots, with 0 to 0.5 (LSTM), 0.1 to 0.4, and 0.2 to 0.6 (260 units)",
         ),
         Setting(
             "Clipping",
@@ -227,7 +230,7 @@ EXHIBIT = Exhibit(
     arms=ARMS,
     run=run,
     criteria=(
-        *map(of_table, PUBLISHED),
+        *map(of_table, ARMS),
         Criterion("RNN's loss less LSTM's", "RNN", "loss", 0.2, than="LSTM", cut_short=True),
         Criterion("GRU's loss less LSTM's", "GRU", "loss", -0.15, 0.15, than="LSTM", cut_short=True),
     ),
@@ -236,8 +239,9 @@ EXHIBIT = Exhibit(
         "With less than a third of the paper's weights and 40 epochs LSTM has 8.39 nats a chord, below the table's "
         "8.45. RNN has 8.82, 0.43 more than LSTM, where the table has 0.46.",
         "That GRU is as good as LSTM does not come out: it has 8.67, where the table has 8.43. It is ahead for "
-        "the first eight epochs, and stays behind afterwards. Its rate and dropout were the best of seven pilots, so "
-        "more epochs and more weights, both of which the paper's had, are the likeliest reasons.",
+        "the first eight epochs, and stays behind afterwards. Its rate and dropout were the best of seven pilots.",
+        "The paper's number of weights is a part of the reason: a GRU of 295,000 has 8.61. The paper's 100 epochs are "
+        "none: in two pilots with 85,000 weights they brought 8.66 and 8.69.",
         "Dropout and size help together: in pilots of one seed LSTMs of 36 units had 8.64 to 8.68 with and without it, "
         "and one of 100 units with a dropout of 0.4 had 8.40.",
     ),
