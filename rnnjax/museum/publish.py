@@ -33,7 +33,7 @@ def publish(name: str, path: Path) -> None:
         raise UserError(f"--publish: {DOCS} is not there; it is for a checkout of the project")
     record, exhibit = read(path), load(name)
     arms, wanted = record["arms"], list(range(exhibit.seeds))
-    if record.get("code") not in (None, checksum(exhibit.run)):
+    if record["code"] != checksum(exhibit.run):
         raise UserError(f"--publish: {path} has numbers of other code of {name}")
     if any(sorted(of["seeds"]) != wanted for of in arms.values()):
         raise UserError(f"--publish: {path} must have the seeds 0 to {wanted[-1]} in every arm; run it without --seeds")

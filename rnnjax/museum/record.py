@@ -118,7 +118,7 @@ def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: d
     for arm in record["arms"]:
         if record["options"].get(arm) != options.get(arm):
             raise UserError(f"{path} has numbers of other settings of {arm}; {away}")
-    if record["arms"] and record.get("code", code) != code:
+    if record["arms"] and record["code"] != code:
         raise UserError(f"{path} has numbers of other code of {name}; {away}")
     return {**record, "options": options, "code": code}
 
@@ -130,7 +130,7 @@ def read(path: Path) -> Record:
       UserError: if the file is not one.
     """
     record = read_json(path)
-    fields = {"exhibit": str, "quick": bool, "options": dict, "machine": dict, "arms": dict}
+    fields = {"exhibit": str, "quick": bool, "options": dict, "code": str, "machine": dict, "arms": dict}
     if not (has(record, fields) and all(is_arm(arm) for arm in record["arms"].values())):
         raise UserError(f"{path} is no record of an exhibit; move it away")
     return record
