@@ -123,6 +123,8 @@ def test_a_page_names_the_command_of_each_part(tmp_path):
         "Made by `python -m rnnjax.museum toy --seeds 2` and `python -m rnnjax.museum toy --seed 10 --seeds 2`: "
         "seeds 0 to 1 and 10 to 11, on"
     )
+    changed = dataclasses.replace(exhibit, run=the_same_by_other_code)
+    assert made_by(changed, record).removeprefix(made_by(exhibit, record)) == " The exhibit's code has changed since."
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):

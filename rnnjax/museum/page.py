@@ -11,6 +11,7 @@ from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Criterion, Exhibit, Results
 from rnnjax.museum.judge import Estimate, Judgement, estimate, judge, other_readings, verdict
 from rnnjax.museum.record import Record, machines, results, versions
+from rnnjax.museum.source import checksum
 from rnnjax.report import rounding
 from rnnjax.report.page import Block, Heading, Paragraph, Picture, Table, to_markdown
 from rnnjax.run.results import make_directory
@@ -147,9 +148,10 @@ def made_by(exhibit: Exhibit, record: Record) -> str:
     parts = [seeds[first:end] for first, end in itertools.pairwise([0, *gaps, len(seeds)])]
     command = f"python -m rnnjax.museum {record['exhibit']}{' --quick' if record['quick'] else ''}"
     commands = [f"`{command}{of_seeds(part, exhibit.count(record['quick']))}`" for part in parts]
+    since = "" if record["code"] == checksum(exhibit.run) else " The exhibit's code has changed since."
     return (
         f"Made by {' and '.join(commands)}: seeds {' and '.join(f'{part[0]} to {part[-1]}' for part in parts)}, on "
-        f"{', and on '.join(machines(record))}, rnnjax {' and '.join(versions(record))}."
+        f"{', and on '.join(machines(record))}, rnnjax {' and '.join(versions(record))}.{since}"
     )
 
 
