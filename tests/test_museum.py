@@ -151,10 +151,10 @@ def test_numbers_of_another_exhibit_or_other_settings_or_code_are_refused(tmp_pa
     path, (exhibit, _) = tmp_path / "toy.json", toy()
     go = lambda exhibit, name="toy", quick=False: carry_out(name, exhibit, path, [0, 1], quick, {}, lambda text: None)
     record = go(exhibit)
-    arms = {"once": {"scale": 2.0}}, {"another": {"scale": 1.0}}
-    for other in (dataclasses.replace(exhibit, arms=of) for of in arms):
-        with pytest.raises(UserError, match="numbers of other settings of once; move it away"):
-            go(other)
+    with pytest.raises(UserError, match="numbers of other settings of once; move it away"):
+        go(dataclasses.replace(exhibit, arms={"once": {"scale": 2.0}}))
+    with pytest.raises(UserError, match="numbers of once, which toy has not; move it away"):
+        go(dataclasses.replace(exhibit, arms={"another": {"scale": 1.0}}))
     with pytest.raises(UserError, match="numbers of other code of toy; move it away"):
         go(dataclasses.replace(exhibit, run=the_same_by_other_code))
     with pytest.raises(UserError, match="numbers of toy; move it away"):

@@ -82,6 +82,9 @@ def visit(options: Namespace) -> int:
 
     judgements = judge(exhibit, results(record))
     for criterion, found, judged in judgements:
+        if found is None:
+            print(f"not run: {criterion.claim}")
+            continue
         mean, interval, n = ours(found)
         print(f"{judged}: {criterion.claim}: {mean} {interval} over {n} seeds, wanted {wanted(criterion)}")
     print(f"{options.name}: {verdict(judgements)}")

@@ -60,9 +60,9 @@ def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
 
 def readings(judgements: list[Judgement]) -> list[Block]:
     """The verdicts on other readings of the paper."""
-    found = "; ".join(f"{reading}: {counts}" for reading, counts in other_readings(judgements).items())
-    about = "This is the verdict in the settings below. Claims by other readings of the paper:"
-    return [Paragraph(f"{about} {found}.")] if found else []
+    found = "; ".join(f"with {reading} {counts}" for reading, counts in other_readings(judgements).items())
+    about = "This is the verdict in the settings below. Claims by other readings of the paper are"
+    return [Paragraph(f"{about}, {found}.")] if found else []
 
 
 def learned(exhibit: Exhibit) -> list[Block]:
@@ -81,9 +81,7 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
     columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
     caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
     if any(judgement.criterion.cut_short for judgement in judgements):
-        caption += (
-            " It is not settled if its runs were cut short of the paper's (†): they can show what succeeds alone."
-        )
+        caption += " It is not settled if its runs were cut short of the paper's (†): they can show only what succeeds."
     if any(judgement.criterion.until for judgement in judgements):
         caption += " A mean until success leaves out trials without one; it is then too low, and cannot be reproduced."
     return Table(caption, columns, rows, text_columns=("Verdict",))

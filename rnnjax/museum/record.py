@@ -116,7 +116,9 @@ def open_record(name: str, exhibit: Exhibit, path: Path, quick: bool, machine: d
     if (record["exhibit"], record["quick"]) != (name, quick):
         raise UserError(f"{path} has numbers of {record['exhibit']}{' --quick' if record['quick'] else ''}; {away}")
     for arm in record["arms"]:
-        if record["options"].get(arm) != options.get(arm):
+        if arm not in options:
+            raise UserError(f"{path} has numbers of {arm}, which {name} has not; {away}")
+        if record["options"].get(arm) != options[arm]:
             raise UserError(f"{path} has numbers of other settings of {arm}; {away}")
     if record["arms"] and record["code"] != code:
         raise UserError(f"{path} has numbers of other code of {name}; {away}")

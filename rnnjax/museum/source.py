@@ -1,4 +1,4 @@
-"""The code that makes an exhibit's numbers, as a checksum: numbers of other code are not mixed with them."""
+"""The museum's code that makes an exhibit's numbers, as a checksum: numbers of other code are not mixed with them."""
 
 import ast
 import hashlib

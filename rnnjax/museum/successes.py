@@ -39,7 +39,8 @@ def draw_successes(
         ends = np.sort(of[measure][np.isfinite(of[measure])])
         shares = np.arange(len(ends) + 1) / len(of[measure])
         colour, style = f"C{index % 10}", "-" if index < 10 else ":"
-        xs, ys = [span[0], *ends, (budgets or {}).get(arm, span[1])], [*shares, shares[-1]]
+        last = max((budgets or {}).get(arm, span[1]), *ends[-1:], span[0])
+        xs, ys = [span[0], *ends, last], [*shares, shares[-1]]
         axes.step(xs, ys, where="post", color=colour, linestyle=style, label=arm)
         if arm in means:
             axes.axvline(means[arm], color=colour, linestyle="--", linewidth=1)

@@ -74,9 +74,10 @@ def side_by_side(name: str, platform: str, workers: int, batches: list[Batch]) -
                     worker.send(todo.pop(0))
                 else:
                     busy.remove(worker)
+                    worker.close()
     except (EOFError, ConnectionError):
         raise UserError(
-            f"a process of {name} was killed, perhaps for want of memory; the same command goes on, and --workers 1 "
+            f"a process of {name} ended, killed perhaps for want of memory; the same command goes on, and --workers 1 "
             "takes less"
         ) from None
 

@@ -94,7 +94,12 @@ EXHIBIT = Exhibit(
         ),
         Setting("Initial weights", "-0.1 to 0.1; input gate biases -3 and -6 (5.4)"),
         Setting("Learning rate", "0.5; a new sequence for each change of the weights"),
-        Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
+        Setting(
+            "Gradient",
+            "of the squared error at the end, cut at the gates (appendix A.1); with its half by (19), without by (16)",
+            "with the half",
+            "the paper says both",
+        ),
         Setting("Right", "the output is within 0.04 of its target"),
         Setting(
             "Stopped when",
@@ -102,9 +107,7 @@ EXHIBIT = Exhibit(
             "the same; the error is squared, over the right sequences in a row",
             "the paper does not say which error, and over how many",
         ),
-        Setting(
-            "State at the start", "not said", "zeros", "0.5 for all units in code that the authors published later"
-        ),
+        Setting("State at the start", "zeros (sections 4 and 5)"),
         Setting("Trials", "10", "30", "for intervals"),
         Setting("Test", "2,560 new sequences"),
         Setting(

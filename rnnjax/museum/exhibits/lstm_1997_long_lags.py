@@ -182,7 +182,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Distractors", "the text draws them from q symbols", "from p", "the table has q = 1,000 with p = 50 of them"
         ),
-        Setting("Network", "p + 4 inputs, 2 blocks x 1 cell, 2 outputs; 364 weights (Table 3)"),
+        Setting("Network", "p + 4 inputs, 2 blocks x 1 cell, 2 outputs; 364 weights with p = 50 (Table 3)"),
         Setting("Connections", "hidden layer fully connected; outputs see cells; no biases"),
         Setting(
             "Squashing",

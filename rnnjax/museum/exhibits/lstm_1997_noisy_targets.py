@@ -26,10 +26,20 @@ EXHIBIT = Exhibit(
         Setting(
             "Connections", "hidden layer fully connected, all its units biased; the output sees cells, has no bias"
         ),
-        Setting("Squashing", "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]"),
+        Setting(
+            "Squashing",
+            "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]; Table 10 has them the other way",
+            "the text's",
+            "the paper says both",
+        ),
         Setting("Initial weights", "[-0.1, 0.1]; input gate biases -1, -3, -5; output gate biases -2, -4, -6"),
         Setting("Learning rate", "0.1; a new sequence for each change of the weights"),
-        Setting("Gradient", "of the squared error at the end, cut at the gates (appendix A.1)"),
+        Setting(
+            "Gradient",
+            "of the squared error at the end, cut at the gates (appendix A.1); with its half by (19), without by (16)",
+            "with the half",
+            "the paper says both",
+        ),
         Setting("Wrong", "more than 0.1 from the target without noise"),
         Setting("Stopped when", "none of 256 test sequences is wrong, and the mean absolute difference is below 0.015"),
         Setting("Looked at", "not said", "every 1,000 sequences, with one test set a trial", "a look costs time"),
