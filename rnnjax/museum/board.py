@@ -20,7 +20,10 @@ COLUMNS = ["Exhibit", "Paper", "Claim", "Published", "Ours", "95% interval", "Ve
 
 def board() -> Table:
     """A row for each exhibit: its first criterion that has a published number, and the verdict on all."""
-    caption = "The first published number of each exhibit beside ours. A verdict is on all criteria in its settings."
+    caption = (
+        "The first published number of each exhibit beside ours. A verdict is on all criteria in its settings. Minutes "
+        "are of one core; the arms of a run share all."
+    )
     return Table(caption, COLUMNS, [row(name, load(name)) for name in names()], ("Paper", "Claim", "Verdict"))
 
 
