@@ -265,7 +265,7 @@ EXHIBIT = Exhibit(
         "The recurrent network is slow too: at the rate 1 one trial in 30 has learned 4 steps after 5,000,000 "
         "sequences, where the paper's took 1,043,000. It gets faster with the rate, as in the paper, 2,660,000 at 4 "
         "and 650,000 at 10, but where the paper's then succeed less often, ours do more often, at 10 in every trial. "
-        "In 10 steps it fails in all of 5,000,000 sequences, in 100 as far as these runs go.",
+        "Over 10 steps it fails in all of the 5,000,000 sequences that the paper allows, over 100 as far as we ran it.",
         "So what LSTM is praised for comes out, it learns in thousands of sequences 100 steps where the other does not "
         "learn 10 in millions; the numbers of the table do not. The text leaves open how the error's "
         "decrease is measured, and whether the weights change after a symbol or a sequence.",
