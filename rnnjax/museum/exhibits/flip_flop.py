@@ -202,5 +202,6 @@ EXHIBIT = Exhibit(
         "The saddles are not where the network goes: from visited states alone the search finds the stable points. "
         "From states between two visited ones it finds the others.",
     ),
+    seeds=100,
     quick={"updates": 1500},
 )
