@@ -241,7 +241,7 @@ EXHIBIT = Exhibit(
         "It is Ω that helps, as in the paper: at T = 40, with a thousandth of the paper's updates, 12 of 30 runs "
         "succeed with it, and one and none without; those answer little better than by chance. Clipping alone does not "
         "help at these lengths: at T = 20 more runs succeed without it.",
-        "One network for four lengths is no harder than one for the longest of them: 13 of 30 runs succeed, 21 with "
+        "One network for four lengths is no harder than one for the longest of them: 13 of 30 runs succeed, 20 with "
         "four times the updates, so that time is the likeliest reason for the distance from the paper's 5 of 5.",
         "Those that succeed answer rightly at all lengths that they have seen, and little better than by chance at 100 "
         "steps and more: what keeps their memory is not an attractor like that with which the paper's, trained to 200 "
