@@ -14,7 +14,7 @@ from rnnjax.museum.__main__ import main
 from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
 from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, other_readings, verdict
-from rnnjax.museum.page import made_by, write_page
+from rnnjax.museum.page import made_by, quick_run, write_page
 from rnnjax.museum.record import carry_out, read, results, to_json, versions
 from rnnjax.museum.source import checksum
 from rnnjax.museum.trials import until_solved
@@ -65,6 +65,44 @@ def test_another_reading_of_the_paper_has_a_verdict_of_its_own():
     assert verdict(judgements) == REFUTED
     assert other_readings(judgements) == {"b": "2 reproduced, 0 refuted, 0 not settled"}
     assert verdict(judgements[1:]) == NOT_SETTLED  # there is nothing in the settings
+
+
+def test_a_quick_run_does_not_decide_what_its_short_budget_does():
+    arms = {"short": {"budget": 9, "size": 3}, "other": {"budget": 9, "size": 4}, "whole": {"budget": 2, "size": 3}}
+    claims = {("short", ""): 8, ("whole", ""): 8, ("whole", "short"): 0.5, ("short", "other"): 0.5}
+    criteria = [Criterion("", arm, "m", low, than=than) for (arm, than), low in claims.items()]
+    exhibit = dataclasses.replace(toy()[0], arms=arms, criteria=criteria, quick={"budget": 2}, quick_arms=("short",))
+    assert exhibit.shrunk() == {"short": {"budget": 9}}
+    exhibit = dataclasses.replace(exhibit, quick_arms=())
+
+    def judged(quick, **means):
+        found = {arm: {"m": np.linspace(mean - 0.1, mean + 0.1, 10)} for arm, mean in means.items()}
+        return [judgement.verdict for judgement in judge(exhibit, found, quick)]
+
+    assert judged(False, short=9, other=7, whole=10) == [REPRODUCED] * 4
+    assert judged(True, short=9, other=7, whole=10) == [REPRODUCED, REPRODUCED, NOT_SETTLED, NOT_SETTLED]
+    assert judged(False, short=6, other=7, whole=5) == [REFUTED] * 4
+    assert judged(True, short=6, other=7, whole=5) == [NOT_SETTLED, REFUTED, NOT_SETTLED, NOT_SETTLED]
+    solved_by_some = {"short": {"m": np.array([*np.linspace(9, 9.1, 10), np.nan])}}
+    assert judge(exhibit, solved_by_some)[0].verdict == REPRODUCED
+    assert judge(exhibit, solved_by_some, quick=True)[0].verdict == NOT_SETTLED
+
+
+def test_a_quick_run_says_what_it_lacks(tmp_path):
+    exhibit = dataclasses.replace(
+        toy()[0],
+        arms={"once": {"scale": 4000.0}, "twice": {"scale": 2.0}, "more": {"scale": 7.0}},
+        quick={"scale": 2.0},
+        quick_arms=("once", "twice"),
+        picture=lambda figure, found: None,
+    )
+    record = carry_out("toy", exhibit, tmp_path / "toy.json", [0, 1, 2], True, {}, lambda text: None)
+    said = "A quick run: 3 of 30 seeds; 2 of 3 arms; scale 2.0 in place of 4,000.0. Its verdict is not the museum's."
+    assert quick_run(exhibit, record) == said
+    write_page(exhibit, record, tmp_path, "toy")
+    assert f"**Warning.** {said}" in (tmp_path / "toy.md").read_text("utf-8")
+    write_page(exhibit, {**record, "quick": False}, tmp_path, "toy")
+    assert "quick run" not in (tmp_path / "toy.md").read_text("utf-8")
 
 
 def test_arms_are_compared_by_seed_and_a_measure_that_is_not_there_is_not_run():
@@ -258,6 +296,7 @@ def test_every_exhibit_says_all_that_the_museum_asks_for():
     for name in names():
         exhibit = load(name)
         assert set(exhibit.quick_arms) <= set(exhibit.arms), name
+        assert all(exhibit.quick.keys() <= exhibit.arms[arm].keys() for arm in exhibit.shrunk()), name
         assert {criterion.arm for criterion in exhibit.criteria} <= set(exhibit.arms), name
         assert all(setting.why for setting in exhibit.settings if setting.ours), name
 

@@ -20,7 +20,7 @@ MACHINE = ("python", "machine", "packages", "platform", "device", "devices", "xl
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("museum", __doc__)
     parser.add_argument("name", nargs="?", help="the exhibit; without it all are listed")
-    parser.add_argument("--quick", action="store_true", help="at most two minutes, with fewer seeds")
+    parser.add_argument("--quick", action="store_true", help="at most two minutes, with fewer seeds or shorter")
     parser.add_argument("--seeds", type=int, help="how many seeds; by default the exhibit's own")
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--out", type=Path, default=Path("runs/museum"), help="directory of the results")
@@ -59,7 +59,7 @@ def visit(options: Namespace) -> int:
 
     from rnnjax.museum.exhibit import load
     from rnnjax.museum.judge import judge, other_readings, verdict
-    from rnnjax.museum.page import ours, wanted, write_page
+    from rnnjax.museum.page import ours, quick_run, wanted, write_page
     from rnnjax.museum.publish import publish
     from rnnjax.museum.record import carry_out, results
     from rnnjax.museum.workers import side_by_side
@@ -80,7 +80,7 @@ def visit(options: Namespace) -> int:
     work = partial(side_by_side, options.name, options.platform, workers)
     record = carry_out(options.name, exhibit, path, seeds, options.quick, machine, partial(print, flush=True), work)
 
-    judgements = judge(exhibit, results(record))
+    judgements = judge(exhibit, results(record), options.quick)
     for criterion, found, judged in judgements:
         if found is None:
             print(f"not run: {criterion.claim}")
@@ -90,6 +90,8 @@ def visit(options: Namespace) -> int:
     print(f"{options.name}: {verdict(judgements)}")
     for reading, counts in other_readings(judgements).items():
         print(f"{options.name}, read with {reading}: {counts}")
+    if options.quick:
+        print(quick_run(exhibit, record))
     written = write_page(exhibit, record, path.parent, path.stem)
     print(f"{path.name}, {', '.join(written)} are in {options.out}")
     if options.publish:

@@ -50,7 +50,8 @@ class Criterion:
 
     The claim is reproduced if the whole 95% interval over seeds lies in the range, refuted if it lies outside of it,
     and not settled if it has parts in both. Runs that were cut short of the paper's can show what succeeds, not what
-    fails: they cannot refute that a network learns, nor reproduce that it does not.
+    fails: they cannot refute that a network learns, nor reproduce that it does not. Where some of their trials have no
+    number yet, the mean of the others decides nothing that a longer run could turn.
 
     Attributes:
       claim: one clause, as the page says it.
@@ -95,7 +96,8 @@ class Exhibit:
       learned: paragraphs of the page, for a reader to take home.
       seeds: number of seeds of a full run; below 30 the settings say why, and no exhibit is reproduced or refuted.
       batch: seeds that run at once; each batch is saved when it is done.
-      quick: options that differ in a quick run, and its seeds.
+      quick_seeds: number of seeds of a quick run.
+      quick: options that differ in a quick run.
       quick_arms: arms of a quick run; empty: all.
       threads: threads of the processor; 1 for networks so small that several would wait for each other; 0: all.
     """
@@ -129,6 +131,12 @@ class Exhibit:
         """The arms of a run and their options."""
         names = self.quick_arms if quick and self.quick_arms else tuple(self.arms)
         return {name: {**self.arms[name], **((self.quick or {}) if quick else {})} for name in names}
+
+    def shrunk(self) -> dict[str, dict[str, Any]]:
+        """The arms of a quick run that differ from the full run's: the full run's value of each option that differs."""
+        plan = self.plan(quick=True).items()
+        differs = {arm: {key: self.arms[arm][key] for key in of if of[key] != self.arms[arm][key]} for arm, of in plan}
+        return {arm: options for arm, options in differs.items() if options}
 
 
 def names() -> list[str]:

@@ -1,6 +1,7 @@
 """The verdict on an exhibit, computed from its criteria and the numbers of all seeds."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +37,20 @@ class Judgement(NamedTuple):
     verdict: str
 
 
-def judge(exhibit: Exhibit, results: Results) -> list[Judgement]:
-    """Judges each criterion of an exhibit."""
-    return [of_criterion(criterion, results) for criterion in exhibit.criteria]
+def judge(exhibit: Exhibit, results: Results, quick: bool = False) -> list[Judgement]:
+    """Judges each criterion of an exhibit, in a quick run as one cut short where its arm is smaller than the full
+    run's."""
+    shrunk = exhibit.shrunk().keys() if quick else set()
+    return [
+        (of_shrunk if {criterion.arm, criterion.than} & shrunk else of_criterion)(criterion, results)
+        for criterion in exhibit.criteria
+    ]
+
+
+def of_shrunk(criterion: Criterion, results: Results) -> Judgement:
+    """Judges a criterion by arms that were cut short of the full run's; a difference between such arms may turn."""
+    judged = of_criterion(replace(criterion, cut_short=True), results)
+    return judged._replace(verdict=NOT_SETTLED) if criterion.than else judged
 
 
 def verdict(judgements: list[Judgement]) -> str:
@@ -69,7 +81,7 @@ def of_criterion(criterion: Criterion, results: Results) -> Judgement:
         return Judgement(criterion, None, NOT_SETTLED)
     found = difference(*there) if criterion.than else estimate(*there)
     low, high = found.interval
-    censored = criterion.until and found.n < len(there[0])
+    censored = (criterion.until or criterion.cut_short) and found.n < len(there[0])
     if low >= criterion.low and high <= criterion.high:
         settled = not censored and not (criterion.cut_short and criterion.fails)
         return Judgement(criterion, found, REPRODUCED if settled else NOT_SETTLED)

@@ -26,6 +26,9 @@ def write_page(exhibit: Exhibit, record: Record, folder: Path, name: str) -> lis
     make_directory(folder)
     figure = make_figure(8.0, 4.5)
     exhibit.picture(figure, results(record))
+    if record["quick"]:
+        label = f"{figure.get_supxlabel()}\n{quick_run(exhibit, record)}"
+        figure.supxlabel(label.strip(), fontsize="small")
     write_figure(folder / f"{name}.png", figure)
     text = to_markdown(title(exhibit), blocks(exhibit, record, name), ".")
     write_whole(folder / f"{name}.md", f"{text}\n*{made_by(exhibit, record)}*\n")
@@ -40,12 +43,11 @@ def title(exhibit: Exhibit) -> str:
 def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
     """The page from top to bottom."""
     found = results(record)
-    judgements = judge(exhibit, found)
-    quick = Paragraph("A quick run: fewer seeds, or smaller. Its verdict is not the museum's.", warns=True)
+    judgements = judge(exhibit, found, record["quick"])
     return [
         Paragraph(exhibit.claim),
         Paragraph(f"{exhibit.paper}. {exhibit.place}."),
-        *([quick] if record["quick"] else []),
+        *([Paragraph(quick_run(exhibit, record), warns=True)] if record["quick"] else []),
         Heading(f"Verdict: {verdict(judgements)}"),
         *readings(judgements),
         published_beside_ours(judgements),
@@ -56,6 +58,17 @@ def blocks(exhibit: Exhibit, record: Record, name: str) -> list[Block]:
         Heading("Arms"),
         arms(found, record),
     ]
+
+
+def quick_run(exhibit: Exhibit, record: Record) -> str:
+    """Seeds, arms and options of a quick run beside the full run's, in one line."""
+    seeds = len(set.intersection(*(set(of["seeds"]) for of in record["arms"].values())))
+    parts = [f"{seeds} of {exhibit.seeds} seeds"]
+    parts += [f"{len(record['arms'])} of {len(exhibit.arms)} arms"] if len(record["arms"]) < len(exhibit.arms) else []
+    for name, value in (exhibit.quick or {}).items():
+        full = sorted({of[name] for of in exhibit.shrunk().values() if name in of})
+        parts += [f"{name} {value:,} in place of {' or '.join(f'{each:,}' for each in full)}"] if full else []
+    return f"A quick run: {'; '.join(parts)}. Its verdict is not the museum's."
 
 
 def readings(judgements: list[Judgement]) -> list[Block]:
