@@ -7,6 +7,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from rnnjax.cores import cores
+
 DISTRIBUTIONS = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "dm-haiku", "equinox", "torch", "tensorflow-cpu")
 DISTRIBUTIONS += ("tensorflow", "keras", "jax-cuda12-plugin", "jax-cuda13-plugin")
 
@@ -16,7 +18,7 @@ def describe() -> dict:
     machine."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

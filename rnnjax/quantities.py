@@ -1,4 +1,4 @@
-"""Bytes and seconds as people read them, in three digits."""
+"""Bytes and seconds as people read them, in three digits; and counts."""
 
 import math
 
@@ -18,6 +18,11 @@ def in_bytes(count: float) -> str:
     while count >= 999.5 and power < len(BYTES) - 1:
         count, power = count / 1000, power + 1
     return f"{count:.3g} {BYTES[power]}"
+
+
+def number_of(count: int, noun: str) -> str:
+    """Such as 1 run, 1,200 runs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def in_time(seconds: float) -> str:

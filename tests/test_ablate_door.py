@@ -143,7 +143,7 @@ def test_damaged_results_are_told_and_trained_again(straight, tmp_path, monkeypa
     early = Path("runs/tiny/results/part-0-00001.parquet")
     content = early.read_bytes()
     early.unlink()
-    assert "runs lack an evaluation: a part is gone" in call(report.main, "runs/tiny").stdout
+    assert "runs with an evaluation missing: a part is gone" in call(report.main, "runs/tiny").stdout
     early.write_bytes(content)
     halved.write_bytes(halved.read_bytes()[:900])
     gone.unlink()

@@ -2,7 +2,7 @@
 
 import math
 
-from rnnjax.quantities import in_bytes, in_time
+from rnnjax.quantities import in_bytes, in_time, number_of
 
 
 def test_three_digits_of_the_unit_that_suits():
@@ -13,4 +13,5 @@ def test_three_digits_of_the_unit_that_suits():
     times |= {250: "4 min 10 s", 7_300: "2 h 01 min", 90_000: "25 h 00 min", 39 * 86_400: "39 days"}
     times |= {4_000 * 365 * 86_400: "4,000 years"}
     assert {time: in_time(time) for time in times} == times
+    assert [number_of(count, "run") for count in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
     assert in_bytes(math.nan) == in_time(math.nan) == "–"

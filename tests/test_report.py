@@ -170,7 +170,7 @@ def test_a_missing_seed_is_counted(written):
     np.testing.assert_allclose(arm.mean, np.mean(BETTER[:4]))
     [row, *_] = Page((path / "report.html").read_text()).rows("clip=<norm>")
     assert row[-1] == "best, 1/5 not finished"
-    assert "1 of 20 runs are not finished" in (path / "report.md").read_text()
+    assert "Not finished: 1 of 20 runs." in (path / "report.md").read_text()
     assert "4 arms, 20 runs: 18 finished, 1 diverged, 1 missing" in stdout
 
 

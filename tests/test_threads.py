@@ -3,11 +3,15 @@
 import os
 from dataclasses import replace
 
+import pytest
 import yaml
 
+from benchmarks import machine
 from rnnjax import build, loop
 from rnnjax.config import Config, ModelConfig, RunConfig, TrainingConfig
+from rnnjax.cores import cores
 from rnnjax.run.config_file import as_begun
+from rnnjax.run.device import describe
 from rnnjax.run.threads import threads_for, use_threads
 
 
@@ -28,6 +32,21 @@ def test_a_small_network_has_one_thread_unless_another_number_is_asked_for(monke
     use_threads(0)
     use_threads(3)
     assert os.environ["PJRT_NPROC"] == "3"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system binds no process to cores")
+def test_a_process_bound_to_one_core_counts_one(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert cores() == 1
+        assert "(1 core)" in describe("float32", 1)
+        assert machine.describe()["cores"] == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert cores() == len(allowed)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores() == os.cpu_count()
 
 
 def test_a_run_keeps_the_steps_in_a_turn_with_which_it_began(tmp_path, monkeypatch):

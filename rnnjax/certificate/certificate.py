@@ -1,6 +1,5 @@
 """The certificate: the matrix, the theory, the full size, and the verdict."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from rnnjax.certificate.full_size import FullRow
 from rnnjax.certificate.matrix import Row
 from rnnjax.certificate.trial import make
 from rnnjax.config import Config, GradientConfig
+from rnnjax.cores import cores
 from rnnjax.model.network import Model
 
 Tell = Callable[[str], None]
@@ -62,7 +62,7 @@ def judge(
 ) -> tuple[list[Row], list[Check]]:
     """Runs the methods on an instance, and makes the checks of each."""
     rows = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         tell("compiling")
         list(pool.map(in_float64(bench.try_to_compile), names))
         for name in names:  # one after the other, as they are timed

@@ -52,17 +52,18 @@ def show() -> int:
 
 def visit(options: Namespace) -> int:
     """Runs one exhibit, prints the verdict on each claim, and writes its page."""
-    import os
     from functools import partial
 
     import jax
 
+    from rnnjax.cores import cores
     from rnnjax.museum.exhibit import load
     from rnnjax.museum.judge import judge, other_readings, verdict
     from rnnjax.museum.page import ours, quick_run, wanted, write_page
     from rnnjax.museum.publish import publish
     from rnnjax.museum.record import carry_out, results
     from rnnjax.museum.workers import side_by_side
+    from rnnjax.quantities import number_of
     from rnnjax.run.device import environment, set_up
     from rnnjax.run.lock import Lock
     from rnnjax.run.results import make_directory
@@ -74,9 +75,8 @@ def visit(options: Namespace) -> int:
     seeds = list(range(options.seed, options.seed + count))
     path = options.out / f"{options.name}{'-quick' if options.quick else ''}.json"
     lock = Lock(options.out, f"--out: another process makes {path}; wait for it, or take another", f".{path.stem}.lock")
-    cores = os.cpu_count() or 1
-    machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": cores}
-    workers = options.workers or (cores if jax.default_backend() == "cpu" else 1)
+    machine = {name: value for name, value in environment().items() if name in MACHINE} | {"cores": cores()}
+    workers = options.workers or (cores() if jax.default_backend() == "cpu" else 1)
     work = partial(side_by_side, options.name, options.platform, workers)
     record = carry_out(options.name, exhibit, path, seeds, options.quick, machine, partial(print, flush=True), work)
 
@@ -85,8 +85,9 @@ def visit(options: Namespace) -> int:
         if found is None:
             print(f"not run: {criterion.claim}")
             continue
-        mean, interval, n = ours(found)
-        print(f"{judged}: {criterion.claim}: {mean} {interval} over {n} seeds, wanted {wanted(criterion)}")
+        mean, interval, _ = ours(found)
+        number = f"{mean} {interval} over {number_of(found.n, 'seed')}"
+        print(f"{judged}: {criterion.claim}: {number}, wanted {wanted(criterion)}")
     print(f"{options.name}: {verdict(judgements)}")
     for reading, counts in other_readings(judgements).items():
         print(f"{options.name}, read with {reading}: {counts}")

@@ -13,6 +13,7 @@ from rnnjax.files import write_whole
 from rnnjax.museum.exhibit import Exhibit, Results
 from rnnjax.museum.source import checksum
 from rnnjax.museum.workers import Batch, Outcome, in_turn
+from rnnjax.quantities import number_of
 from rnnjax.run.directory import read_json
 from rnnjax.run.results import plain
 
@@ -41,7 +42,7 @@ def carry_out(
         add(record, done, machine)
         write_whole(path, json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
         arm = record["arms"][done.batch.arm]
-        tell(f"{done.batch.arm}: {len(arm['seeds'])} seeds, {arm['seconds']:.0f} s")
+        tell(f"{done.batch.arm}: {number_of(len(arm['seeds']), 'seed')}, {arm['seconds']:.0f} s")
     return record
 
 
@@ -81,7 +82,8 @@ def versions(record: Record) -> list[str]:
 
 def in_words(machine: dict) -> str:
     """System, cores, device and versions of a machine."""
-    about = f"{machine.get('machine')} ({machine.get('cores')} cores, {machine.get('device', machine.get('platform'))})"
+    processor = number_of(machine.get("cores", 0), "core")
+    about = f"{machine.get('machine')} ({processor}, {machine.get('device', machine.get('platform'))})"
     return f"{about}, python {machine.get('python')}, jax {machine.get('packages', {}).get('jax')}"
 
 

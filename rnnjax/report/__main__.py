@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(path: Path) -> int:
     """Reads the results, writes both files, and prints the progress of the study."""
+    from rnnjax.quantities import number_of
     from rnnjax.report import page, summary, text
     from rnnjax.report.read import read_study
 
@@ -35,7 +36,7 @@ def report(path: Path) -> int:
     write_whole(path / "report.md", page.to_markdown(title, blocks, FIGURES))
     write_whole(path / "report.html", page.to_html(title, blocks))
     states = ", ".join(f"{count} {state}" for state, count in outcome["state"].value_counts().items())
-    print(f"{len(arms)} arms, {len(outcome)} runs: {states}")
+    print(f"{number_of(len(arms), 'arm')}, {number_of(len(outcome), 'run')}: {states}")
     print(f"report.html, report.md and {FIGURES} are in {path}")
     return 0
 

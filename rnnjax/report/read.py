@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from rnnjax.errors import UserError
+from rnnjax.quantities import number_of
 from rnnjax.run.config_file import read_yaml
 from rnnjax.run.directory import read_json
 from rnnjax.study.directory import unsigned
@@ -174,7 +175,8 @@ def _gaps(rows: pd.DataFrame, base: Any) -> list[str]:
         return []
     steps = rows.groupby("arm")["step"]
     lacking = int((steps.nunique() < -(-steps.max() // every)).sum())
-    return [f"{lacking} runs lack an evaluation: a part is gone; python -m rnnjax.ablate mends it"] if lacking else []
+    without = f"{number_of(lacking, 'run')} with an evaluation missing: a part is gone"
+    return [f"{without}; python -m rnnjax.ablate mends it"] if lacking else []
 
 
 def _read_part(path: Path) -> tuple[pd.DataFrame, str]:

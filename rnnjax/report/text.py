@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from rnnjax.quantities import UNKNOWN, in_bytes, in_time
+from rnnjax.quantities import UNKNOWN, in_bytes, in_time, number_of
 from rnnjax.report import figures, maps, summary, tables
 from rnnjax.report.drawing import drawn
 from rnnjax.report.page import Block, Code, Heading, Paragraph, Picture, Table
@@ -46,15 +46,16 @@ def _state(study: Record, outcome: pd.DataFrame, arms: list[ArmSummary]) -> Iter
     count = outcome["state"].value_counts()
     parts = [f"{count[state]} {state}" for state in count.index]
     yield Paragraph(
-        f"{len(arms)} arms, {len(outcome)} runs with their seeds: {', '.join(parts)}. The metric is {study.metric} at "
-        f"the end of a run; {study.about['direction']} is better."
+        f"{number_of(len(arms), 'arm')}, {number_of(len(outcome), 'run')} with their seeds: {', '.join(parts)}. "
+        f"The metric is {study.metric} at the end of a run; {study.about['direction']} is better."
     )
     for remark in study.remarks:
         yield Paragraph(remark, warns=True)
     if unfinished := int(count.get(summary.UNFINISHED, 0) + count.get(summary.MISSING, 0)):
         yield Paragraph(
-            f"{unfinished} of {len(outcome)} runs are not finished: means are over the seeds that are, and will "
-            "change. Do not end a study for what it shows half way: corrected is for the number of arms, not of looks.",
+            f"Not finished: {unfinished} of {number_of(len(outcome), 'run')}. Means are over the seeds that are, and "
+            "will change. Do not end a study for what it shows half way: corrected is for the number of arms, not of "
+            "looks.",
             warns=True,
         )
     if few := [arm for arm in arms if arm.planned < LEAST_SEEDS]:

@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from rnnjax.errors import UserError
+from rnnjax.quantities import number_of
 from rnnjax.run.checkpoint import Arrays, Checkpoints, DamagedCheckpoint, FoundCheckpoint
 
 
@@ -26,9 +27,8 @@ def average(checkpoints: Checkpoints, count: int) -> FoundCheckpoint:
     """
     steps, damaged, whole = checkpoints.steps()[:count], {}, []
     if len(steps) < count:
-        raise UserError(
-            f"checkpoint average:{count}: the run has {len(steps)} checkpoints; run.keep_checkpoints keeps more"
-        )
+        there = number_of(len(steps), "checkpoint")
+        raise UserError(f"checkpoint average:{count}: the run has {there}; run.keep_checkpoints keeps more")
     for step in steps:
         try:
             whole.append(checkpoints.restore(step))

@@ -6,7 +6,9 @@ import platform as machine
 import subprocess
 from pathlib import Path
 
+from rnnjax.cores import cores
 from rnnjax.errors import UserError
+from rnnjax.quantities import number_of
 from rnnjax.run.programs import keep_programs, kept_in
 from rnnjax.run.threads import use_threads
 
@@ -66,7 +68,7 @@ def describe(precision: str, parameters: int) -> str:
     devices = jax.devices()
     count = f"{len(devices)} x {devices[0].device_kind}"
     if devices[0].platform == "cpu":
-        count = f"{os.cpu_count()} cores" + (f", {len(devices)} devices" if len(devices) > 1 else "")
+        count = number_of(cores(), "core") + (f", {len(devices)} devices" if len(devices) > 1 else "")
     return (
         f"rnnjax {importlib.metadata.version('rnnjax')} on {devices[0].platform} ({count}), {precision}, "
         f"jax {jax.__version__}, python {machine.python_version()}, {parameters:,} parameters"

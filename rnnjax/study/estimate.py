@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from rnnjax.config import Config
-from rnnjax.quantities import in_bytes, in_time
+from rnnjax.quantities import in_bytes, in_time, number_of
 from rnnjax.study.arms import Arm, make_trials
 from rnnjax.study.compiled import Programs, compile_group
 from rnnjax.study.groups import Group, check_tasks, make_groups
@@ -42,7 +42,7 @@ def show(study: Study, base: Config, arms: list[Arm]) -> None:
             names = "\n".join(name.split(".")[-1] for name in differences(group)) or "nothing"
             table.add_row(f"{what}{group.index}", f"{len(group.arms)}{few}", names, *numbers)
     console.print(table)
-    count = f"{len(arms)} runs" + (f" after {len(trials)} to tune learning rates" if trials else "")
+    count = number_of(len(arms), "run") + (f" after {len(trials)} to tune learning rates" if trials else "")
     console.print(f"{count}: about {in_time(total)} here, evaluations apart")
 
 

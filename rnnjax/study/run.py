@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rnnjax.config import Config
+from rnnjax.quantities import number_of
 from rnnjax.run.device import environment
 from rnnjax.run.progress import warn
 from rnnjax.study.arms import Arm, make_trials, with_learning_rate
@@ -51,8 +52,10 @@ def run_study(study: Study, base: Config, arms: list[Arm], path: Path, execute: 
 def counted(arms: list[Arm], trials: list[Arm]) -> str:
     """Numbers of runs and trials in words."""
     names = len({arm.name for arm in arms})
-    words = f"{len(arms)} runs: {names} {'arm' if names == 1 else 'arms'}, each with {len(arms) // names} of the seeds"
-    return words + (f"; before them {len(trials)} runs that choose learning rates" if trials else "")
+    words = (
+        f"{number_of(len(arms), 'run')}: {number_of(names, 'arm')}, each with {number_of(len(arms) // names, 'seed')}"
+    )
+    return words + (f"; before them {number_of(len(trials), 'run')} to choose learning rates" if trials else "")
 
 
 def train(study: Study, base: Config, arms: list[Arm], path: Path, board: Board, execute: Executor) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from rnnjax.cores import cores
 from rnnjax.gradients.fused import lstm, vanilla
 from rnnjax.gradients.fused.call import HEAD, register
 from rnnjax.gradients.fused.product import ROWS, WIDTH
@@ -36,7 +37,7 @@ def kernel(cell: str, name: str, results: Sequence[Array | jax.ShapeDtypeStruct]
 def memory(streams: int) -> jax.ShapeDtypeStruct:
     """The memory of as many threads as the machine offers and the streams fill: beyond two each has a block."""
     said = os.environ.get("PJRT_NPROC", "")
-    offered = (int(said) if said.isdecimal() else 0) or len(os.sched_getaffinity(0))
+    offered = (int(said) if said.isdecimal() else 0) or cores()
     threads = min(offered, streams, max(2, math.ceil(streams / ROWS)))
     return jax.ShapeDtypeStruct((threads, HEAD // 4 + ROWS * WIDTH), jnp.float32)
 
