@@ -153,9 +153,10 @@ def draw(figure: Any, results: Results) -> None:
 METHODS = {"MSGD": ("none", 0.0), "MSGD-C": ("global_norm", 0.0), "MSGD-CR": ("global_norm", 4.0)}
 """Clipping and α of each method, by the paper's names."""
 
-LENGTHS = (10, 20, 40)
+LENGTHS = (10, 20, 40, 100, 200)
 ONE = "MSGD-CR, 10 to 40"
 LONGER = "MSGD-CR, 10 to 40, four times the updates"
+PAPER = "MSGD-CR, 50 to 200"
 BEYOND = (10, 20, 40, 100, 200, 500, 1000)
 BUDGET = 5000
 
@@ -209,7 +210,8 @@ EXHIBIT = Exhibit(
     ),
     arms={f"{method}, T = {T}": arm(method, (T,)) for T in LENGTHS for method in METHODS}
     | {ONE: arm("MSGD-CR", (10, 20, 30, 40), BEYOND)}
-    | {LONGER: {**arm("MSGD-CR", (10, 20, 30, 40), BEYOND), "budget": 4 * BUDGET}},
+    | {LONGER: {**arm("MSGD-CR", (10, 20, 30, 40), BEYOND), "budget": 4 * BUDGET}}
+    | {PAPER: arm("MSGD-CR", (50, 100, 150, 200), BEYOND)},
     run=run,
     criteria=(
         Criterion(

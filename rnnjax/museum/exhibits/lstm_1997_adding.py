@@ -62,6 +62,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "T = 100, Table 10": {**BASE, **TABLE_10},
     "T = 100, linear output": {**BASE, "read_out": "linear"},
     "T = 500, linear output": {**LONG, "read_out": "linear"},
+    "T = 100, Table 10, no half": {**BASE, **TABLE_10, "rate": 1.0},
 }
 
 EXHIBIT = Exhibit(

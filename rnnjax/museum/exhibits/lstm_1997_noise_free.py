@@ -10,8 +10,9 @@ No error leaves the gate or the cell for the step before, as neither sees more t
 gates, are exact here.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
 Tree = Any
+Net = Literal["LSTM", "recurrent"]
 
 REACH = 0.2
 RIGHT = 0.25
@@ -35,12 +37,21 @@ LOOK_BACK = 100
 """Sequences over which the error is averaged to see that it no longer decreases."""
 
 
-def run(seeds: np.ndarray, net: str, p: int, rate: float, budget: int, every: int, g: str = "[0, 1]") -> dict[str, Any]:
+def run(
+    seeds: np.ndarray,
+    net: Net,
+    p: int,
+    rate: float,
+    budget: int,
+    every: int,
+    g: str = "[0, 1]",
+    after: Literal["sequence", "symbol"] = "sequence",
+) -> dict[str, Any]:
     """Trains a trial a seed, which draws the weights and the order of the two sequences."""
     begin = partial(first, net=net, p=p)
     found = until_solved(
         jax.vmap(begin)(jnp.asarray(seeds)),
-        partial(update, net=net, p=p, rate=rate, g=g),
+        partial(update, net=net, p=p, rate=rate, g=g, learn=after_symbols if after == "symbol" else after_sequence),
         lambda trial: largest_error(trial, net, p, g) < RIGHT,
         budget=budget,
         every=every,
@@ -49,7 +60,7 @@ def run(seeds: np.ndarray, net: str, p: int, rate: float, budget: int, every: in
     return {"solved": found.solved, "sequences": found.updates, "largest error": np.asarray(left)}
 
 
-def first(seed: Array, net: str, p: int) -> Tree:
+def first(seed: Array, net: Net, p: int) -> Tree:
     """A trial before its first sequence; symbols a₁ to aₚ₋₁ are 0 to p - 2, x is p - 1 and y is p."""
     keys = jax.random.split(jax.random.key(seed), 6)
     shapes = {"U": (p + 1,), "V": (p + 1, p + 1), "v": (p + 1,)} | ({"G": (p + 1,)} if net == "LSTM" else {"w": ()})
@@ -63,37 +74,73 @@ def first(seed: Array, net: str, p: int) -> Tree:
     }
 
 
-def outputs(weights: Tree, seen: Array, net: str, g: str) -> Array:
-    """The output units at every step of a sequence of symbols [p], with or without what remembers."""
-    from_input = weights["U"][seen]
+def keep(weights: Tree, kept: Array, symbol: Array, net: Net, g: str) -> Array:
+    """What is remembered after a symbol: h, or of LSTM s."""
+    from_input = weights["U"][symbol]
     if net == "LSTM":
-        kept = jnp.cumsum(jax.nn.sigmoid(weights["G"][seen]) * SQUASHING[g](from_input))
-    else:
-        h, states = jnp.zeros(()), []
-        for net_t in from_input:
-            h = jax.nn.sigmoid(net_t + weights["w"] * h)
-            states.append(h)
-        kept = jnp.stack(states)
-    return jax.nn.sigmoid(weights["V"][seen] + kept[:, None] * weights["v"])
+        return kept + jax.nn.sigmoid(weights["G"][symbol]) * SQUASHING[g](from_input)
+    return jax.nn.sigmoid(from_input + weights["w"] * kept)
 
 
-def errors(trial: Tree, weights: Tree, letter: Array, net: str, p: int, g: str) -> Array:
-    """Target minus output [p, p + 1] in the sequence that begins and ends with a letter, p - 1 or p."""
+def read(letter: Array, p: int) -> tuple[Array, Array]:
+    """The symbols that are seen, and those that follow [p], of the sequence of a letter, p - 1 or p."""
     between = jnp.arange(p - 1)
-    seen, following = jnp.append(letter, between), jnp.append(between, letter)
-    used = weights | {"v": jnp.where(trial["added"], weights["v"], 0)}
-    return jax.nn.one_hot(following, p + 1) - outputs(used, seen, net, g)
+    return jnp.append(letter, between), jnp.append(between, letter)
 
 
-def update(trial: Tree, number: Array, net: str, p: int, rate: float, g: str) -> Tree:
-    """One sequence, and the weights changed by its gradient; the cell is added once the error no longer decreases."""
-    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), number)
-    letter = p - 1 + jax.random.randint(key, (), 0, 2)
+def errors(trial: Tree, weights: Tree, letter: Array, net: Net, p: int, g: str) -> Array:
+    """Target minus output [p, p + 1] in the sequence of a letter."""
+    seen, following = read(letter, p)
+    if net == "LSTM":
+        kept = jnp.cumsum(keep(weights, jnp.zeros(p), seen, net, g))
+    else:
+        states = [jnp.zeros(())]
+        for symbol in seen:
+            states.append(keep(weights, states[-1], symbol, net, g))
+        kept = jnp.stack(states[1:])
+    v = jnp.where(trial["added"], weights["v"], 0)
+    return jax.nn.one_hot(following, p + 1) - jax.nn.sigmoid(weights["V"][seen] + kept[:, None] * v)
+
+
+def after_sequence(trial: Tree, letter: Array, net: Net, p: int, rate: float, g: str) -> tuple[Tree, Array]:
+    """Weights changed by the gradient of a whole sequence, and Σ (target - output)² / 2."""
     half_square = lambda weights: jnp.sum(errors(trial, weights, letter, net, p, g) ** 2) / 2
     loss, gradient = jax.value_and_grad(half_square)(trial["weights"])
+    return jax.tree.map(lambda w, d: w - rate * d, trial["weights"], gradient), loss
+
+
+def after_symbols(trial: Tree, letter: Array, net: Net, p: int, rate: float, g: str) -> tuple[Tree, Array]:
+    """Weights changed after each symbol, by derivatives of what is remembered that are carried forward, and the same
+    loss."""
+
+    def half_square(row: Array, v: Array, kept: Array, target: Array) -> Array:
+        v = jnp.where(trial["added"], v, 0)
+        return jnp.sum((target - jax.nn.sigmoid(row + kept * v)) ** 2) / 2
+
+    def body(carry: tuple, symbols: tuple[Array, Array]) -> tuple[tuple, Array]:
+        (weights, kept, by), (symbol, following) = carry, symbols
+        feeding = {name: weights[name] for name in by}
+        new, (direct, through) = jax.value_and_grad(keep, (0, 1))(feeding, kept, symbol, net, g)
+        by = jax.tree.map(lambda d, before: d + through * before, direct, by)
+        target, row = jax.nn.one_hot(following, p + 1), weights["V"][symbol]
+        loss, (d_row, d_v, d_kept) = jax.value_and_grad(half_square, (0, 1, 2))(row, weights["v"], new, target)
+        changed = {name: feeding[name] - rate * d_kept * by[name] for name in by}
+        changed |= {"V": weights["V"].at[symbol].add(-rate * d_row), "v": weights["v"] - rate * d_v}
+        return (changed, new, by), loss
+
+    feeding = {name: jnp.zeros_like(w) for name, w in trial["weights"].items() if name not in ("V", "v")}
+    (weights, *_), losses = jax.lax.scan(body, (trial["weights"], jnp.zeros(()), feeding), read(letter, p), unroll=4)
+    return weights, jnp.sum(losses)
+
+
+def update(trial: Tree, number: Array, net: Net, p: int, rate: float, g: str, learn: Callable) -> Tree:
+    """One sequence, from which the weights learn; the cell is added once the error no longer decreases."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), number)
+    letter = p - 1 + jax.random.randint(key, (), 0, 2)
+    weights, loss = learn(trial, letter, net, p, rate, g)
     total, looks = trial["error"] + loss / LOOK_BACK, (number + 1) % LOOK_BACK == 0
     return {
-        "weights": jax.tree.map(lambda w, d: w - rate * d, trial["weights"], gradient),
+        "weights": weights,
         "key": trial["key"],
         "added": trial["added"] | (looks & (total > 0.99 * trial["error before"])),
         "error": jnp.where(looks, 0, total),
@@ -101,7 +148,7 @@ def update(trial: Tree, number: Array, net: str, p: int, rate: float, g: str) ->
     }
 
 
-def largest_error(trial: Tree, net: str, p: int, g: str) -> Array:
+def largest_error(trial: Tree, net: Net, p: int, g: str) -> Array:
     """The largest error of an output unit over both sequences: any 10,000 have none but these."""
     both = [errors(trial, trial["weights"], jnp.int32(letter), net, p, g) for letter in (p - 1, p)]
     return jnp.max(jnp.abs(jnp.stack(both)))
@@ -168,6 +215,11 @@ EXHIBIT = Exhibit(
         "RTRL, p = 4, rate 10": {**RTRL, "p": 4, "rate": 10.0, "budget": 5_000_000},
         "RTRL, p = 10": {**RTRL, "p": 10, "budget": 5_000_000},
         "BPTT, p = 100": {**RTRL, "p": 100, "budget": 20_000},
+        "LSTM, p = 100, after a symbol": {**LSTM, "after": "symbol"},
+        "LSTM, p = 100, g in [-1, 1], after a symbol": {**LSTM, "g": "[-1, 1]", "budget": 40_000, "after": "symbol"},
+        "RTRL, p = 4, after a symbol": {**RTRL, "p": 4, "budget": 5_000_000, "after": "symbol"},
+        "RTRL, p = 4, rate 4, after a symbol": {**RTRL, "p": 4, "rate": 4.0, "budget": 5_000_000, "after": "symbol"},
+        "RTRL, p = 4, rate 10, after a symbol": {**RTRL, "p": 4, "rate": 10.0, "budget": 5_000_000, "after": "symbol"},
     },
     run=run,
     criteria=(

@@ -8,6 +8,7 @@ from functools import partial
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.exhibits.lstm_1997_two_sequences import run
+from rnnjax.museum.lstm_1997 import TABLE_10
 from rnnjax.museum.successes import draw_successes
 
 BUDGET, ANY = 1_500_000, float("inf")
@@ -48,7 +49,12 @@ EXHIBIT = Exhibit(
         Setting("Trials", "10", "30", "for intervals"),
         Setting("Given up", "not said", "1,500,000 sequences a stage", "two and a half times the largest mean, N = 1"),
     ),
-    arms={"N = 3": {**BASE, "N": 3}, "N = 1": {**BASE, "N": 1}},
+    arms={
+        "N = 3": {**BASE, "N": 3},
+        "N = 1": {**BASE, "N": 1},
+        "N = 3, Table 10": {**BASE, "N": 3, **TABLE_10},
+        "N = 3, Table 10, no half": {**BASE, "N": 3, **TABLE_10, "rate": 0.2},
+    },
     run=run,
     criteria=(
         Criterion("N = 3: share of trials that succeed", "N = 3", "solved", 0.85),

@@ -150,6 +150,8 @@ def begin_all(shape: Shape, strings: reber.Strings) -> tuple[Tree, Tree]:
 LONGEST = 100_000
 BOTTOM_ROW = {"blocks": 3, "size": 2, "rate": 0.5, "budget": 25_000}
 FOUR = {**BOTTOM_ROW, "blocks": 4, "size": 1}
+MIDDLE_ROW = {**BOTTOM_ROW, "rate": 0.2, "budget": 40_000}
+FIRST_ROW = {**FOUR, "rate": 0.1, "budget": LONGEST}
 SLOW = {"rate": 0.1, "budget": 60_000}
 SYMBOL = {**BOTTOM_ROW, "after": "symbol"}
 SEE_INPUTS = {"reads": "cells and inputs", "biased": "all"}
@@ -157,10 +159,11 @@ SEE_INPUTS = {"reads": "cells and inputs", "biased": "all"}
 ARMS: dict[str, dict[str, Any]] = {
     "3 x 2": BOTTOM_ROW,
     "4 x 1": FOUR,
-    "3 x 2, rate 0.2": {**BOTTOM_ROW, "rate": 0.2, "budget": 40_000},
+    "3 x 2, rate 0.2": MIDDLE_ROW,
     "3 x 2, rate 0.1": {**BOTTOM_ROW, **SLOW},
-    "4 x 1, rate 0.1": {**FOUR, "rate": 0.1, "budget": LONGEST},
+    "4 x 1, rate 0.1": FIRST_ROW,
     "3 x 2, Table 10": {**BOTTOM_ROW, **TABLE_10},
+    "3 x 2, Table 10, no half": {**BOTTOM_ROW, **TABLE_10, "rate": 1.0},
     "3 x 2, after a symbol": SYMBOL,
     "3 x 2, after a symbol, rate 0.1": {**SYMBOL, **SLOW},
     "3 x 2, after a symbol, all as target": {**SYMBOL, "target": "all that may follow"},
@@ -173,8 +176,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "4 x 1, after a symbol, outputs see inputs, Table 10": {**FOUR, "after": "symbol", **SEE_INPUTS, **TABLE_10},
     "3 x 2, outputs see inputs": {**BOTTOM_ROW, **SEE_INPUTS},
     "3 x 2, outputs see inputs, Table 10": {**BOTTOM_ROW, **SEE_INPUTS, **TABLE_10},
+    "3 x 2, rate 0.2, outputs see inputs, Table 10": {**MIDDLE_ROW, **SEE_INPUTS, **TABLE_10},
     "3 x 2, rate 0.1, outputs see inputs, Table 10": {**BOTTOM_ROW, **SEE_INPUTS, **TABLE_10, **SLOW},
     "4 x 1, outputs see inputs, Table 10": {**FOUR, **SEE_INPUTS, **TABLE_10},
+    "4 x 1, rate 0.1, outputs see inputs, Table 10": {**FIRST_ROW, **SEE_INPUTS, **TABLE_10},
     "4 x 2, after a symbol": {**SYMBOL, "blocks": 4},
     "4 x 2, after a symbol, all biased": {**SYMBOL, "blocks": 4, "biased": "all"},
 }

@@ -138,6 +138,8 @@ EXHIBIT = Exhibit(
         "6b": THREE,
         "6b, Table 10": {**THREE, **TABLE_10},
         "6b, no half": {**THREE, "rate": 0.2},
+        "6a, Table 10, no half": {**BASE, **TABLE_10, "rate": 1.0},
+        "6b, Table 10, no half": {**THREE, **TABLE_10, "rate": 0.2},
     },
     run=run,
     criteria=(*of_task("6a"), *of_task("6b", "6b: ")),

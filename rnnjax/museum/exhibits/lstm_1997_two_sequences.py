@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import Shape
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape
 from rnnjax.museum.one_target import Sequence, answered, begin, errors_on
 from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
@@ -20,7 +20,6 @@ from rnnjax.museum.trials import until_solved
 Array = jax.Array
 Tree = Any
 
-SHAPE = Shape(1, 3, 1, 1, "hidden")
 BIASES = (-1.0, -3.0, -5.0), (-2.0, -4.0, -6.0)
 """Biases of input gates and of output gates."""
 NOISE, TARGET_NOISE = 0.2**0.5, 0.1**0.5
@@ -32,21 +31,31 @@ ON_TARGET = 0x7A26E7
 
 
 def run(
-    seeds: np.ndarray, task: str, N: int, rate: float, first: tuple[int, float], last: tuple[int, float], budget: int
+    seeds: np.ndarray,
+    task: str,
+    N: int,
+    rate: float,
+    first: tuple[int, float],
+    last: tuple[int, float],
+    budget: int,
+    g: float = 2.0,
+    h: float = 1.0,
 ) -> dict[str, Any]:
-    """Trains a trial a seed until it passes two stages, `first` and `last`.
+    """Trains a trial a seed until it passes two stages, `first` and `last`: three blocks of one cell.
 
     Args:
       task: 3a, 3b or 3c.
       first: the most wrong answers to a test set of 256, and the bound of their mean absolute error.
       last: the same of the last stage.
     """
-    passes = lambda stage: lambda trial: is_passed(trial, stage, task, N)
-    trials = jax.vmap(lambda seed: begin(seed, SHAPE, 0.1, *BIASES))(jnp.asarray(seeds))
-    go = partial(until_solved, update=partial(update, task=task, N=N, rate=rate), budget=budget, every=EVERY)
+    shape = Shape(1, 3, 1, 1, "hidden", g, h)
+    passes = lambda stage: lambda trial: is_passed(trial, stage, task, N, shape)
+    trials = jax.vmap(lambda seed: begin(seed, shape, 0.1, *BIASES))(jnp.asarray(seeds))
+    learn = partial(update, task=task, N=N, rate=rate, shape=shape)
+    go = partial(until_solved, update=learn, budget=budget, every=EVERY)
     early = go(trials, solved=passes(first))
     late = go(early.states, solved=passes(last), among=early.solved)
-    wrong, difference = jax.jit(jax.vmap(lambda trial: test(trial, LAST_TEST, 2560, task, N)))(late.states)
+    wrong, difference = jax.jit(jax.vmap(lambda trial: test(trial, LAST_TEST, 2560, task, N, shape)))(late.states)
     solved = late.solved
     return {
         "solved": solved,
@@ -78,24 +87,24 @@ def draw_training(key: Array, task: str, N: int) -> Sequence:
     return sequence._replace(target=sequence.target + noise)
 
 
-def update(trial: Tree, number: Array, task: str, N: int, rate: float) -> Tree:
+def update(trial: Tree, number: Array, task: str, N: int, rate: float, shape: Shape) -> Tree:
     """One sequence, and the weights changed by its gradient."""
     key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), trial["presented"])
-    gradient = answered(trial["weights"], draw_training(key, task, N), SHAPE)[1]
+    gradient = answered(trial["weights"], draw_training(key, task, N), shape)[1]
     weights = jax.tree.map(lambda w, d: w - rate * d, trial["weights"], gradient)
     return {**trial, "weights": weights, "presented": trial["presented"] + 1}
 
 
-def test(trial: Tree, number: int, count: int, task: str, N: int) -> tuple[Array, Array]:
+def test(trial: Tree, number: int, count: int, task: str, N: int, shape: Shape) -> tuple[Array, Array]:
     """Wrong answers to a set of sequences, and the mean absolute difference to targets free of noise."""
     key = jax.random.fold_in(jax.random.wrap_key_data(trial["key"]), number)
-    errors = jnp.abs(errors_on(trial["weights"], lambda key: draw_sequence(key, task, N), SHAPE, key, count))
+    errors = jnp.abs(errors_on(trial["weights"], lambda key: draw_sequence(key, task, N), shape, key, count))
     return jnp.sum(errors > (0.1 if task == "3c" else 0.2)), jnp.mean(errors)
 
 
-def is_passed(trial: Tree, stage: tuple[int, float], task: str, N: int) -> Array:
+def is_passed(trial: Tree, stage: tuple[int, float], task: str, N: int, shape: Shape) -> Array:
     """True where a trial's test set has at most as many wrong as a stage allows, and a smaller mean error."""
-    wrong, difference = test(trial, TEST_SET, 256, task, N)
+    wrong, difference = test(trial, TEST_SET, 256, task, N, shape)
     return (wrong <= stage[0]) & (difference < stage[1])
 
 
@@ -162,6 +171,8 @@ EXHIBIT = Exhibit(
         "3a, N = 3": {**TASK_A, "N": 3},
         "3a, N = 1": {**TASK_A, "N": 1},
         "3b, N = 3": {**TASK_B, "N": 3},
+        "3a, N = 3, Table 10": {**TASK_A, "N": 3, **TABLE_10},
+        "3a, N = 3, Table 10, no half": {**TASK_A, "N": 3, **TABLE_10, "rate": 2.0},
     },
     run=run,
     criteria=(
