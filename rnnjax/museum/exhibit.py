@@ -61,7 +61,7 @@ class Criterion:
       published: the paper's number, shown beside ours.
       cut_short: True where the runs of the arm are much smaller, or shorter, than the paper's.
       fails: True where the claim is that something fails.
-      until: True where the measure counts what a trial took until it succeeded, and the paper's trials all did. Those
+      until: True where the measure counts what a trial took until it succeeded, and nearly all the paper's did. Those
         without a number took more than they were given: the mean is then too low, and can only be refuted from above.
       reading: where the arm reads the paper in another way than the settings say, that way, such as "linear output".
         The exhibit's verdict leaves it out.

@@ -6,6 +6,7 @@ memory cells, each with its two gates, and no bias.
 """
 
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum import lstm_1997
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights, reading
+from rnnjax.museum.exhibit import Exhibit, Setting
+from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights
 from rnnjax.museum.one_target import begin
-from rnnjax.museum.successes import draw_successes, least_share
+from rnnjax.museum.successes import claims, draw_successes
 from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
@@ -135,35 +136,9 @@ ARMS = {
     "q = 1,000, p = 50": FEW,
     "q = p = 1,000, Table 10, no half": {**LONG, **BOTH},
 }
-PAPER: dict[tuple[float, float], int] = {
-    (50, 50): 30_000,
-    (100, 100): 31_000,
-    (1000, 1000): 49_000,
-    (1000, 50): 203_000,
-}
-MEANS = {arm: PAPER[options["q"], options["p"]] for arm, options in ARMS.items()}
-
-
-def of_arm(arm: str, mean: int) -> tuple[Criterion, Criterion]:
-    """Nearly all trials succeed, after the paper's mean or at most half as many more, or a third fewer."""
-    low, high = (round(mean * factor, -3) for factor in (2 / 3, 3 / 2))
-    published, budget = Published(mean, "Table 3"), ARMS[arm]["budget"]
-    return (
-        Criterion(
-            f"{arm}: share of trials that succeed", arm, "solved", least_share(mean, budget), reading=reading(arm)
-        ),
-        Criterion(
-            f"{arm}: mean sequences until then",
-            arm,
-            "sequences",
-            low,
-            high,
-            published=published,
-            until=True,
-            reading=reading(arm),
-        ),
-    )
-
+TABLE_3 = {(50, 50): 30_000, (100, 100): 31_000, (1000, 1000): 49_000, (1000, 50): 203_000}
+"""Mean sequences until a trial succeeds, by q and p."""
+MEANS = {arm: TABLE_3[options["q"], options["p"]] for arm, options in ARMS.items()}
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
@@ -217,7 +192,9 @@ EXHIBIT = Exhibit(
     ),
     arms=ARMS,
     run=run,
-    criteria=tuple(criterion for arm, mean in MEANS.items() for criterion in of_arm(arm, mean)),
+    criteria=tuple(
+        chain.from_iterable(claims(arm, mean, ARMS[arm]["budget"], "Table 3") for arm, mean in MEANS.items())
+    ),
     picture=partial(
         draw_successes,
         measure="sequences",

@@ -6,7 +6,7 @@ that only sums up its inputs does not get it right.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Settin
 from rnnjax.museum.exhibits.lstm_1997_adding import draw_marked
 from rnnjax.museum.lstm_1997 import TABLE_10, Shape, reading
 from rnnjax.museum.one_target import RECENT, Sequence, answered, begin, test
-from rnnjax.museum.successes import draw_successes, least_share
+from rnnjax.museum.successes import claims, draw_successes, near
 from rnnjax.museum.trials import until_solved
 
 if TYPE_CHECKING:
@@ -95,62 +95,30 @@ ARMS: dict[str, dict[str, Any]] = {
     "T = 100, Table 10": {**FIRST, **TABLE_10},
     "T = 100, Table 10, no half": {**BOTH, **TABLE_10, **NO_HALF},
 }
-
-
-class Stage(NamedTuple):
-    """Table 8's mean sequences until fewer answers are wrong, and wrong answers then with the range asked for."""
-
-    mean: int
-    wrong: int
-    low: int
-    high: int
-
-
-TABLE_8 = {140: Stage(482_000, 139, 90, 210), 13: Stage(1_273_000, 14, 9, 21)}
+TABLE_8 = {140: (482_000, 139), 13: (1_273_000, 14)}
+"""Mean sequences until fewer of 2,000 answers are wrong, and wrong answers of 2,560 then."""
 
 
 def of_stage(arm: str, most: int) -> tuple[Criterion, ...]:
-    """Nearly all trials come so far, after the paper's mean or at most half as many more, or a third fewer."""
-    mean, wrong, low, high = TABLE_8[most]
-    about = f"{arm.removeprefix('T = 100, ')}: " if reading(arm) else ""
+    """Nearly all trials come so far, after about the paper's mean, and have about as many wrong answers then."""
+    mean, wrong = TABLE_8[most]
+    about, budget = f"{arm}, fewer than {most} wrong", ARMS[arm]["budget"] * (1 if most == 140 else 2)
+    measures, then = (f"solved, {most}", f"sequences, {most}"), f"wrong of 2,560, {most}"
+    published = Published(wrong, "Table 8")
     return (
-        Criterion(
-            f"{about}share of trials with fewer than {most} wrong",
-            arm,
-            f"solved, {most}",
-            least_share(mean, ARMS[arm]["budget"] * (1 if most == 140 else 2)),
-            reading=reading(arm),
-        ),
-        Criterion(
-            f"{about}mean sequences until then",
-            arm,
-            f"sequences, {most}",
-            round(mean / 1.5, -3),
-            round(mean * 1.5, -3),
-            published=Published(mean, "Table 8"),
-            until=True,
-            reading=reading(arm),
-        ),
-        Criterion(
-            f"{about}wrong of 2,560 then",
-            arm,
-            f"wrong of 2,560, {most}",
-            low,
-            high,
-            published=Published(wrong, "Table 8"),
-            reading=reading(arm),
-        ),
+        *claims(arm, mean, budget, "Table 8", measures=measures, about=about),
+        Criterion(f"{about}: wrong of 2,560 then", arm, then, *near(wrong), published=published, reading=reading(arm)),
     )
 
 
 def draw_stages(figure: "Figure", results: Results) -> None:
     """The first stage of all arms, and the second of those that have it."""
-    stages, means, budgets = {}, {"T = 100": TABLE_8[140].mean}, {}
+    stages, means, budgets = {}, {"T = 100": TABLE_8[140][0]}, {}
     for arm, of in results.items():
         stages[arm], budgets[arm] = {"sequences": of["sequences, 140"]}, ARMS[arm]["budget"]
         if "sequences, 13" in of:
             late = f"{arm}, fewer than 13"
-            stages[late], means[late] = {"sequences": of["sequences, 13"]}, TABLE_8[13].mean
+            stages[late], means[late] = {"sequences": of["sequences, 13"]}, TABLE_8[13][0]
     draw_successes(figure, stages, "sequences", means, (0, 2_000_000), budgets=budgets)
 
 
