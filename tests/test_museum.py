@@ -17,6 +17,7 @@ from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judg
 from rnnjax.museum.page import made_by, quick_run, write_page
 from rnnjax.museum.record import carry_out, read, results, to_json, versions
 from rnnjax.museum.source import checksum
+from rnnjax.museum.successes import claims
 from rnnjax.museum.trials import until_solved
 from rnnjax.museum.workers import Batch, side_by_side
 
@@ -69,8 +70,8 @@ def test_another_reading_of_the_paper_has_a_verdict_of_its_own():
 
 def test_a_quick_run_does_not_decide_what_its_short_budget_does():
     arms = {"short": {"budget": 9, "size": 3}, "other": {"budget": 9, "size": 4}, "whole": {"budget": 2, "size": 3}}
-    claims = {("short", ""): 8, ("whole", ""): 8, ("whole", "short"): 0.5, ("short", "other"): 0.5}
-    criteria = [Criterion("", arm, "m", low, than=than) for (arm, than), low in claims.items()]
+    least = {("short", ""): 8, ("whole", ""): 8, ("whole", "short"): 0.5, ("short", "other"): 0.5}
+    criteria = [Criterion("", arm, "m", low, than=than) for (arm, than), low in least.items()]
     exhibit = dataclasses.replace(toy()[0], arms=arms, criteria=criteria, quick={"budget": 2}, quick_arms=("short",))
     assert exhibit.shrunk() == {"short": {"budget": 9}}
     exhibit = dataclasses.replace(exhibit, quick_arms=())
@@ -103,6 +104,18 @@ def test_a_quick_run_says_what_it_lacks(tmp_path):
     assert f"**Warning.** {said}" in (tmp_path / "toy.md").read_text("utf-8")
     write_page(exhibit, {**record, "quick": False}, tmp_path, "toy")
     assert "quick run" not in (tmp_path / "toy.md").read_text("utf-8")
+
+
+def test_a_row_of_a_table_makes_two_claims_by_the_reading_of_its_arm():
+    in_time, cut_short = (claims("T, Table 10", 74_000, budget, "Table 7") for budget in (300_000, 148_000))
+    assert [(of.measure, of.low, of.high) for of in in_time] == [
+        ("solved", 0.85, np.inf),
+        ("sequences", 49_300, 111_000),  # two thirds of 74,000, and one and a half of it
+    ]
+    assert cut_short[0].low == 0.5  # half of the trials with the mean m may take more than 2 m, and no more of them
+    assert [of.until for of in in_time] == [False, True]
+    assert {of.reading for of in in_time} == {"Table 10's squashing"}
+    assert {of.reading for of in claims("T", 74_000, 300_000, "Table 7")} == {""}
 
 
 def test_arms_are_compared_by_seed_and_a_measure_that_is_not_there_is_not_run():

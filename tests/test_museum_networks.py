@@ -192,7 +192,8 @@ def test_networks_for_noise_free_lags_have_as_many_weights_as_table_2_says_and_l
     assert [count("recurrent", p) for p in (4, 10, 100)] == [36, 144, 10_404]
     assert count("LSTM", 100) == 10_504
     trial, update = lstm_1997_noise_free.first(jnp.int32(0), "recurrent", 4), lstm_1997_noise_free.update
-    advance = jax.jit(lambda trial, number: update(trial, number, "recurrent", 4, 1.0, "[0, 1]"))
+    learn = lstm_1997_noise_free.after_sequence
+    advance = jax.jit(lambda trial, number: update(trial, number, "recurrent", 4, 1.0, "[0, 1]", learn))
     for number in range(600):
         trial = advance(trial, number)
     for letter in (3, 4):
@@ -200,6 +201,20 @@ def test_networks_for_noise_free_lags_have_as_many_weights_as_table_2_says_and_l
         largest = np.abs(errors).max(axis=1)
         assert (largest[:-1] < 0.2).all()
         assert largest[-1] > 0.3
+
+
+@pytest.mark.slow
+def test_small_changes_after_each_symbol_add_up_to_that_after_a_sequence():
+    rate, p, letter = 1e-6, 4, jnp.int32(3)
+    with jax.enable_x64(True):
+        for net, g in (("recurrent", "[0, 1]"), ("LSTM", "[-1, 1]")):
+            trial = {**lstm_1997_noise_free.first(jnp.int32(0), net, p), "added": jnp.bool_(True)}
+            trial["weights"] = jax.tree.map(lambda w: w.astype(float), trial["weights"])
+            ways = (lstm_1997_noise_free.after_symbols, lstm_1997_noise_free.after_sequence)
+            (one, loss), (other, same) = (learn(trial, letter, net, p, rate, g) for learn in ways)
+            assert float(loss) == pytest.approx(float(same), rel=1e-5)
+            for name, w in trial["weights"].items():
+                np.testing.assert_allclose((one[name] - w) / rate, (other[name] - w) / rate, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("net", "count"), [("A1", 7), ("A2", 51)])

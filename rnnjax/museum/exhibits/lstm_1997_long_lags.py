@@ -126,7 +126,7 @@ FEW = {"q": 1000, "p": 50, "rate": 0.01, "budget": 305_000}
 NO_HALF = {"rate": 0.02}
 BOTH = {**TABLE_10, **NO_HALF}
 
-ARMS = {
+ARMS: dict[str, dict[str, Any]] = {
     "q = p = 50": SHORT,
     "q = p = 50, no half": {**SHORT, **NO_HALF},
     "q = p = 50, Table 10": {**SHORT, **TABLE_10},

@@ -154,7 +154,7 @@ def largest_error(trial: Tree, net: Net, p: int, g: str) -> Array:
     return jnp.max(jnp.abs(jnp.stack(both)))
 
 
-LSTM = {"net": "LSTM", "p": 100, "rate": 1.0, "budget": 20_000, "every": 20}
+LSTM: dict[str, Any] = {"net": "LSTM", "p": 100, "rate": 1.0, "budget": 20_000, "every": 20}
 RTRL = {"net": "recurrent", "rate": 1.0, "every": 1000}
 REMEMBERED = "Table 2, as remembered"
 OF_LSTM = 5_040

@@ -6,6 +6,7 @@ has its target with Gaussian noise of variance 0.1, and the network must come to
 
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from rnnjax.museum.exhibit import Exhibit, Published, Setting
 from rnnjax.museum.exhibits.lstm_1997_two_sequences import run
@@ -14,7 +15,7 @@ from rnnjax.museum.successes import afterwards, claims, draw_successes
 
 BUDGET, ANY = 1_500_000, float("inf")
 BASE = {"task": "3c", "rate": 0.1, "first": (0, ANY), "last": (0, 0.015), "budget": BUDGET}
-ARMS = {
+ARMS: dict[str, dict[str, Any]] = {
     "N = 3": {**BASE, "N": 3},
     "N = 1": {**BASE, "N": 1},
     "N = 3, Table 10": {**BASE, "N": 3, **TABLE_10},
