@@ -165,7 +165,9 @@ ARMS = {
     "LSTM": {"net": "lstm", "units": 100, "rate": 0.005, "dropout": 0.4, "epochs": 40},
     "GRU": {"net": "gru", "units": 120, "rate": 0.01, "dropout": 0.2, "epochs": 40},
     "RNN": {"net": "vanilla", "units": 217, "rate": 0.002, "dropout": 0.2, "epochs": 40},
+    "LSTM, 300,000 weights": {"net": "lstm", "units": 220, "rate": 0.003, "dropout": 0.4, "epochs": 40},
     "GRU, 300,000 weights": {"net": "gru", "units": 260, "rate": 0.005, "dropout": 0.4, "epochs": 40},
+    "RNN, 300,000 weights": {"net": "vanilla", "units": 460, "rate": 0.0005, "dropout": 0.2, "epochs": 40},
 }
 
 
