@@ -157,6 +157,7 @@ LENGTHS = (10, 20, 40, 100, 200)
 ONE = "MSGD-CR, 10 to 40"
 LONGER = "MSGD-CR, 10 to 40, four times the updates"
 PAPER = "MSGD-CR, 50 to 200"
+HUNDRED = "MSGD-CR, T = 100, four times the updates"
 BEYOND = (10, 20, 40, 100, 200, 500, 1000)
 BUDGET = 5000
 
@@ -211,7 +212,8 @@ EXHIBIT = Exhibit(
     arms={f"{method}, T = {T}": arm(method, (T,)) for T in LENGTHS for method in METHODS}
     | {ONE: arm("MSGD-CR", (10, 20, 30, 40), BEYOND)}
     | {LONGER: {**arm("MSGD-CR", (10, 20, 30, 40), BEYOND), "budget": 4 * BUDGET}}
-    | {PAPER: arm("MSGD-CR", (50, 100, 150, 200), BEYOND)},
+    | {PAPER: arm("MSGD-CR", (50, 100, 150, 200), BEYOND)}
+    | {HUNDRED: {**arm("MSGD-CR", (100,)), "budget": 4 * BUDGET}},
     run=run,
     criteria=(
         Criterion(
