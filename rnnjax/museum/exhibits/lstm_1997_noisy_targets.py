@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from rnnjax.museum.exhibit import Exhibit, Published, Setting
+from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
 from rnnjax.museum.exhibits.lstm_1997_two_sequences import run
 from rnnjax.museum.lstm_1997 import TABLE_10
 from rnnjax.museum.successes import afterwards, claims, draw_successes
@@ -20,9 +20,19 @@ ARMS: dict[str, dict[str, Any]] = {
     "N = 1": {**BASE, "N": 1},
     "N = 3, Table 10": {**BASE, "N": 3, **TABLE_10},
     "N = 3, Table 10, no half": {**BASE, "N": 3, **TABLE_10, "rate": 0.2},
+    "N = 1, Table 10": {**BASE, "N": 1, **TABLE_10},
 }
 TABLE_6 = {"N = 3": 269_650, "N = 1": 565_640}
 """Mean sequences until a trial succeeds."""
+
+
+def quality(arm: str) -> tuple[Criterion, Criterion]:
+    """At most twice as many new answers are wrong as in the paper, and the means are met about as well."""
+    return (
+        afterwards(arm, "share misclassified", 0, 0.0112, Published(0.00558, "Table 6")),
+        afterwards(arm, "mean difference", 0, 0.018, Published(0.014, "Table 6")),
+    )
+
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
@@ -64,8 +74,7 @@ EXHIBIT = Exhibit(
         *chain.from_iterable(
             claims(arm, mean, BUDGET, "Table 6") for row, mean in TABLE_6.items() for arm in ARMS if arm.startswith(row)
         ),
-        afterwards("N = 3", "share misclassified", 0, 0.0112, Published(0.00558, "Table 6")),
-        afterwards("N = 3", "mean difference", 0, 0.018, Published(0.014, "Table 6")),
+        *chain.from_iterable(map(quality, ("N = 3", "N = 3, Table 10"))),
     ),
     picture=partial(draw_successes, measure="sequences", means=TABLE_6, span=(10_000, 2 * BUDGET), scale="log"),
     learned=(

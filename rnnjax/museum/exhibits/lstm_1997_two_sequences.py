@@ -119,6 +119,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "3b, N = 3": {**TASK_B, "N": 3},
     "3a, N = 3, Table 10": {**TASK_A, "N": 3, **TABLE_10},
     "3a, N = 3, Table 10, no half": {**TASK_A, "N": 3, **TABLE_10, "rate": 2.0},
+    "3a, N = 1, Table 10": {**TASK_A, "N": 1, **TABLE_10},
+    "3b, N = 3, Table 10": {**TASK_B, "N": 3, **TABLE_10},
 }
 TABLES = {"3a, N = 3": (39_850, "Table 4"), "3a, N = 1": (64_330, "Table 4"), "3b, N = 3": (43_250, "Table 5")}
 """Mean sequences until ST2."""
