@@ -49,7 +49,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Squashing",
             "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]; Table 10 has them the other way",
-            "the text's",
+            "the text's; Table 10's in arms",
             "the paper says both",
         ),
         Setting("Initial weights", "[-0.1, 0.1]; input gate biases -1, -3, -5; output gate biases -2, -4, -6"),
@@ -57,7 +57,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Gradient",
             "of the squared error at the end, cut at the gates (appendix A.1); with its half by (19), without by (16)",
-            "with the half",
+            "with the half; without it, steps are twice as long, is an arm",
             "the paper says both",
         ),
         Setting("Wrong", "more than 0.1 from the target without noise"),
@@ -83,6 +83,9 @@ EXHIBIT = Exhibit(
         "With three numbers that tell the class the trials are far apart: half of them take at most 43,000 sequences, "
         "one takes 1,146,000. The mean of ten such trials, as the paper gives it, says little.",
         "With one number they are close together, and none of them takes as long as the paper's mean of 565,640.",
+        "Table 10's squashing comes nearer to the paper: with three numbers 242,000 sequences on average, where it has "
+        "269,650, and 11 of 2,560 answers are wrong, where it has 14. With one number it takes as long, 243,000, less "
+        "than half of the paper's mean.",
     ),
     seeds=30,
     quick_seeds=5,
