@@ -265,7 +265,7 @@ EXHIBIT = Exhibit(
     learned=(
         "In the paper's settings Table 1 does not come out. At rate 0.5 one trial of 100 succeeds, with 3 x 2 and with "
         "4 x 1 cells; at 0.2 four do, at 0.1 ten and one. The networks come to predict 86% to 94% of the symbols "
-        "rightly, and stay there. Table 10's squashing, biases, other targets, or weights that change after each symbol "
+        "rightly, and stay there. Table 10's squashing, biases, other targets, or changes after each symbol "
         "help 16 trials of 100 at most, the first and the last of them together 24.",
         "At the paper's sizes a network helps whose outputs see the inputs too, with biases on all units. With Table "
         "10's squashing and weights that change after each string it comes nearest to the paper, in every row of its "
