@@ -11,13 +11,13 @@ import pytest
 from rnnjax.errors import UserError
 from rnnjax.museum import board, publish
 from rnnjax.museum.__main__ import main
+from rnnjax.museum.claims import claims
 from rnnjax.museum.exhibit import Criterion, Exhibit, load, names
 from rnnjax.museum.exhibits import influence_balancing
 from rnnjax.museum.judge import NOT_SETTLED, REFUTED, REPRODUCED, estimate, judge, of_criterion, other_readings, verdict
 from rnnjax.museum.page import made_by, quick_run, write_page
 from rnnjax.museum.record import carry_out, read, results, to_json, versions
 from rnnjax.museum.source import checksum
-from rnnjax.museum.successes import claims
 from rnnjax.museum.trials import until_solved
 from rnnjax.museum.workers import Batch, side_by_side
 

@@ -94,7 +94,7 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
     columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
     caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
     if any(judgement.criterion.reading for judgement in judgements):
-        caption += " Those of other readings of the paper were added later."
+        caption += " Those of other readings, and of rows that were added later, follow the same rules."
     if any(judgement.criterion.cut_short for judgement in judgements):
         caption += " It is not settled if its runs were cut short of the paper's (†): they can show only what succeeds."
     if any(judgement.criterion.until for judgement in judgements):

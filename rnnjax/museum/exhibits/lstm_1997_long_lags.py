@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.museum import lstm_1997
+from rnnjax.museum.claims import claims
 from rnnjax.museum.exhibit import Exhibit, Setting
 from rnnjax.museum.lstm_1997 import TABLE_10, Shape, Weights
 from rnnjax.museum.one_target import begin
-from rnnjax.museum.successes import claims, draw_successes
+from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
@@ -162,7 +163,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Squashing",
             "gates and outputs in [0, 1], g in [-2, 2], h in [-1, 1]; Table 10 has them the other way",
-            "the text's; Table 10's is an arm",
+            "the text's; Table 10's in arms",
             "the paper says both",
         ),
         Setting("Initial weights", "[-0.2, 0.2]"),

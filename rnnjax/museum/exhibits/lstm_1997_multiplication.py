@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.museum.claims import claims, near
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Results, Setting
 from rnnjax.museum.exhibits.lstm_1997_adding import draw_marked
 from rnnjax.museum.lstm_1997 import TABLE_10, Shape, reading
 from rnnjax.museum.one_target import RECENT, Sequence, answered, begin, test
-from rnnjax.museum.successes import claims, draw_successes, near
+from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ EXHIBIT = Exhibit(
         Setting(
             "Squashing",
             "gates and output in [0, 1], g in [-2, 2], h in [-1, 1]; Table 10 has them the other way",
-            "the text's; Table 10's is an arm",
+            "the text's; Table 10's in arms",
             "the paper says both",
         ),
         Setting(

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.museum.claims import claims, near
 from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
-from rnnjax.museum.successes import claims, draw_successes, near
+from rnnjax.museum.successes import draw_successes
 from rnnjax.museum.trials import until_solved
 
 Array = jax.Array
@@ -75,7 +76,7 @@ def first(seed: Array, net: Net, p: int) -> Tree:
 
 
 def keep(weights: Tree, kept: Array, symbol: Array, net: Net, g: str) -> Array:
-    """What is remembered after a symbol: h, or of LSTM s."""
+    """The state after a symbol: h, or s of LSTM."""
     from_input = weights["U"][symbol]
     if net == "LSTM":
         return kept + jax.nn.sigmoid(weights["G"][symbol]) * SQUASHING[g](from_input)
@@ -128,6 +129,7 @@ def after_symbols(trial: Tree, letter: Array, net: Net, p: int, rate: float, g: 
         changed |= {"V": weights["V"].at[symbol].add(-rate * d_row), "v": weights["v"] - rate * d_v}
         return (changed, new, by), loss
 
+    # derivatives of the state by the weights that feed it
     feeding = {name: jnp.zeros_like(w) for name, w in trial["weights"].items() if name not in ("V", "v")}
     (weights, *_), losses = jax.lax.scan(body, (trial["weights"], jnp.zeros(()), feeding), read(letter, p), unroll=4)
     return weights, jnp.sum(losses)
@@ -156,6 +158,20 @@ def largest_error(trial: Tree, net: Net, p: int, g: str) -> Array:
 
 LSTM: dict[str, Any] = {"net": "LSTM", "p": 100, "rate": 1.0, "budget": 20_000, "every": 20}
 RTRL = {"net": "recurrent", "rate": 1.0, "every": 1000}
+ARMS: dict[str, dict[str, Any]] = {
+    "LSTM, p = 100": LSTM,
+    "LSTM, p = 100, g in [-1, 1]": {**LSTM, "g": "[-1, 1]", "budget": 40_000},
+    "RTRL, p = 4": {**RTRL, "p": 4, "budget": 5_000_000},
+    "RTRL, p = 4, rate 4": {**RTRL, "p": 4, "rate": 4.0, "budget": 5_000_000},
+    "RTRL, p = 4, rate 10": {**RTRL, "p": 4, "rate": 10.0, "budget": 5_000_000},
+    "RTRL, p = 10": {**RTRL, "p": 10, "budget": 5_000_000},
+    "BPTT, p = 100": {**RTRL, "p": 100, "budget": 20_000},
+    "LSTM, p = 100, after a symbol": {**LSTM, "after": "symbol"},
+    "LSTM, p = 100, g in [-1, 1], after a symbol": {**LSTM, "g": "[-1, 1]", "budget": 40_000, "after": "symbol"},
+    "RTRL, p = 4, after a symbol": {**RTRL, "p": 4, "budget": 5_000_000, "after": "symbol"},
+    "RTRL, p = 4, rate 4, after a symbol": {**RTRL, "p": 4, "rate": 4.0, "budget": 5_000_000, "after": "symbol"},
+    "RTRL, p = 4, rate 10, after a symbol": {**RTRL, "p": 4, "rate": 10.0, "budget": 5_000_000, "after": "symbol"},
+}
 REMEMBERED = "Table 2, as remembered"
 OF_LSTM = 5_040
 """Mean sequences until a trial of LSTM succeeds, as all do."""
@@ -234,20 +250,7 @@ EXHIBIT = Exhibit(
         ),
         Setting("Trials", "18", "100", "for intervals"),
     ),
-    arms={
-        "LSTM, p = 100": LSTM,
-        "LSTM, p = 100, g in [-1, 1]": {**LSTM, "g": "[-1, 1]", "budget": 40_000},
-        "RTRL, p = 4": {**RTRL, "p": 4, "budget": 5_000_000},
-        "RTRL, p = 4, rate 4": {**RTRL, "p": 4, "rate": 4.0, "budget": 5_000_000},
-        "RTRL, p = 4, rate 10": {**RTRL, "p": 4, "rate": 10.0, "budget": 5_000_000},
-        "RTRL, p = 10": {**RTRL, "p": 10, "budget": 5_000_000},
-        "BPTT, p = 100": {**RTRL, "p": 100, "budget": 20_000},
-        "LSTM, p = 100, after a symbol": {**LSTM, "after": "symbol"},
-        "LSTM, p = 100, g in [-1, 1], after a symbol": {**LSTM, "g": "[-1, 1]", "budget": 40_000, "after": "symbol"},
-        "RTRL, p = 4, after a symbol": {**RTRL, "p": 4, "budget": 5_000_000, "after": "symbol"},
-        "RTRL, p = 4, rate 4, after a symbol": {**RTRL, "p": 4, "rate": 4.0, "budget": 5_000_000, "after": "symbol"},
-        "RTRL, p = 4, rate 10, after a symbol": {**RTRL, "p": 4, "rate": 10.0, "budget": 5_000_000, "after": "symbol"},
-    },
+    arms=ARMS,
     run=run,
     criteria=(
         *of_table(),
@@ -261,6 +264,7 @@ EXHIBIT = Exhibit(
         means={"LSTM, p = 100": OF_LSTM, **{row: mean for row, (*_, mean, _) in TABLE_2.items()}},
         span=(100, 5e6),
         scale="log",
+        budgets={arm: options["budget"] for arm, options in ARMS.items()},
     ),
     learned=(
         "With the paper's squashing no trial succeeds. g in [0, 1] lets the state of the cell only grow, by about 1/4 "
@@ -273,8 +277,8 @@ EXHIBIT = Exhibit(
         "and 698,000 at 10, but where the paper's then succeed less often, ours do more often, at 10 in every trial. "
         "Over 10 steps it fails in all of the 5,000,000 sequences that the paper allows, over 100 as far as we ran it.",
         "Weights that change after each symbol, by derivatives that are carried forward, are no way to the table: the "
-        "recurrent network learns 4 steps less often, none in 100 at the rate 1, 36 at 4 and 98 at 10, LSTM with g in "
-        "[-1, 1] as often and as fast.",
+        "recurrent network learns 4 steps less often, none in 100 at the rate 1, 36 at 4 and 98 at 10. LSTM with g in "
+        "[-1, 1] succeeds in 94, after 22,400 sequences, for 98, after 23,500, with changes after each sequence.",
         "So what LSTM is praised for comes out, it learns in thousands of sequences 100 steps where the other does not "
         "learn 10 in millions; the numbers of the table do not. The text leaves open how the error's "
         "decrease is measured.",
