@@ -29,8 +29,8 @@ OUTSIDE = frozenset(
 """Errors of files that the user can mend."""
 
 SMALLER = (
-    "lower training.batch_size, training.sequence_length, model.hidden_size, or the number that was given; what was "
-    "saved before is intact"
+    "lower a number that was given, or of a configuration training.batch_size, training.sequence_length or "
+    "model.hidden_size; what was saved before is intact"
 )
 
 MOST_SAID = 600

@@ -243,7 +243,7 @@ def test_what_a_machine_runs_out_of(subtests):
         (
             jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 45000000000 bytes.\nin detail"),
             "45000000000 bytes",
-            "lower training.batch_size",
+            "lower a number that was given, or of a configuration training.batch_size",
         ),
         (MemoryError("Unable to allocate 7.45 GiB for an array"), "7.45 GiB"),
     ):
