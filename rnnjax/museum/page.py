@@ -92,9 +92,10 @@ def published_beside_ours(judgements: list[Judgement]) -> Table:
         mark = " †" if criterion.cut_short else ""
         rows.append([f"{criterion.claim}{place}{mark}", published(criterion), *ours(found), wanted(criterion), judged])
     columns = ["Claim", "Published", "Ours", "95% interval", "Seeds", "Reproduced if all of it in", "Verdict"]
-    caption = "The ranges were written before the runs. A claim is refuted if its interval lies outside of the range."
+    caption = "The ranges were written before the runs"
     if any(judgement.criterion.reading for judgement in judgements):
-        caption += " Those of other readings, and of rows that were added later, follow the same rules."
+        caption += "; those of other readings, and of rows that came later, follow the same rules"
+    caption += ". A claim is refuted if its interval lies outside of the range."
     if any(judgement.criterion.cut_short for judgement in judgements):
         caption += " It is not settled if its runs were cut short of the paper's (†): they can show only what succeeds."
     if any(judgement.criterion.until for judgement in judgements):
