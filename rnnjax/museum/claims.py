@@ -40,6 +40,12 @@ def afterwards(arm: str, measure: str, low: float, high: float, published: Publi
     return Criterion(f"{arm}: {measure} afterwards", arm, measure, low, high, published=published, reading=reading)
 
 
+def tested(arm: str, mean: float, wrong: int, budget: float, place: str) -> tuple[Criterion, ...]:
+    """The claims on an arm whose trials are tested afterwards: they answer nearly all new sequences rightly."""
+    then = afterwards(arm, "wrong of 2,560", 0, 10, Published(wrong, place))
+    return (*claims(arm, mean, budget, place), then)
+
+
 def near(value: float) -> tuple[float, float]:
     """Two thirds of a number, and one and a half of it, to three digits."""
     return float(f"{value / 1.5:.3g}"), float(f"{value * 1.5:.3g}")

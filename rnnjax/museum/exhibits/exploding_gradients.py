@@ -161,12 +161,13 @@ PAPER = "MSGD-CR, 50 to 200"
 HUNDRED = "MSGD-CR, T = 100, four times the updates"
 BEYOND = (10, 20, 40, 100, 200, 500, 1000)
 BUDGET = 5000
+SUCCEED = partial(Criterion, measure="solved", low=0.85, cut_short=True)
 
 
-def arm(method: str, lengths: tuple[int, ...], beyond: tuple[int, ...] = ()) -> dict[str, Any]:
+def arm(method: str, lengths: tuple[int, ...], beyond: tuple[int, ...] = (), budget: int = BUDGET) -> dict[str, Any]:
     """The options of `run`."""
     clip, alpha = METHODS[method]
-    return {"lengths": lengths, "clip": clip, "alpha": alpha, "budget": BUDGET, "beyond": beyond}
+    return {"lengths": lengths, "clip": clip, "alpha": alpha, "budget": budget, "beyond": beyond}
 
 
 EXHIBIT = Exhibit(
@@ -215,18 +216,15 @@ EXHIBIT = Exhibit(
     ),
     arms={f"{method}, T = {T}": arm(method, (T,)) for T in LENGTHS for method in METHODS_AT.get(T, METHODS)}
     | {ONE: arm("MSGD-CR", (10, 20, 30, 40), BEYOND)}
-    | {LONGER: {**arm("MSGD-CR", (10, 20, 30, 40), BEYOND), "budget": 4 * BUDGET}}
+    | {LONGER: arm("MSGD-CR", (10, 20, 30, 40), BEYOND, 4 * BUDGET)}
     | {PAPER: arm("MSGD-CR", (50, 100, 150, 200), BEYOND)}
-    | {HUNDRED: {**arm("MSGD-CR", (100,)), "budget": 4 * BUDGET}},
+    | {HUNDRED: arm("MSGD-CR", (100,), budget=4 * BUDGET)},
     run=run,
     criteria=(
-        Criterion(
+        SUCCEED(
             "share of runs that succeed, one network for all lengths up to fourfold",
             ONE,
-            "solved",
-            0.85,
             published=Published(1, "section 4.1.1, 50 to 200"),
-            cut_short=True,
         ),
         Criterion(
             "share that it answers wrongly at 25 times the longest length",
@@ -237,17 +235,14 @@ EXHIBIT = Exhibit(
             published=Published(0, "section 4.1.1, 5,000 steps"),
             cut_short=True,
         ),
-        Criterion("the same, four times the updates", LONGER, "solved", 0.85, cut_short=True),
-        Criterion(
+        SUCCEED("the same, four times the updates", LONGER),
+        SUCCEED(
             "share of runs that succeed, one network for 50, 100, 150 and 200 steps",
             PAPER,
-            "solved",
-            0.85,
             published=Published(1, "section 4.1.1"),
-            cut_short=True,
         ),
-        Criterion("by MSGD-CR at T = 100, four times the updates", HUNDRED, "solved", 0.85, cut_short=True),
-        Criterion("share of runs that succeed by MSGD-CR at T = 20", "MSGD-CR, T = 20", "solved", 0.85, cut_short=True),
+        SUCCEED("by MSGD-CR at T = 100, four times the updates", HUNDRED),
+        SUCCEED("share of runs that succeed by MSGD-CR at T = 20", "MSGD-CR, T = 20"),
         Criterion("at T = 40 more by MSGD-CR than by MSGD-C", "MSGD-CR, T = 40", "solved", 0, than="MSGD-C, T = 40"),
         Criterion("at T = 40 more by MSGD-CR than by MSGD", "MSGD-CR, T = 40", "solved", 0, than="MSGD, T = 40"),
         Criterion("at T = 40 more by MSGD-C than by MSGD", "MSGD-C, T = 40", "solved", 0, than="MSGD, T = 40"),

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.museum.claims import afterwards, claims
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
+from rnnjax.museum.claims import tested
+from rnnjax.museum.exhibit import Exhibit, Setting
 from rnnjax.museum.lstm_1997 import TABLE_10, Shape
 from rnnjax.museum.one_target import Rule, Sequence, learn
 from rnnjax.museum.successes import draw_successes
@@ -68,14 +68,6 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 TABLE_7 = {100: (74_000, 1), 500: (209_000, 0)}
 """Mean sequences until a trial succeeds, and wrong answers of 2,560 afterwards, by T."""
-
-
-def of_arm(arm: str) -> tuple[Criterion, ...]:
-    """Nearly all trials succeed, after about the paper's mean, and then answer nearly all new sequences rightly."""
-    mean, wrong = TABLE_7[ARMS[arm]["T"]]
-    then = afterwards(arm, "wrong of 2,560", 0, 10, Published(wrong, "Table 7"))
-    return (*claims(arm, mean, ARMS[arm]["budget"], "Table 7"), then)
-
 
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
@@ -138,7 +130,9 @@ EXHIBIT = Exhibit(
     ),
     arms=ARMS,
     run=run,
-    criteria=tuple(chain.from_iterable(map(of_arm, ARMS))),
+    criteria=tuple(
+        chain.from_iterable(tested(arm, *TABLE_7[of["T"]], of["budget"], "Table 7") for arm, of in ARMS.items())
+    ),
     picture=partial(
         draw_successes,
         measure="sequences",

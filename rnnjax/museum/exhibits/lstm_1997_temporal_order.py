@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.museum.claims import afterwards, claims
-from rnnjax.museum.exhibit import Criterion, Exhibit, Published, Setting
+from rnnjax.museum.claims import tested
+from rnnjax.museum.exhibit import Exhibit, Setting
 from rnnjax.museum.lstm_1997 import TABLE_10, Shape
 from rnnjax.museum.one_target import Rule, Sequence, learn
 from rnnjax.museum.successes import draw_successes
@@ -73,14 +73,6 @@ ARMS = {
 TABLE_9 = {"6a": (31_390, 1), "6b": (571_100, 2)}
 """Mean sequences until a trial succeeds, and wrong answers of 2,560 afterwards."""
 
-
-def of_arm(arm: str) -> tuple[Criterion, ...]:
-    """Nearly all trials succeed, after about the paper's mean, and then answer nearly all new sequences rightly."""
-    mean, wrong = TABLE_9[arm.split(",")[0]]
-    then = afterwards(arm, "wrong of 2,560", 0, 10, Published(wrong, "Table 9"))
-    return (*claims(arm, mean, ARMS[arm]["budget"], "Table 9"), then)
-
-
 EXHIBIT = Exhibit(
     paper="Hochreiter & Schmidhuber (1997). Long short-term memory. Neural Computation 9",
     place="Table 9, temporal order of two symbols (6a) and of three (6b)",
@@ -131,7 +123,11 @@ EXHIBIT = Exhibit(
     ),
     arms=ARMS,
     run=run,
-    criteria=tuple(chain.from_iterable(map(of_arm, ARMS))),
+    criteria=tuple(
+        chain.from_iterable(
+            tested(arm, *TABLE_9[arm.split(",")[0]], of["budget"], "Table 9") for arm, of in ARMS.items()
+        )
+    ),
     picture=partial(
         draw_successes,
         measure="sequences",
